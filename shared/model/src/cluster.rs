@@ -1,0 +1,131 @@
+//! Clusters: sets of interchangeable endpoints and the policy for reaching them.
+
+use crate::{Endpoints, HeaderName};
+use std::time::Duration;
+
+/// A set of interchangeable endpoints (CDS).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Cluster {
+    /// Its name, unique in one data plane: `outbound/NAMESPACE/SERVICE:PORT` or `inbound/ADDRESS`.
+    pub name: String,
+    /// What it stands for, so that spans and metrics can say it.
+    pub kind: ClusterKind,
+    /// Where its endpoints come from.
+    pub discovery: Discovery,
+    /// How an endpoint is chosen.
+    pub load_balancing: LoadBalancing,
+    /// What is spoken to the endpoints.
+    pub http: HttpVersion,
+    /// How long a TCP connect may take.
+    pub connect_timeout: Duration,
+    /// How long a connection may be idle before it is closed.
+    pub idle_timeout: Duration,
+    /// Concurrency limits, always finite.
+    pub circuit_breakers: CircuitBreakers,
+}
+
+/// What a cluster stands for.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum ClusterKind {
+    /// A port of a service.
+    Service {
+        /// The service's namespace.
+        namespace: String,
+        /// The service's name.
+        name: String,
+        /// The service's port.
+        port: u16,
+    },
+    /// The application beside this sidecar.
+    Application,
+    /// From a control plane that does not say.
+    Unknown,
+}
+
+/// Where a cluster's endpoints come from.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Discovery {
+    /// From the endpoint discovery service, under this name.
+    Eds(String),
+    /// Written in the cluster itself (xDS `STATIC`).
+    Static(Endpoints),
+}
+
+/// How an endpoint is chosen among the available ones.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum LoadBalancing {
+    /// In turn, by weight.
+    RoundRobin,
+    /// At random, by weight.
+    Random,
+    /// The least loaded of `choices` random ones (Mitzenmacher, 2001).
+    LeastRequest {
+        /// How many are compared, at least 2.
+        choices: u32,
+    },
+    /// The lower of two by peak-sensitive moving average of latency times load (Finagle's Peak EWMA).
+    PeakEwma {
+        /// Time after which an old measurement weighs 1/e.
+        decay: Duration,
+        /// What an endpoint without measurements is assumed to take.
+        default_rtt: Duration,
+    },
+    /// Ketama ring hash.
+    RingHash(ConsistentHash),
+    /// Maglev table (Eisenbud et al., NSDI 2016).
+    Maglev(ConsistentHash),
+}
+
+/// What a consistent hash is taken of.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ConsistentHash {
+    /// The request header hashed; without it in a request, the choice is random.
+    pub header: HeaderName,
+}
+
+/// What is spoken upstream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum HttpVersion {
+    /// HTTP/1.1 with keep-alive.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// What the downstream speaks; between weir sidecars and applications that speak both.
+    Downstream,
+}
+
+/// Concurrency limits of a cluster, for the whole sidecar. Finite by default.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CircuitBreakers {
+    /// Open connections.
+    pub max_connections: u32,
+    /// Requests that wait for a connection.
+    pub max_pending: u32,
+    /// Requests in flight.
+    pub max_requests: u32,
+    /// How many retries may run at once.
+    pub retry_budget: RetryBudget,
+}
+
+impl Default for CircuitBreakers {
+    /// Envoy's numbers for connections, pending requests and requests; a budget instead of Envoy's fixed three retries.
+    fn default() -> Self {
+        Self { max_connections: 1024, max_pending: 1024, max_requests: 1024, retry_budget: RetryBudget::default() }
+    }
+}
+
+/// Retries in flight may be at most this share of all requests in flight.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RetryBudget {
+    /// Parts per million of the active requests.
+    pub parts_per_million: u32,
+    /// Retries that are always allowed at once.
+    pub min_concurrency: u32,
+}
+
+impl Default for RetryBudget {
+    /// 20 %, and three at once always.
+    fn default() -> Self {
+        Self { parts_per_million: 200_000, min_concurrency: 3 }
+    }
+}

@@ -1,0 +1,51 @@
+//! The vocabulary of weir: plain values that every other crate speaks.
+//!
+//! Two dictionaries live here, and values flow from the first to the second:
+//!
+//! 1. **Policy**, what an operator wrote, parsed and typed: [`mesh::Mesh`] with its services, workloads, routes and policies.
+//! 2. **Configuration**, what one data plane enforces: [`Listener`] → [`RouteConfiguration`] → [`Cluster`] → [`Endpoints`].
+//!
+//! A compiler turns the first into the second for one [`node::Node`]; a codec carries the second over xDS; a sidecar links it.
+//!
+//! # Lexicon
+//!
+//! | word | meaning |
+//! |---|---|
+//! | downstream, upstream | the side a request comes from, the side it goes to |
+//! | listener | an address (or a name, for clients in process) where traffic enters |
+//! | virtual host | a set of authorities which share routes |
+//! | route | a match and what happens to a request that matches |
+//! | cluster | a set of interchangeable endpoints with one policy for reaching them |
+//! | endpoint | one address that serves |
+//! | locality | region, zone, sub-zone |
+//! | workload | something that runs: a pod, a joined sidecar, a declared address |
+//! | node | a data plane that asks for configuration: a sidecar, an Envoy, a gRPC client |
+//!
+//! Nothing here does IO, reads a clock or knows a wire format. All values are `Eq` and `Hash`, so that the hash of a value can be its version.
+
+mod cluster;
+pub mod diagnostic;
+mod endpoint;
+pub mod limits;
+mod listener;
+pub mod mesh;
+pub mod node;
+mod random;
+mod resource;
+mod route;
+mod time;
+
+pub use cluster::{
+    CircuitBreakers, Cluster, ClusterKind, ConsistentHash, Discovery, HttpVersion, LoadBalancing, RetryBudget,
+};
+pub use diagnostic::{Diagnostic, Severity};
+pub use endpoint::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints};
+pub use listener::{Direction, HttpListener, Listener, ListenerKind, RouteSource, TcpListener, Tracing};
+pub use random::Random;
+pub use resource::{Resource, ResourceSet, ResourceType, Version};
+pub use route::{
+    DirectResponse, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch, PathRewrite, QueryMatch,
+    Redirect, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts,
+    VirtualHost, WeightedCluster,
+};
+pub use time::Time;

@@ -1,0 +1,44 @@
+//! Every bound of the data plane, in one place. What has no bound here has none anywhere, and that is a bug.
+
+use std::time::Duration;
+
+/// Names one sidecar may ask for on demand before the least recently used is given up.
+pub const ON_DEMAND_NAMES: usize = 1024;
+/// How long a request waits for a name that was never asked for before.
+pub const ON_DEMAND_WAIT: Duration = Duration::from_secs(2);
+/// Requests of one worker that may wait for configuration at the same time.
+pub const ON_DEMAND_WAITING: usize = 1024;
+/// A name that nobody used for this long is given back.
+pub const ON_DEMAND_IDLE: Duration = Duration::from_secs(30 * 60);
+/// Largest request or response head, in bytes (431 beyond it).
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Most header fields in one head.
+pub const HEAD_FIELDS: usize = 128;
+/// Largest body kept for a possible retry, in bytes; a larger one is sent once.
+pub const RETRY_BODY_BYTES: usize = 64 * 1024;
+/// Most attempts a retry policy may ask for, the first one not counted.
+pub const RETRIES: u32 = 10;
+/// Concurrent HTTP/2 streams of one downstream connection.
+pub const DOWNSTREAM_STREAMS: u32 = 256;
+/// Idle upstream connections one worker keeps per endpoint.
+pub const IDLE_CONNECTIONS: usize = 64;
+/// How long an idle upstream connection is kept.
+pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(60);
+/// How long a downstream may take to send a request head.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a downstream connection may stay without a request.
+pub const DOWNSTREAM_IDLE: Duration = Duration::from_secs(600);
+/// Downstream connections of one worker; beyond it new ones wait in the kernel's backlog.
+pub const DOWNSTREAM_CONNECTIONS: usize = 16_384;
+/// Largest xDS message a client or server reads, in bytes.
+pub const XDS_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+/// Longest NACK text kept and sent, in bytes.
+pub const NACK_TEXT_BYTES: usize = 4096;
+/// Routes of one virtual host.
+pub const ROUTES: usize = 65_536;
+/// Endpoints of one cluster.
+pub const ENDPOINTS: usize = 65_536;
+/// Length of a regular expression in a match, in bytes.
+pub const REGEX_BYTES: usize = 1024;
+/// Memory of one compiled regular expression, in bytes.
+pub const REGEX_MEMORY: usize = 1024 * 1024;

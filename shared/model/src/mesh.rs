@@ -1,0 +1,206 @@
+//! Policy as the compiler reads it: parsed, typed, validated. Kubernetes' names and defaults, none of its syntax.
+
+use crate::{
+    CircuitBreakers, HeaderMutation, LoadBalancing, Locality, PathRewrite, Redirect, RetryPolicy, RouteMatch, Timeouts,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// A namespace and a name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Name {
+    /// The namespace.
+    pub namespace: String,
+    /// The name within it.
+    pub name: String,
+}
+
+impl Name {
+    /// A name in a namespace.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The whole mesh at one moment: policy at a revision, and the workloads that run.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Mesh {
+    /// By namespace and name.
+    pub services: BTreeMap<Name, Service>,
+    /// Declared and joined; joined ones are under their node's identity.
+    pub workloads: BTreeMap<Name, Workload>,
+    /// HTTP routes, which attach to services.
+    pub http_routes: BTreeMap<Name, HttpRoute>,
+    /// Traffic policies, which attach to services.
+    pub traffic_policies: BTreeMap<Name, TrafficPolicy>,
+}
+
+/// A name for a set of workloads (Kubernetes `Service`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Service {
+    /// Workloads of the same namespace that carry all of these labels; none if empty.
+    pub selector: BTreeMap<String, String>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ServicePort {
+    /// Unique in the service; empty if it has only one.
+    pub name: String,
+    /// As clients name it.
+    pub port: u16,
+    /// As workloads serve it.
+    pub target: TargetPort,
+    /// What is spoken on it.
+    pub protocol: AppProtocol,
+}
+
+/// A workload's port.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum TargetPort {
+    /// This number.
+    Number(u16),
+    /// The port that the workload calls so.
+    Named(String),
+}
+
+/// What is spoken on a port (Kubernetes `appProtocol`, Gateway API GEP-1911).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum AppProtocol {
+    /// Not said: HTTP, in whichever version the caller speaks.
+    Unspecified,
+    /// `http`, `http1`, `kubernetes.io/ws`: HTTP/1.1.
+    Http,
+    /// `http2`, `kubernetes.io/h2c`.
+    Http2,
+    /// `grpc`.
+    Grpc,
+    /// `tcp`, `tls`, or anything else.
+    Tcp,
+}
+
+/// Something that runs: declared, or joined through its sidecar's stream.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Workload {
+    /// Services select by them.
+    pub labels: BTreeMap<String, String>,
+    /// Where it is.
+    pub locality: Locality,
+    /// Relative share within its locality, at least 1.
+    pub weight: u32,
+    /// Where each of its ports is reached.
+    pub ports: Vec<WorkloadPort>,
+    /// Whether it takes new traffic.
+    pub ready: bool,
+}
+
+/// Where a workload's port is reached.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct WorkloadPort {
+    /// The port's name; empty if it has none.
+    pub name: String,
+    /// The number the application listens on; a service's target port may name it. 0 if only the name counts.
+    pub number: u16,
+    /// Where peers connect.
+    pub address: SocketAddr,
+}
+
+/// Gateway API `HTTPRoute`, attached to services (GAMMA, GEP-1294).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HttpRoute {
+    /// The services it attaches to. In the service's namespace it is a producer route and applies to all callers; elsewhere it is a consumer
+    /// route and applies to callers of its own namespace only.
+    pub parents: Vec<ParentRef>,
+    /// In the order written.
+    pub rules: Vec<HttpRule>,
+    /// When it was first written, in milliseconds of Unix time; older routes win ties (Gateway API precedence).
+    pub created_millis: u64,
+}
+
+/// A service, or one port of it, that a route attaches to.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ParentRef {
+    /// The service.
+    pub service: Name,
+    /// One port of it; all if absent.
+    pub port: Option<u16>,
+}
+
+/// One rule of a route.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HttpRule {
+    /// Its name, for policies that target one rule; empty if it has none.
+    pub name: String,
+    /// Any of them; everything if empty. Without fractions.
+    pub matches: Vec<RouteMatch>,
+    /// Applied to every request that matches.
+    pub filters: HttpFilters,
+    /// Where requests go, by weight.
+    pub backends: Vec<Backend>,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// When to try again; the traffic policy's if absent.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// Filters of a rule or of a backend; a backend has header changes only.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct HttpFilters {
+    /// `RequestHeaderModifier`.
+    pub request_headers: HeaderMutation,
+    /// `ResponseHeaderModifier`.
+    pub response_headers: HeaderMutation,
+    /// `RequestRedirect`; such a rule has no backends.
+    pub redirect: Option<Redirect>,
+    /// `URLRewrite`: the authority.
+    pub rewrite_host: Option<String>,
+    /// `URLRewrite`: the path.
+    pub rewrite_path: Option<PathRewrite>,
+}
+
+/// A weighted reference to a service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Backend {
+    /// The service and port; a reference that cannot be resolved answers 500 for its share.
+    pub target: BackendTarget,
+    /// Its share; 0 gets nothing.
+    pub weight: u32,
+    /// Header changes for this backend only.
+    pub filters: HttpFilters,
+}
+
+/// What a backend reference names. Whether it exists is for the compiler to see, since services come and go.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BackendTarget {
+    /// The service.
+    pub service: Name,
+    /// Its port.
+    pub port: u16,
+}
+
+/// How traffic to a service is handled (`weir.dev/v1`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct TrafficPolicy {
+    /// The services, or single ports of them, it applies to; a policy for a port wins over one for its service.
+    pub targets: BTreeSet<ParentRef>,
+    /// How an endpoint is chosen; the default if absent.
+    pub load_balancing: Option<LoadBalancing>,
+    /// How long a TCP connect may take.
+    pub connect_timeout: Option<std::time::Duration>,
+    /// For requests whose route says nothing.
+    pub timeouts: Timeouts,
+    /// For requests whose route says nothing.
+    pub retry: Option<RetryPolicy>,
+    /// Concurrency limits.
+    pub circuit_breakers: Option<CircuitBreakers>,
+    /// When it was first written, in milliseconds of Unix time; the older of two that conflict wins.
+    pub created_millis: u64,
+}

@@ -1,0 +1,246 @@
+//! Routes: which requests, and what happens to them.
+
+use http::{Method, StatusCode};
+use std::time::Duration;
+
+/// A header field's name (lower case).
+pub type HeaderName = http::HeaderName;
+/// A header field's value.
+pub type HeaderValue = http::HeaderValue;
+
+/// A set of virtual hosts (RDS).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RouteConfiguration {
+    /// Its name: `outbound/NAMESPACE/SERVICE:PORT`, `outbound` for all services of an Envoy.
+    pub name: String,
+    /// Looked up by authority: exact before wildcard, longest first.
+    pub virtual_hosts: Vec<VirtualHost>,
+}
+
+/// A set of authorities which share routes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct VirtualHost {
+    /// Unique within its route configuration.
+    pub name: String,
+    /// `host`, `host:port`, `*.suffix`, or `*`; lower case.
+    pub domains: Vec<String>,
+    /// The first that matches wins; the compiler put them in order of precedence.
+    pub routes: Vec<Route>,
+}
+
+/// A match and what happens to a request that matches.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Route {
+    /// Where it comes from, for people, spans and `explain`: `HTTPRoute NAMESPACE/NAME rule 0 match 1`.
+    pub name: String,
+    /// Which requests.
+    pub matches: RouteMatch,
+    /// What happens.
+    pub action: RouteAction,
+    /// Applied to the request before it is sent on.
+    pub request_headers: HeaderMutation,
+    /// Applied to the response before it is returned.
+    pub response_headers: HeaderMutation,
+}
+
+/// All given conditions must hold.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RouteMatch {
+    /// On the path without the query.
+    pub path: PathMatch,
+    /// On the method; any if absent.
+    pub method: Option<Method>,
+    /// On header fields, all of them.
+    pub headers: Vec<HeaderMatch>,
+    /// On query parameters (the first of each name, percent-decoded), all of them.
+    pub query: Vec<QueryMatch>,
+    /// Only this share of the requests that match otherwise; all if absent.
+    pub fraction: Option<Fraction>,
+}
+
+/// A condition on the path.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum PathMatch {
+    /// The whole path, case sensitive.
+    Exact(String),
+    /// Whole segments: `/v2` matches `/v2` and `/v2/x`, not `/v2x`. `/` matches everything. Without trailing slash otherwise.
+    Prefix(String),
+    /// The whole path matches this expression (RE2 syntax).
+    Regex(String),
+}
+
+impl Default for PathMatch {
+    /// Every path.
+    fn default() -> Self {
+        PathMatch::Prefix("/".to_owned())
+    }
+}
+
+/// A condition on a string.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum StringMatch {
+    /// Equal.
+    Exact(String),
+    /// The whole value matches this expression (RE2 syntax).
+    Regex(String),
+    /// There, whatever it is.
+    Present,
+}
+
+/// A condition on a header field. Several fields of one name are joined by `,` first, as RFC 9110 section 5.3 has it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HeaderMatch {
+    /// The field.
+    pub name: HeaderName,
+    /// Its value.
+    pub value: StringMatch,
+}
+
+/// A condition on a query parameter.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct QueryMatch {
+    /// The parameter, case sensitive.
+    pub name: String,
+    /// Its value.
+    pub value: StringMatch,
+}
+
+/// A share in parts per million.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Fraction(pub u32);
+
+/// What happens to a request.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum RouteAction {
+    /// It goes upstream.
+    Forward(Forward),
+    /// The caller is sent elsewhere.
+    Redirect(Redirect),
+    /// It is answered here.
+    Direct(DirectResponse),
+}
+
+/// A request goes to one of several clusters.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Forward {
+    /// At least one, and the weights sum to at least 1 and at most `u32::MAX`.
+    pub clusters: Vec<WeightedCluster>,
+    /// Applied before sending on.
+    pub rewrite: Rewrite,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// When to try again; never if absent.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// A cluster with its share.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct WeightedCluster {
+    /// A cluster that exists.
+    pub cluster: String,
+    /// Its share of the sum; 0 gets nothing.
+    pub weight: u32,
+    /// Applied after the route's.
+    pub request_headers: HeaderMutation,
+    /// Applied before the route's.
+    pub response_headers: HeaderMutation,
+}
+
+/// Changes to header fields: set, then add, then remove (Gateway API `HTTPHeaderFilter`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct HeaderMutation {
+    /// Replace all fields of the name by one.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Append a field.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    /// Remove all fields of the name.
+    pub remove: Vec<HeaderName>,
+}
+
+impl HeaderMutation {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Changes to a request's target.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Rewrite {
+    /// The authority sent upstream; as received if absent.
+    pub host: Option<String>,
+    /// The path sent upstream; as received if absent.
+    pub path: Option<PathRewrite>,
+}
+
+/// A change of the path; the query stays.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum PathRewrite {
+    /// This path instead.
+    Full(String),
+    /// This instead of the prefix that matched (Gateway API `ReplacePrefixMatch`: no doubled or lost slash).
+    Prefix(String),
+}
+
+/// The caller is sent elsewhere (Gateway API `HTTPRequestRedirectFilter`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Redirect {
+    /// `http` or `https`; the request's if absent.
+    pub scheme: Option<String>,
+    /// The request's if absent.
+    pub host: Option<String>,
+    /// If absent: the scheme's well-known port when a scheme is given, the request's otherwise.
+    pub port: Option<u16>,
+    /// The request's if absent.
+    pub path: Option<PathRewrite>,
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+}
+
+/// A request is answered here.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DirectResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The body, at most 4096 bytes.
+    pub body: String,
+}
+
+/// How long things may take; no limit where absent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Timeouts {
+    /// From the whole request received to the whole response sent, all attempts included. Streams that outlive it are reset.
+    pub request: Option<Duration>,
+    /// One attempt.
+    pub backend_request: Option<Duration>,
+    /// Between two bytes in either direction.
+    pub idle: Option<Duration>,
+}
+
+/// When to try again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RetryPolicy {
+    /// Attempts beyond the first.
+    pub attempts: u32,
+    /// Which outcomes.
+    pub on: RetryOn,
+    /// The first back-off's upper bound; it doubles each time, with full jitter.
+    pub backoff_base: Duration,
+    /// The largest back-off.
+    pub backoff_max: Duration,
+}
+
+/// Outcomes that are retried. A request that may have had an effect is retried only if its method is idempotent or the outcome proves that nothing was done.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RetryOn {
+    /// The connection could not be made.
+    pub connect_failure: bool,
+    /// HTTP/2 REFUSED_STREAM, or GOAWAY before the stream was taken.
+    pub refused_stream: bool,
+    /// The connection broke before response headers.
+    pub reset: bool,
+    /// These response statuses, in order.
+    pub statuses: Vec<StatusCode>,
+    /// These gRPC statuses in response headers (trailers-only), in order.
+    pub grpc: Vec<u8>,
+}
