@@ -34,6 +34,8 @@ pub const DOWNSTREAM_CONNECTIONS: usize = 16_384;
 pub const XDS_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 /// Longest NACK text kept and sent, in bytes.
 pub const NACK_TEXT_BYTES: usize = 4096;
+/// Resources one data plane holds.
+pub const RESOURCES: usize = 65_536;
 /// Routes of one virtual host.
 pub const ROUTES: usize = 65_536;
 /// Endpoints of one cluster.
