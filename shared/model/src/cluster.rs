@@ -76,6 +76,13 @@ pub enum LoadBalancing {
     Maglev(ConsistentHash),
 }
 
+impl Default for LoadBalancing {
+    /// The less loaded of two random ones.
+    fn default() -> Self {
+        Self::LeastRequest { choices: 2 }
+    }
+}
+
 /// What a consistent hash is taken of.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ConsistentHash {
@@ -110,7 +117,12 @@ pub struct CircuitBreakers {
 impl Default for CircuitBreakers {
     /// Envoy's numbers for connections, pending requests and requests; a budget instead of Envoy's fixed three retries.
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending: 1024, max_requests: 1024, retry_budget: RetryBudget::default() }
+        Self {
+            max_connections: 1024,
+            max_pending: 1024,
+            max_requests: 1024,
+            retry_budget: RetryBudget::default(),
+        }
     }
 }
 

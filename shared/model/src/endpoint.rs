@@ -87,6 +87,8 @@ pub struct Endpoints {
 impl Endpoints {
     /// Every endpoint with its locality, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&LocalityEndpoints, &Endpoint)> {
-        self.localities.iter().flat_map(|locality| locality.endpoints.iter().map(move |endpoint| (locality, endpoint)))
+        self.localities
+            .iter()
+            .flat_map(|locality| locality.endpoints.iter().map(move |endpoint| (locality, endpoint)))
     }
 }

@@ -30,6 +30,7 @@ pub mod limits;
 mod listener;
 pub mod mesh;
 pub mod node;
+pub mod precedence;
 mod random;
 mod resource;
 mod route;
@@ -44,8 +45,8 @@ pub use listener::{Direction, HttpListener, Listener, ListenerKind, RouteSource,
 pub use random::Random;
 pub use resource::{Resource, ResourceSet, ResourceType, Version};
 pub use route::{
-    DirectResponse, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch, PathRewrite, QueryMatch,
-    Redirect, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts,
-    VirtualHost, WeightedCluster,
+    DirectResponse, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch,
+    PathRewrite, QueryMatch, Redirect, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration,
+    RouteMatch, StringMatch, Timeouts, VirtualHost, WeightedCluster,
 };
 pub use time::Time;

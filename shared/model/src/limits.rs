@@ -44,3 +44,11 @@ pub const ENDPOINTS: usize = 65_536;
 pub const REGEX_BYTES: usize = 1024;
 /// Memory of one compiled regular expression, in bytes.
 pub const REGEX_MEMORY: usize = 1024 * 1024;
+/// How long a TCP connect may take, unless a policy says otherwise.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Largest policy manifest read at once, in bytes.
+pub const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
+/// Deepest nesting of a policy document.
+pub const MANIFEST_DEPTH: usize = 64;
+/// Findings reported of one manifest or one mesh; what lies beyond is counted.
+pub const DIAGNOSTICS: usize = 1000;

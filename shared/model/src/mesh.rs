@@ -1,7 +1,8 @@
 //! Policy as the compiler reads it: parsed, typed, validated. Kubernetes' names and defaults, none of its syntax.
 
 use crate::{
-    CircuitBreakers, HeaderMutation, LoadBalancing, Locality, PathRewrite, Redirect, RetryPolicy, RouteMatch, Timeouts,
+    CircuitBreakers, HeaderMutation, LoadBalancing, Locality, PathRewrite, Redirect, RetryPolicy, RouteMatch,
+    Timeouts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -145,7 +146,7 @@ pub struct HttpRule {
     pub filters: HttpFilters,
     /// Where requests go, by weight.
     pub backends: Vec<Backend>,
-    /// How long things may take.
+    /// How long things may take; the traffic policy's where absent, and zero means no limit whatever the policy says.
     pub timeouts: Timeouts,
     /// When to try again; the traffic policy's if absent.
     pub retry: Option<RetryPolicy>,
@@ -195,7 +196,7 @@ pub struct TrafficPolicy {
     pub load_balancing: Option<LoadBalancing>,
     /// How long a TCP connect may take.
     pub connect_timeout: Option<std::time::Duration>,
-    /// For requests whose route says nothing.
+    /// For requests whose route says nothing; zero means no limit.
     pub timeouts: Timeouts,
     /// For requests whose route says nothing.
     pub retry: Option<RetryPolicy>,

@@ -1,6 +1,8 @@
 //! Resources, their types and their versions.
 
-use crate::{Cluster, Discovery, Endpoints, Listener, ListenerKind, RouteAction, RouteConfiguration, RouteSource};
+use crate::{
+    Cluster, Discovery, Endpoints, Listener, ListenerKind, RouteAction, RouteConfiguration, RouteSource,
+};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -144,7 +146,10 @@ impl ResourceSet {
 
     /// Adds or replaces a resource whose version is known.
     pub fn insert_versioned(&mut self, version: Version, resource: Arc<Resource>) {
-        self.resources.entry(resource.kind()).or_default().insert(resource.name().to_owned(), (version, resource));
+        self.resources
+            .entry(resource.kind())
+            .or_default()
+            .insert(resource.name().to_owned(), (version, resource));
     }
 
     /// Removes a resource; whether it was there.
@@ -159,7 +164,11 @@ impl ResourceSet {
 
     /// The resources of one type, in order of name.
     pub fn of(&self, kind: ResourceType) -> impl Iterator<Item = (&str, Version, &Arc<Resource>)> {
-        self.resources.get(&kind).into_iter().flatten().map(|(name, (version, resource))| (name.as_str(), *version, resource))
+        self.resources
+            .get(&kind)
+            .into_iter()
+            .flatten()
+            .map(|(name, (version, resource))| (name.as_str(), *version, resource))
     }
 
     /// All resources, in order of delivery and name.

@@ -230,6 +230,19 @@ pub struct RetryPolicy {
     pub backoff_max: Duration,
 }
 
+impl Default for RetryPolicy {
+    /// Two more attempts where nothing can have happened upstream or happening twice does no harm.
+    fn default() -> Self {
+        let on = RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
+        Self {
+            attempts: 2,
+            on,
+            backoff_base: Duration::from_millis(25),
+            backoff_max: Duration::from_millis(250),
+        }
+    }
+}
+
 /// Outcomes that are retried. A request that may have had an effect is retried only if its method is idempotent or the outcome proves that nothing was done.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct RetryOn {
