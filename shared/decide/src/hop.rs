@@ -1,0 +1,114 @@
+//! Which header fields end at this hop (RFC 9110 section 7.6.1), and what of them is said anew to the next.
+//!
+//! Removed are `Connection` and every field it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Transfer-Encoding` and `Upgrade`.
+//! Two things survive, because the proxy carries them through: an upgrade between HTTP/1.1 hops, and the caller's word that it
+//! takes trailers. Message framing (`Content-Length`) and `Host` are not a hop's to lose: a `Connection` that lists them is ignored
+//! in that. Credentials for proxies pass through.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Prepares a request's fields for an upstream that is spoken to in `upstream`.
+///
+/// An upgrade stays (`Connection: upgrade` and `Upgrade`) if both sides can carry it, which is to say towards HTTP/1.x; `TE:
+/// trailers` stays towards HTTP/2, and towards HTTP/1.x for gRPC (then with `Connection: te`, which HTTP/1.1 demands).
+pub fn request(headers: &mut HeaderMap, upstream: Version) {
+    let http1 = upstream <= Version::HTTP_11;
+    let protocol = if http1 { upgrade(headers).cloned() } else { None };
+    let trailers = takes_trailers(headers) && (!http1 || is_grpc(headers));
+    strip(headers);
+    if trailers {
+        set(headers, TE, HeaderValue::from_static("trailers"));
+    }
+    let options = match (protocol.is_some(), trailers && http1) {
+        (true, true) => "upgrade, te",
+        (true, false) => "upgrade",
+        (false, true) => "te",
+        (false, false) => return,
+    };
+    set(headers, CONNECTION, HeaderValue::from_static(options));
+    if let Some(protocol) = protocol {
+        set(headers, UPGRADE, protocol);
+    }
+}
+
+/// Prepares a response's fields for a downstream that speaks `downstream`. The upgrade stays in a `101` towards HTTP/1.x.
+pub fn response(headers: &mut HeaderMap, status: StatusCode, downstream: Version) {
+    let upgraded = status == StatusCode::SWITCHING_PROTOCOLS && downstream <= Version::HTTP_11;
+    let protocol = if upgraded { headers.get(UPGRADE).cloned() } else { None };
+    strip(headers);
+    if let Some(protocol) = protocol {
+        set(headers, CONNECTION, HeaderValue::from_static("upgrade"));
+        set(headers, UPGRADE, protocol);
+    }
+}
+
+/// The protocol an upgrade is asked for or granted: `Upgrade`, where `Connection` lists it (RFC 9110 section 7.8).
+pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let protocol = headers.get(UPGRADE)?;
+    lists(headers, &CONNECTION, "upgrade").then_some(protocol)
+}
+
+/// Whether the content is gRPC's (`application/grpc`, with or without a format and parameters).
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) else { return false };
+    let Some((kind, rest)) = kind.split_at_checked(b"application/grpc".len()) else { return false };
+    kind.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+}
+
+/// Whether `TE` lists `trailers`, whatever its parameters.
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    lists(headers, &TE, "trailers")
+}
+
+/// Whether a comma-separated field lists a token, in any case and whatever its parameters.
+fn lists(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers.get_all(name).iter().flat_map(tokens).any(|listed| listed.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The elements of a comma-separated list, trimmed, without parameters.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(|element| {
+        let end = element.iter().position(|byte| *byte == b';').unwrap_or(element.len());
+        element[..end].trim_ascii()
+    })
+}
+
+/// Removes every field that ends here.
+fn strip(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let listed: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+        for token in listed.iter().flat_map(tokens) {
+            strip_listed(headers, token);
+        }
+        headers.remove(CONNECTION);
+    }
+    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+fn strip_listed(headers: &mut HeaderMap, token: &[u8]) {
+    // The usual options name no field, or one that goes anyway.
+    if [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|usual| token.eq_ignore_ascii_case(usual))
+    {
+        return;
+    }
+    match HeaderName::from_bytes(token) {
+        Ok(name) if name != HOST && name != CONTENT_LENGTH => {
+            headers.remove(name);
+        }
+        _ => {}
+    }
+}
+
+/// Sets a field; where the map is full it stays without, which is what a hop that cannot carry it would do.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _full = headers.try_insert(name, value);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Where a caller is sent instead (Gateway API `HTTPRequestRedirectFilter`).
+
+use crate::{authority, rewrite};
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
+use weir_model::Redirect;
+
+/// The request as it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Original<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// `Host` or `:authority`.
+    pub authority: &'a str,
+    /// Without the query.
+    pub path: &'a str,
+    /// Without the question mark.
+    pub query: Option<&'a str>,
+    /// The prefix the route matched by, absent if it matched otherwise.
+    pub prefix: Option<&'a str>,
+}
+
+/// The value of `Location`.
+///
+/// The port is the redirect's; else the well-known one of the redirect's scheme; else the one the caller used. It is left out where
+/// it is the well-known port of the scheme that results. An error if the request's own authority or path cannot stand in a header.
+pub fn location(redirect: &Redirect, original: &Original<'_>) -> Result<HeaderValue, InvalidHeaderValue> {
+    let (host, used) = authority::split(original.authority);
+    let host = redirect.host.as_deref().unwrap_or(host);
+    let scheme = redirect.scheme.as_deref().unwrap_or(original.scheme);
+    let port = match (redirect.port, &redirect.scheme) {
+        (Some(port), _) => Some(port),
+        (None, Some(scheme)) => well_known(scheme).or(used),
+        (None, None) => used,
+    };
+    let path = match &redirect.path {
+        Some(path) => rewrite::path(path, original.path, original.prefix),
+        None => original.path.into(),
+    };
+    let mut location = [scheme, "://", host].concat();
+    if let Some(port) = port.filter(|port| well_known(scheme) != Some(*port)) {
+        location.push(':');
+        location.push_str(&port.to_string());
+    }
+    location.push_str(&path);
+    if let Some(query) = original.query {
+        location.push('?');
+        location.push_str(query);
+    }
+    HeaderValue::try_from(location)
+}
+
+fn well_known(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

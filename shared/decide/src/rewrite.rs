@@ -1,0 +1,43 @@
+//! What the path looks like upstream (Gateway API `HTTPPathModifier`). The query always stays.
+
+use std::borrow::Cow;
+use weir_model::PathRewrite;
+
+/// The path after the rewrite. `prefix` is the one the route matched by, absent if it matched otherwise: then a
+/// [`PathRewrite::Prefix`] has nothing to replace and the path stays (policy with such a rewrite is refused earlier).
+///
+/// A trailing slash of prefix and replacement is ignored, the rest of the path keeps its own: `/foo/bar` matched by `/foo` becomes `/xyz/bar` whether the
+/// replacement is `/xyz` or `/xyz/`, and `/bar` where it is `/` or empty.
+pub fn path<'a>(rewrite: &'a PathRewrite, path: &'a str, prefix: Option<&str>) -> Cow<'a, str> {
+    let (replacement, prefix) = match (rewrite, prefix) {
+        (PathRewrite::Full(full), _) => return Cow::Borrowed(if full.is_empty() { "/" } else { full }),
+        (PathRewrite::Prefix(_), None) => return Cow::Borrowed(path),
+        (PathRewrite::Prefix(replacement), Some(prefix)) => (replacement, prefix),
+    };
+    let rest = match path.strip_prefix(without_slash(prefix)) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ => return Cow::Borrowed(path),
+    };
+    match (without_slash(replacement), rest) {
+        ("", "") => Cow::Borrowed("/"),
+        ("", rest) => Cow::Borrowed(rest),
+        (replacement, "") => Cow::Borrowed(replacement),
+        (replacement, rest) => Cow::Owned([replacement, rest].concat()),
+    }
+}
+
+/// Path and query after the rewrite, ready for a request line.
+pub fn target(rewrite: &PathRewrite, path: &str, query: Option<&str>, prefix: Option<&str>) -> String {
+    let path = self::path(rewrite, path, prefix);
+    match query {
+        Some(query) => [&path, "?", query].concat(),
+        None => path.into_owned(),
+    }
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests;
