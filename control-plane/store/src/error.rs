@@ -114,8 +114,9 @@ impl StoreError {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Self::Full { path, source }
             }
-            // A file which ends before its own structure says it does.
+            // A file which ends before its own structure says it does, and one whose structure is not the database's.
             io::ErrorKind::UnexpectedEof => Self::damaged(&path, format!("it is cut short ({source})")),
+            io::ErrorKind::InvalidData => Self::damaged(&path, source.to_string()),
             _ => Self::Io { path, source },
         }
     }

@@ -33,6 +33,8 @@ mod options;
 mod plan;
 mod record;
 mod replay;
+#[cfg(test)]
+mod testing;
 mod writer;
 
 use std::collections::BTreeMap;
