@@ -1,1 +1,25 @@
-//! weir-config
+//! The sidecar's configuration: from the control plane's stream to the one immutable value that workers serve from.
+//!
+//! In the order of the path:
+//!
+//! - [`demand`]: names that requests use are asked for;
+//! - [`client`]: the stream to the control plane, kept open, with back-off; resources are decoded and compiled as they come;
+//! - [`graph`]: decides which of them are in force, so that nothing ever dangles;
+//! - [`snapshot`]: links those into a [`Snapshot`], which is published to the workers;
+//! - [`persist`]: keeps the last good configuration for a start without a control plane;
+//! - [`load`]: reports back what was sent where.
+//!
+//! Workers see [`Snapshot`] and [`Demand`] and nothing else of this crate. It knows nothing of connections or requests.
+
+pub mod demand;
+pub mod graph;
+pub mod snapshot;
+
+pub use demand::{Asked, Demand};
+pub use snapshot::state::{
+    ActiveGuard, ClusterState, EndpointState, LastUse, Padded, Sharded, Totals, Traffic,
+};
+pub use snapshot::{
+    Action, Cluster, ClusterLoads, Forward, Listener, ListenerKind, NameLookup, NamedRoutes, Route, Routes,
+    Snapshot, Target,
+};

@@ -1,0 +1,288 @@
+//! The one immutable value that workers serve from: names are indices, matchers are compiled, **every index exists**.
+//!
+//! The control plane's resources become a [`Snapshot`] in [`link::Linker`]; workers get it through a `watch` channel and keep
+//! it for the length of a request. What outlives a snapshot (loads, latencies, breakers) is in [`state`] and shared between
+//! successive snapshots by cluster name and endpoint address.
+//!
+//! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
+
+pub mod link;
+pub mod state;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use weir_decide::balance::{Loads, Table};
+use weir_decide::route::{Matcher, RouteIndex};
+use weir_decide::split::Split;
+use weir_model::{
+    DirectResponse, Direction, HeaderMutation, LoadBalancing, Redirect, Resource, RetryPolicy, Rewrite, Time,
+    Timeouts, Tracing, Version,
+};
+
+use state::{ClusterState, EndpointState, LastUse};
+
+/// A whole configuration, linked.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up from 1 with every publication; 0 is the empty one before the first.
+    pub sequence: u64,
+    /// The hash of the versions of all resources in it: equal for equal configurations.
+    pub revision: Version,
+    /// Listeners with an address, in order of name.
+    pub listeners: Vec<Listener>,
+    /// Clusters by index. The index of a cluster does not change while its name lives; a place whose cluster is gone holds
+    /// [`Cluster::is_vacant`] until it is used again, and nothing refers to it.
+    pub clusters: Vec<Arc<Cluster>>,
+    names: HashMap<Arc<str>, NamedEntry>,
+}
+
+/// What a name that was asked for resolves to.
+#[derive(Clone, Copy, Debug)]
+pub enum NameLookup<'a> {
+    /// To these routes.
+    Found(&'a NamedRoutes),
+    /// The control plane says that it does not exist.
+    Absent,
+    /// It was never asked for, or there is no answer yet.
+    Unknown,
+}
+
+/// The routes behind a name.
+#[derive(Clone, Debug)]
+pub struct NamedRoutes {
+    /// The routes.
+    pub routes: Arc<Routes>,
+    /// Whether and how requests are traced, if the control plane says so for this name; else as their listener says.
+    pub tracing: Option<Tracing>,
+    /// Whether each request is logged.
+    pub access_log: bool,
+}
+
+#[derive(Clone, Debug)]
+struct NamedEntry {
+    used: Arc<LastUse>,
+    /// Absent if the control plane says that the name does not exist.
+    routes: Option<NamedRoutes>,
+}
+
+/// Where traffic enters.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The address its socket is bound to (`local_addr`), even where the configuration knows it by another.
+    pub address: Option<SocketAddr>,
+    /// Towards the application or away from it.
+    pub direction: Direction,
+    /// What is spoken.
+    pub kind: ListenerKind,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug)]
+pub enum ListenerKind {
+    /// HTTP/1.1 and HTTP/2.
+    Http {
+        /// By authority; without any virtual host on an outbound listener, which goes by [`Snapshot::name`].
+        routes: Arc<Routes>,
+        /// Whether and how requests are traced.
+        tracing: Option<Tracing>,
+        /// Whether each request is logged.
+        access_log: bool,
+    },
+    /// Bytes.
+    Tcp {
+        /// Index into [`Snapshot::clusters`].
+        cluster: usize,
+        /// Whether each connection is logged.
+        access_log: bool,
+    },
+}
+
+/// A route configuration, compiled.
+#[derive(Debug)]
+pub struct Routes {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Finds the route.
+    pub matcher: Arc<Matcher>,
+    /// By [`RouteIndex`]: virtual hosts, and the routes of each.
+    pub hosts: Vec<Vec<Route>>,
+}
+
+impl Routes {
+    /// What the matcher found.
+    pub fn route(&self, index: RouteIndex) -> &Route {
+        &self.hosts[index.host][index.route]
+    }
+}
+
+/// What happens to the requests that match a route.
+#[derive(Debug)]
+pub struct Route {
+    /// Equal for routes of the same name while any of them lives, never used again for another name: a key for caches.
+    pub id: u32,
+    /// Where it comes from, for people, spans and metrics.
+    pub name: Arc<str>,
+    /// Applied to the request before it is sent on.
+    pub request_headers: HeaderMutation,
+    /// Applied to the response before it is returned.
+    pub response_headers: HeaderMutation,
+    /// What happens.
+    pub action: Action,
+    /// The path prefix it matched by, if it did: what [`weir_model::PathRewrite::Prefix`] replaces.
+    pub prefix: Option<Box<str>>,
+}
+
+/// What happens to a request.
+#[derive(Debug)]
+pub enum Action {
+    /// It goes upstream.
+    Forward(Forward),
+    /// The caller is sent elsewhere.
+    Redirect(Redirect),
+    /// It is answered here.
+    Direct(DirectResponse),
+}
+
+/// A request goes to one of several clusters.
+#[derive(Debug)]
+pub struct Forward {
+    /// Which of the targets, by weight.
+    pub split: Split,
+    /// In the order of the split.
+    pub targets: Vec<Target>,
+    /// Applied before sending on.
+    pub rewrite: Rewrite,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// When to try again.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// One side of a split.
+#[derive(Debug)]
+pub struct Target {
+    /// Index into [`Snapshot::clusters`].
+    pub cluster: usize,
+    /// Applied after the route's.
+    pub request_headers: HeaderMutation,
+    /// Applied before the route's.
+    pub response_headers: HeaderMutation,
+}
+
+/// A cluster with its endpoints.
+#[derive(Debug)]
+pub struct Cluster {
+    /// As configured.
+    pub model: Arc<weir_model::Cluster>,
+    /// Chooses among the endpoints.
+    pub table: Table,
+    /// In the order of the table and of [`Cluster::assignment`].
+    pub endpoints: Vec<Arc<EndpointState>>,
+    /// What outlives this snapshot.
+    pub state: Arc<ClusterState>,
+    /// The cluster itself if its endpoints are static, the endpoints resource otherwise.
+    source: Arc<Resource>,
+}
+
+impl Cluster {
+    /// The endpoints as configured, with locality, priority, weight and health; empty if vacant.
+    pub fn assignment(&self) -> Option<&weir_model::Endpoints> {
+        match &*self.source {
+            Resource::Endpoints(endpoints) => Some(endpoints),
+            Resource::Cluster(weir_model::Cluster {
+                discovery: weir_model::Discovery::Static(endpoints),
+                ..
+            }) => Some(endpoints),
+            Resource::Cluster(_) | Resource::Listener(_) | Resource::Route(_) => None,
+        }
+    }
+
+    /// What its balancer compares, at `now`.
+    pub fn loads(&self, now: Time) -> ClusterLoads<'_> {
+        ClusterLoads { endpoints: &self.endpoints, decay: self.latency_decay(), now }
+    }
+
+    /// Time after which an old latency weighs 1/e: the balancer's, or ten seconds where it does not look at latency.
+    pub fn latency_decay(&self) -> Duration {
+        match &self.model.load_balancing {
+            LoadBalancing::PeakEwma { decay, .. } => *decay,
+            _ => Duration::from_secs(10),
+        }
+    }
+
+    /// Whether this only fills the place of a cluster that is gone.
+    pub fn is_vacant(&self) -> bool {
+        self.model.name.is_empty()
+    }
+}
+
+/// The shared state of a cluster's endpoints, as a balancer reads it.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterLoads<'a> {
+    endpoints: &'a [Arc<EndpointState>],
+    decay: Duration,
+    now: Time,
+}
+
+impl Loads for ClusterLoads<'_> {
+    fn active(&self, endpoint: usize) -> u32 {
+        self.endpoints[endpoint].active.load(Relaxed)
+    }
+
+    fn latency(&self, endpoint: usize, now: Time) -> Option<Duration> {
+        weir_decide::latency::read(self.endpoints[endpoint].latency.load(Relaxed), now, self.decay)
+    }
+
+    fn ejected(&self, endpoint: usize) -> bool {
+        self.endpoints[endpoint].is_ejected(self.now)
+    }
+}
+
+impl Snapshot {
+    /// Nothing at all: what is served before the first configuration.
+    pub fn empty() -> Self {
+        Self {
+            sequence: 0,
+            revision: Version(0),
+            listeners: Vec::new(),
+            clusters: Vec::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    /// What an authority resolves to, and notes that it was used. The authority may be in any case and its host may end in
+    /// a dot.
+    pub fn name(&self, authority: &str, now: Time) -> NameLookup<'_> {
+        let entry = match self.names.get(authority) {
+            Some(entry) => Some(entry),
+            None => self.names.get(&*weir_decide::authority::normalize(authority)),
+        };
+        let Some(entry) = entry else { return NameLookup::Unknown };
+        entry.used.touch(now);
+        match &entry.routes {
+            Some(routes) => NameLookup::Found(routes),
+            None => NameLookup::Absent,
+        }
+    }
+
+    /// Every name that the control plane has answered, with what it resolves to; for people. In no order.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Option<&NamedRoutes>)> {
+        self.names.iter().map(|(name, entry)| (&**name, entry.routes.as_ref()))
+    }
+
+    /// The listener of the socket that is bound to an address.
+    pub fn listener(&self, address: SocketAddr) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.address == Some(address))
+    }
+
+    /// The clusters that exist.
+    pub fn live_clusters(&self) -> impl Iterator<Item = &Arc<Cluster>> {
+        self.clusters.iter().filter(|cluster| !cluster.is_vacant())
+    }
+}

@@ -1,0 +1,504 @@
+//! Turns resources into a [`Snapshot`] (stage 12 of the configuration path). No IO, no clock.
+//!
+//! Two steps, so that an error belongs to the resource that causes it. [`Linker::prepare`] compiles one resource by itself
+//! when it arrives; what fails here is refused with its field path and never reaches the graph, so the last good version
+//! stays in force. [`Linker::link`] resolves the names of a closed set to indices and cannot fail for what was prepared.
+//!
+//! What did not change is not linked again: a cluster keeps its index while its name lives, so the routes that refer to it
+//! stay as they are when its endpoints change, and the other way round.
+
+mod ids;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use weir_decide::balance::Table;
+use weir_decide::route::Matcher;
+use weir_decide::split::Split;
+use weir_model::{
+    CircuitBreakers, ClusterKind, Discovery, Endpoints, HttpVersion, LoadBalancing, PathMatch, Resource,
+    ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource, Version, limits,
+};
+
+use super::state::{ClusterState, EndpointState, LastUse};
+use super::{
+    Action, Cluster, Forward, Listener, ListenerKind, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
+    Target,
+};
+use ids::RouteIds;
+
+/// Why a resource cannot be served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkError {
+    /// The field, such as `virtual_hosts[0].routes[3].match.path.regex`; empty for the whole resource.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl LinkError {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// A name that was asked for and answered.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// The authority.
+    pub name: Arc<str>,
+    /// Where its use is noted.
+    pub used: Arc<LastUse>,
+    /// Whether the control plane said that it does not exist.
+    pub absent: bool,
+}
+
+/// Links snapshot after snapshot, keeping what did not change.
+#[derive(Debug)]
+pub struct Linker {
+    workers: usize,
+    bound: BTreeMap<SocketAddr, SocketAddr>,
+    next_id: u64,
+    sequence: u64,
+    route_ids: RouteIds,
+    /// Compiled and not linked yet, by route configuration, or by listener for routes written in it.
+    prepared: BTreeMap<(ResourceType, String), (Version, Arc<Matcher>)>,
+    routes: BTreeMap<(ResourceType, String), (Version, Arc<Routes>)>,
+    clusters: BTreeMap<String, Place>,
+    slots: Vec<Arc<Cluster>>,
+    free: Vec<usize>,
+    vacant: Arc<Cluster>,
+}
+
+/// Where a cluster is, and what it was linked from.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: usize,
+    cluster: Version,
+    endpoints: Version,
+}
+
+impl Linker {
+    /// For a sidecar with this many workers.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            bound: BTreeMap::new(),
+            next_id: 1,
+            sequence: 0,
+            route_ids: RouteIds::default(),
+            prepared: BTreeMap::new(),
+            routes: BTreeMap::new(),
+            clusters: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            vacant: vacant(),
+        }
+    }
+
+    /// Where sockets are bound that the configuration knows by another address, because they are bound to an unspecified one
+    /// or advertised through another: from the address in the configuration to the socket's own.
+    pub fn with_bound(mut self, bound: BTreeMap<SocketAddr, SocketAddr>) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// Compiles a resource that arrived, and keeps the result until it is linked.
+    pub fn prepare(&mut self, version: Version, resource: &Resource) -> Result<(), LinkError> {
+        match resource {
+            Resource::Cluster(cluster) => check_cluster(cluster),
+            Resource::Endpoints(endpoints) => check_endpoints(endpoints, ""),
+            Resource::Listener(listener) => match &listener.kind {
+                weir_model::ListenerKind::Http(http) => match &http.routes {
+                    RouteSource::Rds(_) => Ok(()),
+                    RouteSource::Inline(routes) => {
+                        let key = (ResourceType::Listener, listener.name.clone());
+                        self.prepare_routes(key, version, routes).map_err(|error| LinkError {
+                            field: format!("route_config.{}", error.field),
+                            ..error
+                        })
+                    }
+                },
+                weir_model::ListenerKind::Tcp(_) if listener.address.is_none() => Err(LinkError::new(
+                    "address",
+                    "a TCP listener needs an address; only HTTP is asked for by name",
+                )),
+                weir_model::ListenerKind::Tcp(_) => Ok(()),
+            },
+            Resource::Route(routes) => {
+                self.prepare_routes((ResourceType::Route, routes.name.clone()), version, routes)
+            }
+        }
+    }
+
+    /// Gives up what was prepared for a resource that was removed.
+    pub fn forget(&mut self, kind: ResourceType, name: &str) {
+        self.prepared.remove(&(kind, name.to_owned()));
+    }
+
+    /// The snapshot of a closed set. An error means that the set is not closed or was not prepared, and changes nothing
+    /// that is served.
+    pub fn link(
+        &mut self,
+        effective: &ResourceSet,
+        names: impl IntoIterator<Item = Name>,
+    ) -> Result<Snapshot, LinkError> {
+        if let Some((from, kind, name)) = effective.dangling().into_iter().next() {
+            return Err(LinkError::new("", format!("{from} refers to the {kind} {name}, which is missing")));
+        }
+        self.link_clusters(effective)?;
+        for (name, version, resource) in effective.of(ResourceType::Route) {
+            if let Resource::Route(routes) = &**resource {
+                self.link_routes((ResourceType::Route, name.to_owned()), version, routes)?;
+            }
+        }
+        let mut listeners = Vec::new();
+        let mut named = HashMap::new();
+        for (name, version, resource) in effective.of(ResourceType::Listener) {
+            let Resource::Listener(listener) = &**resource else { continue };
+            let linked = self.link_listener(version, listener)?;
+            match linked.kind {
+                ListenerKind::Http { routes, tracing, access_log } if listener.address.is_none() => {
+                    let routes = Some(NamedRoutes { routes, tracing, access_log });
+                    named.insert(Arc::from(name), NamedEntry { used: Arc::default(), routes });
+                }
+                ListenerKind::Http { .. } | ListenerKind::Tcp { .. } => listeners.push(linked),
+            }
+        }
+        for Name { name, used, absent } in names {
+            if let Some(entry) = named.get_mut(&name) {
+                entry.used = used;
+            } else if absent {
+                named.insert(name, NamedEntry { used, routes: None });
+            }
+        }
+        self.drop_unused(effective);
+        self.sequence += 1;
+        let versions: Vec<_> =
+            effective.iter().map(|(kind, name, version, _)| (kind, name, version)).collect();
+        Ok(Snapshot {
+            sequence: self.sequence,
+            revision: Version::of(&versions),
+            listeners,
+            clusters: self.slots.clone(),
+            names: named,
+        })
+    }
+
+    fn prepare_routes(
+        &mut self,
+        key: (ResourceType, String),
+        version: Version,
+        routes: &RouteConfiguration,
+    ) -> Result<(), LinkError> {
+        let known = |(linked, _): &(Version, Arc<Routes>)| *linked == version;
+        if self.routes.get(&key).is_some_and(known) {
+            self.prepared.remove(&key);
+            return Ok(());
+        }
+        if self.prepared.get(&key).is_some_and(|(prepared, _)| *prepared == version) {
+            return Ok(());
+        }
+        let matcher = compile(routes)?;
+        self.prepared.insert(key, (version, Arc::new(matcher)));
+        Ok(())
+    }
+
+    fn link_clusters(&mut self, effective: &ResourceSet) -> Result<(), LinkError> {
+        for (name, version, resource) in effective.of(ResourceType::Cluster) {
+            let Resource::Cluster(cluster) = &**resource else { continue };
+            let (endpoints_version, source) = match &cluster.discovery {
+                Discovery::Eds(eds) => {
+                    let missing =
+                        || LinkError::new("eds_cluster_config", format!("endpoints {eds} are missing"));
+                    effective.get(ResourceType::Endpoints, eds).ok_or_else(missing)?
+                }
+                Discovery::Static(_) => &(version, resource.clone()),
+            };
+            let (endpoints_version, source) = (*endpoints_version, source.clone());
+            let place = self.clusters.get(name).copied();
+            if place.is_some_and(|place| place.cluster == version && place.endpoints == endpoints_version) {
+                continue;
+            }
+            let previous = place.map(|place| self.slots[place.slot].clone());
+            let model = match &previous {
+                Some(previous) if place.is_some_and(|place| place.cluster == version) => {
+                    previous.model.clone()
+                }
+                _ => Arc::new(cluster.clone()),
+            };
+            let linked = Arc::new(self.cluster(model, source, previous.as_deref()));
+            let slot = match place {
+                Some(place) => place.slot,
+                None => self.free.pop().unwrap_or_else(|| {
+                    self.slots.push(self.vacant.clone());
+                    self.slots.len() - 1
+                }),
+            };
+            self.slots[slot] = linked;
+            self.clusters
+                .insert(name.to_owned(), Place { slot, cluster: version, endpoints: endpoints_version });
+        }
+        Ok(())
+    }
+
+    fn cluster(
+        &mut self,
+        model: Arc<weir_model::Cluster>,
+        source: Arc<Resource>,
+        previous: Option<&Cluster>,
+    ) -> Cluster {
+        let state = match previous {
+            Some(previous) => previous.state.clone(),
+            None => Arc::new(ClusterState::new(self.new_id(), model.name.as_str().into(), self.workers)),
+        };
+        let none = Endpoints { name: String::new(), localities: Vec::new() };
+        let mut cluster = Cluster { model, table: empty_table(), endpoints: Vec::new(), state, source };
+        let assignment = cluster.assignment().unwrap_or(&none);
+        let table = Table::new(&cluster.model.load_balancing, assignment);
+        let known: HashMap<(SocketAddr, &str), &Arc<EndpointState>> = previous
+            .into_iter()
+            .flat_map(|previous| &previous.endpoints)
+            .map(|endpoint| ((endpoint.address, &*endpoint.workload), endpoint))
+            .collect();
+        let mut endpoints = Vec::new();
+        for (_, endpoint) in assignment.iter() {
+            endpoints.push(match known.get(&(endpoint.address, endpoint.workload.as_str())) {
+                Some(state) => Arc::clone(state),
+                None => {
+                    let id = self.new_id();
+                    let workload = endpoint.workload.as_str().into();
+                    Arc::new(EndpointState::new(id, endpoint.address, workload, self.workers))
+                }
+            });
+        }
+        cluster.table = table;
+        cluster.endpoints = endpoints;
+        cluster
+    }
+
+    fn link_listener(
+        &mut self,
+        version: Version,
+        listener: &weir_model::Listener,
+    ) -> Result<Listener, LinkError> {
+        let kind = match &listener.kind {
+            weir_model::ListenerKind::Http(http) => {
+                let routes = match &http.routes {
+                    RouteSource::Rds(name) => {
+                        let missing =
+                            || LinkError::new("rds", format!("route configuration {name} is missing"));
+                        let linked = self.routes.get(&(ResourceType::Route, name.clone()));
+                        linked.map(|(_, routes)| routes.clone()).ok_or_else(missing)?
+                    }
+                    RouteSource::Inline(routes) => {
+                        self.link_routes((ResourceType::Listener, listener.name.clone()), version, routes)?
+                    }
+                };
+                ListenerKind::Http { routes, tracing: http.tracing.clone(), access_log: http.access_log }
+            }
+            weir_model::ListenerKind::Tcp(tcp) => {
+                ListenerKind::Tcp { cluster: self.slot(&tcp.cluster)?, access_log: tcp.access_log }
+            }
+        };
+        Ok(Listener {
+            name: listener.name.as_str().into(),
+            address: listener.address.map(|address| self.bound.get(&address).copied().unwrap_or(address)),
+            direction: listener.direction,
+            kind,
+        })
+    }
+
+    fn link_routes(
+        &mut self,
+        key: (ResourceType, String),
+        version: Version,
+        model: &RouteConfiguration,
+    ) -> Result<Arc<Routes>, LinkError> {
+        let matcher = match self.prepared.get(&key) {
+            Some((prepared, matcher)) if *prepared == version => Some(matcher.clone()),
+            _ => None,
+        };
+        let matcher = match (self.routes.get(&key), matcher) {
+            (Some((linked, routes)), _) if *linked == version => return Ok(routes.clone()),
+            (_, Some(matcher)) => matcher,
+            (_, None) => Arc::new(compile(model)?),
+        };
+        let mut hosts = Vec::with_capacity(model.virtual_hosts.len());
+        for host in &model.virtual_hosts {
+            let routes: Result<Vec<Route>, LinkError> =
+                host.routes.iter().map(|route| self.route(route)).collect();
+            hosts.push(routes?);
+        }
+        let routes = Arc::new(Routes { name: model.name.as_str().into(), matcher, hosts });
+        if self.prepared.get(&key).is_some_and(|(prepared, _)| *prepared == version) {
+            self.prepared.remove(&key);
+        }
+        if let Some((_, old)) = self.routes.insert(key, (version, routes.clone())) {
+            self.route_ids.release(&old);
+        }
+        Ok(routes)
+    }
+
+    fn route(&mut self, route: &weir_model::Route) -> Result<Route, LinkError> {
+        let action = match &route.action {
+            RouteAction::Forward(forward) => {
+                let weights: Vec<u32> = forward.clusters.iter().map(|target| target.weight).collect();
+                let no_share =
+                    || LinkError::new("", format!("route {} has no cluster with a weight", route.name));
+                let split = Split::new(&weights).ok_or_else(no_share)?;
+                let mut targets = Vec::with_capacity(forward.clusters.len());
+                for target in &forward.clusters {
+                    targets.push(Target {
+                        cluster: self.slot(&target.cluster)?,
+                        request_headers: target.request_headers.clone(),
+                        response_headers: target.response_headers.clone(),
+                    });
+                }
+                Action::Forward(Forward {
+                    split,
+                    targets,
+                    rewrite: forward.rewrite.clone(),
+                    timeouts: forward.timeouts.clone(),
+                    retry: forward.retry.clone(),
+                })
+            }
+            RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
+            RouteAction::Direct(direct) => Action::Direct(direct.clone()),
+        };
+        let (name, id) = self.route_ids.acquire(&route.name);
+        Ok(Route {
+            id,
+            name,
+            request_headers: route.request_headers.clone(),
+            response_headers: route.response_headers.clone(),
+            action,
+            prefix: match &route.matches.path {
+                PathMatch::Prefix(prefix) => Some(prefix.as_str().into()),
+                PathMatch::Exact(_) | PathMatch::Regex(_) => None,
+            },
+        })
+    }
+
+    fn slot(&self, cluster: &str) -> Result<usize, LinkError> {
+        let place = self.clusters.get(cluster);
+        place
+            .map(|place| place.slot)
+            .ok_or_else(|| LinkError::new("", format!("cluster {cluster} is missing")))
+    }
+
+    fn drop_unused(&mut self, effective: &ResourceSet) {
+        let gone: Vec<String> = self
+            .clusters
+            .keys()
+            .filter(|name| effective.get(ResourceType::Cluster, name).is_none())
+            .cloned()
+            .collect();
+        for name in gone {
+            if let Some(place) = self.clusters.remove(&name) {
+                self.slots[place.slot] = self.vacant.clone();
+                self.free.push(place.slot);
+            }
+        }
+        let route_ids = &mut self.route_ids;
+        self.routes.retain(|(kind, name), (_, routes)| {
+            let inline = |(_, resource): &(Version, Arc<Resource>)| match &**resource {
+                Resource::Listener(listener) => match &listener.kind {
+                    weir_model::ListenerKind::Http(http) => matches!(http.routes, RouteSource::Inline(_)),
+                    weir_model::ListenerKind::Tcp(_) => false,
+                },
+                _ => true,
+            };
+            let used = effective.get(*kind, name).is_some_and(inline);
+            if !used {
+                route_ids.release(routes);
+            }
+            used
+        });
+    }
+
+    fn new_id(&mut self) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+}
+
+fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError> {
+    for (h, host) in routes.virtual_hosts.iter().enumerate() {
+        if host.routes.len() > limits::ROUTES {
+            let message = format!("{} routes, more than {}", host.routes.len(), limits::ROUTES);
+            return Err(LinkError::new(format!("virtual_hosts[{h}].routes"), message));
+        }
+        for (r, route) in host.routes.iter().enumerate() {
+            let RouteAction::Forward(forward) = &route.action else { continue };
+            let sum: u64 = forward.clusters.iter().map(|target| u64::from(target.weight)).sum();
+            if sum == 0 || sum > u64::from(u32::MAX) {
+                let field = format!("virtual_hosts[{h}].routes[{r}].route.weighted_clusters");
+                let message =
+                    format!("the weights sum to {sum}; they must sum to at least 1 and at most {}", u32::MAX);
+                return Err(LinkError::new(field, message));
+            }
+        }
+    }
+    Matcher::compile(routes).map_err(|error| LinkError::new(error.field, error.message))
+}
+
+fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkError> {
+    if cluster.name.is_empty() {
+        return Err(LinkError::new("name", "is empty"));
+    }
+    match &cluster.discovery {
+        Discovery::Static(endpoints) => check_endpoints(endpoints, "load_assignment."),
+        Discovery::Eds(name) if name.is_empty() => {
+            Err(LinkError::new("eds_cluster_config.service_name", "is empty"))
+        }
+        Discovery::Eds(_) => Ok(()),
+    }
+}
+
+fn check_endpoints(endpoints: &Endpoints, within: &str) -> Result<(), LinkError> {
+    let count = endpoints.iter().count();
+    if count > limits::ENDPOINTS {
+        let message = format!("{count} endpoints, more than {}", limits::ENDPOINTS);
+        return Err(LinkError::new(format!("{within}endpoints"), message));
+    }
+    Ok(())
+}
+
+fn empty_table() -> Table {
+    Table::new(&LoadBalancing::RoundRobin, &Endpoints { name: String::new(), localities: Vec::new() })
+}
+
+/// What fills the place of a cluster that is gone.
+fn vacant() -> Arc<Cluster> {
+    let model = weir_model::Cluster {
+        name: String::new(),
+        kind: ClusterKind::Unknown,
+        discovery: Discovery::Static(Endpoints { name: String::new(), localities: Vec::new() }),
+        load_balancing: LoadBalancing::RoundRobin,
+        http: HttpVersion::Http1,
+        connect_timeout: std::time::Duration::ZERO,
+        idle_timeout: std::time::Duration::ZERO,
+        circuit_breakers: CircuitBreakers::default(),
+    };
+    Arc::new(Cluster {
+        model: Arc::new(model.clone()),
+        table: empty_table(),
+        endpoints: Vec::new(),
+        state: Arc::new(ClusterState::new(0, "".into(), 1)),
+        source: Arc::new(Resource::Cluster(model)),
+    })
+}
