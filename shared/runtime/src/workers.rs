@@ -56,7 +56,10 @@ impl Workers {
                     Ok(runtime) => runtime,
                     Err(error) => return drop(ready.send(Err(error))),
                 };
-                if ready.send(Ok(())).is_ok() && started.recv().is_ok() {
+                let heard = ready.send(Ok(())).is_ok();
+                // `start` waits until every thread has let go of its end.
+                drop(ready);
+                if heard && started.recv().is_ok() {
                     // The future is made inside the runtime, so that it can register sockets and timers.
                     runtime.block_on(async move { make(id).await });
                 }
