@@ -52,3 +52,19 @@ pub const MANIFEST_BYTES: usize = 4 * 1024 * 1024;
 pub const MANIFEST_DEPTH: usize = 64;
 /// Findings reported of one manifest or one mesh; what lies beyond is counted.
 pub const DIAGNOSTICS: usize = 1000;
+/// Names of one type that one client may subscribe to.
+pub const SUBSCRIPTION_NAMES: usize = 65_536;
+/// Length of a resource's name, a label or another name on the wire, in bytes.
+pub const NAME_BYTES: usize = 4096;
+/// Entries of one list or map in a node's metadata.
+pub const NODE_ENTRIES: usize = 1024;
+/// Resources in one incremental response stop here, in bytes; the rest follows in the next one.
+pub const XDS_RESPONSE_BYTES: usize = 2 * 1024 * 1024;
+/// Virtual hosts of one route configuration.
+pub const VIRTUAL_HOSTS: usize = 65_536;
+/// Domains of one virtual host.
+pub const DOMAINS: usize = 1024;
+/// Clusters among which one route splits.
+pub const SPLIT: usize = 256;
+/// Body of a response that a route gives itself, in bytes.
+pub const DIRECT_BODY_BYTES: usize = 4096;

@@ -154,7 +154,12 @@ impl ResourceSet {
 
     /// Removes a resource; whether it was there.
     pub fn remove(&mut self, kind: ResourceType, name: &str) -> bool {
-        self.resources.get_mut(&kind).is_some_and(|by_name| by_name.remove(name).is_some())
+        let Some(by_name) = self.resources.get_mut(&kind) else { return false };
+        let removed = by_name.remove(name).is_some();
+        if by_name.is_empty() {
+            self.resources.remove(&kind);
+        }
+        removed
     }
 
     /// A resource and its version.
