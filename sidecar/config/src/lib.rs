@@ -15,6 +15,9 @@ pub mod demand;
 pub mod graph;
 pub mod snapshot;
 
+#[cfg(test)]
+mod samples;
+
 pub use demand::{Asked, Demand};
 pub use snapshot::state::{
     ActiveGuard, ClusterState, EndpointState, LastUse, Padded, Sharded, Totals, Traffic,

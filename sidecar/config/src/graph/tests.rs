@@ -1,64 +1,6 @@
 use super::*;
+use crate::samples::{cluster, endpoints, listener, routes};
 use proptest::prelude::*;
-use std::time::Duration;
-use weir_model::{
-    CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoints, Forward, HeaderMutation,
-    HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Rewrite, Route, RouteAction,
-    RouteConfiguration, RouteMatch, RouteSource, Timeouts, VirtualHost, WeightedCluster,
-};
-
-fn endpoints(name: &str) -> Resource {
-    Resource::Endpoints(Endpoints { name: name.to_owned(), localities: vec![] })
-}
-
-fn cluster(name: &str, eds: &str) -> Resource {
-    Resource::Cluster(Cluster {
-        name: name.to_owned(),
-        kind: ClusterKind::Unknown,
-        discovery: Discovery::Eds(eds.to_owned()),
-        load_balancing: LoadBalancing::RoundRobin,
-        http: HttpVersion::Http1,
-        connect_timeout: Duration::from_secs(1),
-        idle_timeout: Duration::from_secs(1),
-        circuit_breakers: CircuitBreakers::default(),
-    })
-}
-
-fn routes(name: &str, clusters: &[&str]) -> Resource {
-    let weighted = |cluster: &&str| WeightedCluster {
-        cluster: (*cluster).to_owned(),
-        weight: 1,
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
-    let route = Route {
-        name: name.to_owned(),
-        matches: RouteMatch::default(),
-        action: RouteAction::Forward(Forward {
-            clusters: clusters.iter().map(weighted).collect(),
-            rewrite: Rewrite::default(),
-            timeouts: Timeouts::default(),
-            retry: None,
-        }),
-        request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
-    Resource::Route(RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] })
-}
-
-fn listener(name: &str, rds: &str) -> Resource {
-    Resource::Listener(Listener {
-        name: name.to_owned(),
-        address: None,
-        direction: Direction::Outbound,
-        kind: ListenerKind::Http(HttpListener {
-            routes: RouteSource::Rds(rds.to_owned()),
-            tracing: None,
-            access_log: false,
-        }),
-    })
-}
 
 fn put(graph: &mut Graph, resource: Resource) -> bool {
     graph.upsert(resource.version(), Arc::new(resource)).unwrap();
@@ -88,7 +30,7 @@ fn a_listener_waits_for_everything_below_it() {
     let waits: Vec<_> =
         graph.pending().into_iter().map(|pending| (pending.name, pending.waits_for)).collect();
     assert!(waits.contains(&("c".to_owned(), vec![(ResourceType::Endpoints, "e".to_owned())])), "{waits:?}");
-    assert!(put(&mut graph, endpoints("e")));
+    assert!(put(&mut graph, endpoints("e", &[])));
     assert_eq!(effective(&graph), ["c", "e", "reviews", "r"]);
     assert_eq!(graph.pending(), []);
 }
@@ -96,7 +38,7 @@ fn a_listener_waits_for_everything_below_it() {
 #[test]
 fn the_old_version_serves_until_the_new_one_is_complete() {
     let mut graph = Graph::default();
-    for resource in [endpoints("e1"), cluster("c1", "e1"), routes("r", &["c1"]), listener("l", "r")] {
+    for resource in [endpoints("e1", &[]), cluster("c1", "e1"), routes("r", &["c1"]), listener("l", "r")] {
         put(&mut graph, resource);
     }
     let old = graph.effective().get(ResourceType::Route, "r").unwrap().0;
@@ -106,7 +48,7 @@ fn the_old_version_serves_until_the_new_one_is_complete() {
     assert_eq!(pending.len(), 1);
     assert!(pending[0].has_effective);
     assert_eq!(pending[0].waits_for, [(ResourceType::Cluster, "c2".to_owned())]);
-    put(&mut graph, endpoints("e2"));
+    put(&mut graph, endpoints("e2", &[]));
     assert!(put(&mut graph, cluster("c2", "e2")));
     assert_ne!(graph.effective().get(ResourceType::Route, "r").unwrap().0, old);
 }
@@ -114,7 +56,7 @@ fn the_old_version_serves_until_the_new_one_is_complete() {
 #[test]
 fn a_removed_cluster_stays_while_a_route_refers_to_it() {
     let mut graph = Graph::default();
-    for resource in [endpoints("e"), cluster("c", "e"), routes("r", &["c"]), listener("l", "r")] {
+    for resource in [endpoints("e", &[]), cluster("c", "e"), routes("r", &["c"]), listener("l", "r")] {
         put(&mut graph, resource);
     }
     assert!(!take(&mut graph, ResourceType::Cluster, "c"));
@@ -127,7 +69,7 @@ fn a_removed_cluster_stays_while_a_route_refers_to_it() {
 #[test]
 fn a_removal_that_is_taken_back_changes_nothing() {
     let mut graph = Graph::default();
-    for resource in [endpoints("e"), cluster("c", "e"), routes("r", &["c"])] {
+    for resource in [endpoints("e", &[]), cluster("c", "e"), routes("r", &["c"])] {
         put(&mut graph, resource);
     }
     assert!(!take(&mut graph, ResourceType::Cluster, "c"));
@@ -155,7 +97,7 @@ fn names_to_subscribe_to_are_those_that_anything_refers_to() {
 fn what_is_restored_is_closed_even_if_what_was_saved_is_not() {
     let mut saved = ResourceSet::default();
     for resource in
-        [endpoints("e"), cluster("c", "e"), cluster("lost", "nowhere"), routes("r", &["c", "lost"])]
+        [endpoints("e", &[]), cluster("c", "e"), cluster("lost", "nowhere"), routes("r", &["c", "lost"])]
     {
         saved.insert(resource);
     }
@@ -168,11 +110,11 @@ fn what_is_restored_is_closed_even_if_what_was_saved_is_not() {
 fn a_full_graph_refuses_new_names_and_takes_new_versions() {
     let mut graph = Graph::default();
     for number in 0..limits::RESOURCES {
-        let resource = endpoints(&number.to_string());
+        let resource = endpoints(&number.to_string(), &[]);
         graph.upsert(Version(number as u64), Arc::new(resource)).unwrap();
     }
-    assert_eq!(graph.upsert(Version(0), Arc::new(endpoints("one more"))), Err(Full));
-    assert_eq!(graph.upsert(Version(7), Arc::new(endpoints("7"))), Ok(()));
+    assert_eq!(graph.upsert(Version(0), Arc::new(endpoints("one more", &[]))), Err(Full));
+    assert_eq!(graph.upsert(Version(7), Arc::new(endpoints("7", &[]))), Ok(()));
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +129,7 @@ fn name() -> impl Strategy<Value = String> {
 
 fn resource() -> impl Strategy<Value = Resource> {
     prop_oneof![
-        name().prop_map(|name| endpoints(&name)),
+        name().prop_map(|name| endpoints(&name, &[])),
         (name(), name()).prop_map(|(name, eds)| cluster(&name, &eds)),
         (name(), prop::collection::vec(name(), 0..3)).prop_map(|(name, clusters)| {
             routes(&name, &clusters.iter().map(String::as_str).collect::<Vec<_>>())

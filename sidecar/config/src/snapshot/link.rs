@@ -502,3 +502,6 @@ fn vacant() -> Arc<Cluster> {
         source: Arc::new(Resource::Cluster(model)),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! Small resources for tests.
+
+use std::time::Duration;
+
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoint, Endpoints, Forward,
+    HeaderMutation, Health, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality,
+    LocalityEndpoints, Resource, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
+    TcpListener, Timeouts, VirtualHost, WeightedCluster,
+};
+
+/// Endpoints at these ports of loopback, in one locality if there are any.
+pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
+    let endpoint = |port: &u16| Endpoint {
+        address: ([127, 0, 0, 1], *port).into(),
+        workload: format!("w{port}"),
+        health: Health::Healthy,
+        weight: 1,
+    };
+    let locality = LocalityEndpoints {
+        locality: Locality { region: "eu".into(), zone: "eu-1".into(), sub_zone: String::new() },
+        priority: 0,
+        weight: 1,
+        endpoints: ports.iter().map(endpoint).collect(),
+    };
+    let localities = if ports.is_empty() { vec![] } else { vec![locality] };
+    Resource::Endpoints(Endpoints { name: name.to_owned(), localities })
+}
+
+/// A cluster whose endpoints are discovered.
+pub(crate) fn cluster(name: &str, eds: &str) -> Resource {
+    Resource::Cluster(Cluster {
+        name: name.to_owned(),
+        kind: ClusterKind::Unknown,
+        discovery: Discovery::Eds(eds.to_owned()),
+        load_balancing: LoadBalancing::RoundRobin,
+        http: HttpVersion::Http1,
+        connect_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(60),
+        circuit_breakers: CircuitBreakers::default(),
+    })
+}
+
+/// One route to these clusters in equal shares; a direct response without any.
+pub(crate) fn routes(name: &str, clusters: &[&str]) -> Resource {
+    Resource::Route(route_configuration(name, clusters))
+}
+
+pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfiguration {
+    let weighted = |cluster: &&str| WeightedCluster {
+        cluster: (*cluster).to_owned(),
+        weight: 1,
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    };
+    let action = match clusters {
+        [] => RouteAction::Direct(weir_model::DirectResponse {
+            status: http::StatusCode::NOT_FOUND,
+            body: "none".into(),
+        }),
+        _ => RouteAction::Forward(Forward {
+            clusters: clusters.iter().map(weighted).collect(),
+            rewrite: Rewrite::default(),
+            timeouts: Timeouts::default(),
+            retry: None,
+        }),
+    };
+    let route = Route {
+        name: format!("route of {name}"),
+        matches: RouteMatch::default(),
+        action,
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    };
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
+}
+
+/// What a name that is asked for resolves to.
+pub(crate) fn listener(name: &str, rds: &str) -> Resource {
+    http(name, None, RouteSource::Rds(rds.to_owned()))
+}
+
+/// An inbound listener with its routes written in it.
+pub(crate) fn inbound(port: u16, clusters: &[&str]) -> Resource {
+    let address = ([127, 0, 0, 1], port).into();
+    let name = format!("inbound/{address}");
+    http(&name, Some(address), RouteSource::Inline(route_configuration(&name, clusters)))
+}
+
+fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) -> Resource {
+    Resource::Listener(Listener {
+        name: name.to_owned(),
+        address,
+        direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
+        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false }),
+    })
+}
+
+/// An outbound listener for bytes.
+pub(crate) fn tcp(port: u16, cluster: &str) -> Resource {
+    let address = ([127, 0, 0, 1], port).into();
+    Resource::Listener(Listener {
+        name: format!("outbound-tcp/{address}"),
+        address: Some(address),
+        direction: Direction::Outbound,
+        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: false }),
+    })
+}
