@@ -44,11 +44,11 @@ impl Workers {
     {
         abort_on_worker_panic();
         let make = Arc::new(make);
-        let (ready, made) = mpsc::channel();
+        let (ready, made) = mpsc::sync_channel(n.max(1));
         let mut threads = Vec::new();
         let mut starts = Vec::new();
         for id in (0..n.max(1)).map(WorkerId) {
-            let (start, started) = mpsc::channel::<()>();
+            let (start, started) = mpsc::sync_channel::<()>(1);
             let (ready, make, label) = (ready.clone(), make.clone(), format!("{name}-{id}"));
             let thread = std::thread::Builder::new().name(label.clone()).spawn(move || {
                 WORKER.set(Some(label));

@@ -108,7 +108,7 @@ fn the_last_connection_is_never_missed() {
     for round in 0..200 {
         let drain = Drain::new();
         let signal = drain.signal();
-        let (opened, wait) = mpsc::channel();
+        let (opened, wait) = mpsc::sync_channel(2);
         let workers = Workers::start(2, "drain", move |_| {
             let (signal, opened) = (signal.clone(), opened.clone());
             async move {
