@@ -20,6 +20,19 @@ pub const RETRY_BODY_BYTES: usize = 64 * 1024;
 pub const RETRIES: u32 = 10;
 /// Concurrent HTTP/2 streams of one downstream connection.
 pub const DOWNSTREAM_STREAMS: u32 = 256;
+/// What an HTTP/2 peer may send on one stream before it is told to go on, in bytes: four times the protocol's default, so that
+/// ordinary messages need no window update.
+pub const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all streams of one connection: the most that is buffered for a connection whose other side does not read.
+pub const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of one HTTP/2 stream that may wait to be sent.
+pub const HTTP2_SEND_BUFFER: usize = 256 * 1024;
+/// Streams that an HTTP/2 peer opened and reset at once, before its connection is given up (CVE-2023-44487).
+pub const HTTP2_RESET_STREAMS: usize = 64;
+/// Buffer for each direction of an opaque or upgraded connection, in bytes.
+pub const COPY_BUFFER: usize = 16 * 1024;
+/// Endpoints that are tried for one opaque connection before it is given up.
+pub const TCP_ATTEMPTS: usize = 3;
 /// Idle upstream connections one worker keeps per endpoint.
 pub const IDLE_CONNECTIONS: usize = 64;
 /// How long an idle upstream connection is kept.
