@@ -1,7 +1,28 @@
 //! Which route a request takes: the first of its virtual host whose conditions all hold.
+//!
+//! The order of routes is the policy's precedence, which the compiler of policy has already settled; here the first match in the
+//! list wins. **The cost does not grow with the list**: a virtual host is found by its name, and in it the candidates by the
+//! request's path (a table of exact paths, a tree of segments, tables of regular expressions by their literal beginnings) and,
+//! where many routes share a path, by the rarest exact condition of each. Candidates are then checked in full, so an index can
+//! only narrow, never decide.
+//!
+//! What it deliberately does not do: it does not normalize or decode paths, and it does not know what a route's action is.
+
+mod bucket;
+mod condition;
+mod explain;
+mod hashing;
+mod host;
+mod path;
+mod pattern;
+mod prefix;
+mod query;
+mod regexes;
+
+pub use explain::{Considered, Explanation, Failure, Finding, explain};
 
 use http::{HeaderMap, Method};
-use weir_model::{Random, RouteConfiguration};
+use weir_model::{Random, RouteConfiguration, limits};
 
 /// What routing sees of a request.
 #[derive(Clone, Copy, Debug)]
@@ -44,23 +65,50 @@ impl std::fmt::Display for RouteError {
 
 impl std::error::Error for RouteError {}
 
+impl RouteError {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+
+    /// The same error, seen from one level further out.
+    fn within(self, outer: &str) -> Self {
+        Self { field: format!("{outer}.{}", self.field), ..self }
+    }
+}
+
 /// A route configuration, compiled. Immutable; shared by all workers.
 #[derive(Debug)]
 pub struct Matcher {
-    configuration: RouteConfiguration,
+    names: host::Names,
+    hosts: Box<[path::Paths]>,
 }
 
 impl Matcher {
     /// Compiles every condition. Fails with the first field that cannot be.
     pub fn compile(configuration: &RouteConfiguration) -> Result<Self, RouteError> {
-        Ok(Self { configuration: configuration.clone() })
+        let names = host::Names::compile(configuration)?;
+        let mut library = pattern::Library::default();
+        let hosts = configuration.virtual_hosts.iter().enumerate().map(|(index, host)| {
+            let field = format!("virtual_hosts[{index}]");
+            if host.routes.len() > limits::ROUTES {
+                let message = format!("{} routes; at most {} fit", host.routes.len(), limits::ROUTES);
+                return Err(RouteError::new(format!("{field}.routes"), message));
+            }
+            path::Paths::compile(&host.routes, &mut library).map_err(|error| error.within(&field))
+        });
+        Ok(Self { names, hosts: hosts.collect::<Result<_, _>>()? })
     }
 
-    /// The first route of the request's virtual host whose conditions all hold. `None` if no virtual host has the authority or none
-    /// of its routes matches.
-    pub fn find(&self, _head: &Head<'_>, _random: &mut Random) -> Option<RouteIndex> {
-        let host = self.configuration.virtual_hosts.first()?;
-        (!host.routes.is_empty()).then_some(RouteIndex { host: 0, route: 0 })
+    /// The first route of the request's virtual host whose conditions all hold. `None` if no virtual host has the authority or
+    /// none of its routes matches.
+    ///
+    /// A route with a fraction is taken with that probability where all its other conditions hold, independently of any other.
+    /// Does not allocate but where a request is unusual: capitals in the authority, a repeated header field that is matched on, a
+    /// percent sign in a query parameter that is matched on.
+    pub fn find(&self, head: &Head<'_>, random: &mut Random) -> Option<RouteIndex> {
+        let host = self.names.find(head.authority)?;
+        let route = self.hosts.get(host)?.find(head, random)?;
+        Some(RouteIndex { host, route })
     }
 }
 

@@ -81,3 +81,5 @@ pub const DOMAINS: usize = 1024;
 pub const SPLIT: usize = 256;
 /// Body of a response that a route gives itself, in bytes.
 pub const DIRECT_BODY_BYTES: usize = 4096;
+/// Memory of all compiled regular expressions of one route configuration, in bytes.
+pub const REGEX_MEMORY_TOTAL: usize = 64 * 1024 * 1024;

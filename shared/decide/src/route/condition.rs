@@ -1,0 +1,112 @@
+//! The conditions of one route, but for the path.
+
+use super::pattern::{Library, Patterns};
+use super::{Head, RouteError, query};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use std::borrow::Cow;
+use std::sync::Arc;
+use weir_model::{Random, RouteMatch, StringMatch};
+
+/// All of a route's conditions that the path does not decide.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    pub(super) method: Option<Method>,
+    pub(super) headers: Box<[(HeaderName, Value)]>,
+    pub(super) query: Box<[(Box<[u8]>, Value)]>,
+    /// Parts per million, if not all of them.
+    pub(super) fraction: Option<u32>,
+}
+
+/// A condition on a value that is there.
+#[derive(Debug)]
+pub(super) enum Value {
+    Exact(Box<[u8]>),
+    Regex(Arc<Patterns>),
+    Present,
+}
+
+/// A whole, as fractions have it.
+pub(super) const WHOLE: u32 = 1_000_000;
+
+impl Conditions {
+    pub(super) fn compile(matches: &RouteMatch, library: &mut Library) -> Result<Self, RouteError> {
+        let mut value = |value: &StringMatch, field: String| {
+            Value::compile(value, library).map_err(|message| RouteError::new(field + ".value.regex", message))
+        };
+        let headers = matches.headers.iter().enumerate().map(|(index, header)| {
+            Ok((header.name.clone(), value(&header.value, format!("headers[{index}]"))?))
+        });
+        let headers = headers.collect::<Result<_, _>>()?;
+        let query = matches.query.iter().enumerate().map(|(index, parameter)| {
+            Ok((parameter.name.as_bytes().into(), value(&parameter.value, format!("query[{index}]"))?))
+        });
+        let query = query.collect::<Result<_, _>>()?;
+        let fraction = matches.fraction.map(|fraction| fraction.0).filter(|parts| *parts < WHOLE);
+        Ok(Self { method: matches.method.clone(), headers, query, fraction })
+    }
+
+    /// Whether every request with the right path is taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.method.is_none() && self.headers.is_empty() && self.query.is_empty() && self.fraction.is_none()
+    }
+
+    /// Whether no request is ever taken.
+    pub(super) fn is_never(&self) -> bool {
+        self.fraction == Some(0)
+    }
+
+    /// Whether all hold. Draws only where all others do and a fraction is left to decide.
+    pub(super) fn hold(&self, head: &Head<'_>, random: &mut Random) -> bool {
+        self.method.as_ref().is_none_or(|method| method == head.method)
+            && self
+                .headers
+                .iter()
+                .all(|(name, value)| joined(head.headers, name).is_some_and(|actual| value.holds(&actual)))
+            && self.query.iter().all(|(name, value)| {
+                head.query
+                    .and_then(|query| query::first(query, name))
+                    .is_some_and(|raw| value.holds_encoded(raw))
+            })
+            && self.fraction.is_none_or(|parts| random.below(u64::from(WHOLE)) < u64::from(parts))
+    }
+}
+
+impl Value {
+    pub(super) fn compile(value: &StringMatch, library: &mut Library) -> Result<Self, String> {
+        Ok(match value {
+            StringMatch::Exact(text) => Self::Exact(text.as_bytes().into()),
+            StringMatch::Regex(text) => Self::Regex(library.single(text)?),
+            StringMatch::Present => Self::Present,
+        })
+    }
+
+    pub(super) fn holds(&self, actual: &[u8]) -> bool {
+        match self {
+            Self::Exact(expected) => **expected == *actual,
+            Self::Regex(patterns) => patterns.is_match(actual),
+            Self::Present => true,
+        }
+    }
+
+    /// The same for a percent-encoded value.
+    pub(super) fn holds_encoded(&self, encoded: &str) -> bool {
+        match self {
+            Self::Exact(expected) => query::equals(encoded, expected),
+            Self::Regex(patterns) => patterns.is_match(&query::decode(encoded)),
+            Self::Present => true,
+        }
+    }
+}
+
+/// The value of a header field, several of one name joined by commas. Borrows where there is only one.
+pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let first = values.next()?;
+    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+    let mut all = [first, b",", second].concat();
+    for value in values {
+        all.push(b',');
+        all.extend_from_slice(value);
+    }
+    Some(Cow::Owned(all))
+}

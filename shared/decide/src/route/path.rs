@@ -1,0 +1,101 @@
+//! The routes of one virtual host, found by path.
+
+use super::bucket::Bucket;
+use super::condition::Conditions;
+use super::hashing::Table;
+use super::pattern::{Expression, Library};
+use super::prefix::Prefixes;
+use super::regexes::Regexes;
+use super::{Head, RouteError};
+use std::collections::BTreeMap;
+use weir_model::{PathMatch, Random, Route};
+
+/// The routes of one virtual host.
+#[derive(Debug)]
+pub(super) struct Paths {
+    /// By index of the route.
+    conditions: Box<[Conditions]>,
+    exact: Table<Box<str>, Bucket>,
+    prefixes: Prefixes<Bucket>,
+    regexes: Regexes<Bucket>,
+}
+
+impl Paths {
+    /// Compiles the routes of a virtual host, in their order.
+    pub(super) fn compile(routes: &[Route], library: &mut Library) -> Result<Self, RouteError> {
+        let mut conditions = Vec::with_capacity(routes.len());
+        let (mut exact, mut prefixes, mut regexes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for (index, route) in routes.iter().enumerate() {
+            let field = |name: &str| format!("routes[{index}].match.{name}");
+            let compiled = Conditions::compile(&route.matches, library);
+            conditions.push(compiled.map_err(|error| error.within(&format!("routes[{index}].match")))?);
+            let bucket: &mut Vec<u32> = match &route.matches.path {
+                PathMatch::Exact(path) if !path.starts_with('/') => {
+                    return Err(RouteError::new(field("path.exact"), "must begin with a slash"));
+                }
+                PathMatch::Prefix(path) if !path.is_empty() && !path.starts_with('/') => {
+                    return Err(RouteError::new(field("path.prefix"), "must begin with a slash"));
+                }
+                PathMatch::Exact(path) => exact.entry(path.as_str()).or_default(),
+                PathMatch::Prefix(path) => {
+                    prefixes.entry(path.strip_suffix('/').unwrap_or(path)).or_default()
+                }
+                PathMatch::Regex(path) => regexes.entry(path.as_str()).or_default(),
+            };
+            bucket.push(index as u32);
+        }
+        let bucket = |routes: Vec<u32>| Bucket::build(routes, &conditions);
+        let exact = exact.into_iter().map(|(path, routes)| (path.into(), bucket(routes))).collect();
+        let prefixes = prefixes.into_iter().map(|(path, routes)| (path.to_owned(), bucket(routes)));
+        let prefixes = Prefixes::build(prefixes);
+        let regexes = compile_regexes(regexes, bucket, library)?;
+        Ok(Self { exact, prefixes, regexes, conditions: conditions.into() })
+    }
+
+    /// The first route whose conditions all hold.
+    pub(super) fn find(&self, head: &Head<'_>, random: &mut Random) -> Option<usize> {
+        // Each bucket can only lower the best index found so far. The most specific come first, as precedence usually has it, so
+        // that the rest is passed over unseen.
+        let mut best = u32::MAX;
+        let mut search = |bucket: &Bucket, best: &mut u32| {
+            bucket.search(&self.conditions, head, random, best);
+        };
+        if let Some(bucket) = self.exact.get(head.path) {
+            search(bucket, &mut best);
+        }
+        for bucket in self.prefixes.of(head.path) {
+            search(bucket, &mut best);
+        }
+        let best = std::cell::Cell::new(best);
+        self.regexes.search(
+            head.path,
+            |bucket| bucket.may_lower(best.get()),
+            |bucket| {
+                let mut lowered = best.get();
+                search(bucket, &mut lowered);
+                best.set(lowered);
+            },
+        );
+        (best.get() != u32::MAX).then_some(best.get() as usize)
+    }
+}
+
+/// Compiles each expression once, with the routes that have it.
+fn compile_regexes(
+    regexes: BTreeMap<&str, Vec<u32>>,
+    bucket: impl Fn(Vec<u32>) -> Bucket,
+    library: &mut Library,
+) -> Result<Regexes<Bucket>, RouteError> {
+    let mut ordered: Vec<(&str, Vec<u32>)> = regexes.into_iter().collect();
+    ordered.sort_by_key(|(_, routes)| routes.first().copied());
+    let firsts: Vec<u32> = ordered.iter().filter_map(|(_, routes)| routes.first().copied()).collect();
+    let error = |position: usize, message: String| {
+        let route = firsts.get(position).copied().unwrap_or_default();
+        RouteError::new(format!("routes[{route}].match.path.regex"), message)
+    };
+    let parsed = ordered.into_iter().enumerate().map(|(position, (text, routes))| {
+        Ok((Expression::parse(text).map_err(|message| error(position, message))?, bucket(routes)))
+    });
+    let parsed = parsed.collect::<Result<Vec<_>, RouteError>>()?;
+    Regexes::compile(parsed, library).map_err(|(position, message)| error(position, message))
+}
