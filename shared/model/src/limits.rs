@@ -12,8 +12,8 @@ pub const ON_DEMAND_WAITING: usize = 1024;
 pub const ON_DEMAND_IDLE: Duration = Duration::from_secs(30 * 60);
 /// Largest request or response head, in bytes (431 beyond it).
 pub const HEAD_BYTES: usize = 64 * 1024;
-/// Most header fields in one head.
-pub const HEAD_FIELDS: usize = 128;
+/// Most header fields in one head: what the HTTP/1 parser holds without allocating.
+pub const HEAD_FIELDS: usize = 100;
 /// Largest body kept for a possible retry, in bytes; a larger one is sent once.
 pub const RETRY_BODY_BYTES: usize = 64 * 1024;
 /// Most attempts a retry policy may ask for, the first one not counted.
