@@ -13,7 +13,7 @@ def run(children: Children, binaries: Binaries, sidecars: int, rounds: int) -> d
     idle = control_plane.process.resident_mb()
     say(f"fleet: {sidecars} sidecars")
     done = subprocess.run(
-        [binaries.fleet, "--xds", f"http://{control_plane.xds}", "--policy", f"http://{control_plane.policy}",
+        [binaries.fleet, "--xds", control_plane.xds, "--policy", control_plane.policy,
          "--sidecars", str(sidecars), "--rounds", str(rounds)],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600,
     )

@@ -69,7 +69,7 @@ def start_sidecar(children: Children, binaries: Binaries, upstream: Upstream, se
     control_plane = start_control_plane(children, binaries)
     manifest = children.directory("policy") / "bench.yaml"
     manifest.write_text("\n---\n".join(json.dumps(document) for document in documents(upstream, setup)))
-    applied = subprocess.run([binaries.command, "apply", "--server", f"http://{control_plane.policy}", "-f", manifest],
+    applied = subprocess.run([binaries.command, "apply", "--server", control_plane.policy, "-f", manifest],
                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if applied.returncode != 0:
         raise Failure(f"weir apply ended with status {applied.returncode}:\n{applied.stdout[-2000:]}{applied.stderr[-2000:]}")
@@ -77,7 +77,7 @@ def start_sidecar(children: Children, binaries: Binaries, upstream: Upstream, se
     outbound, admin = free_port(), free_port()
     process = children.start(
         "weir-sidecar",
-        [binaries.sidecar, "--xds", f"http://{control_plane.xds}", "--node-id", "bench-client", "--service", "default/client",
+        [binaries.sidecar, "--xds", control_plane.xds, "--node-id", "bench-client", "--service", "default/client",
          "--outbound", f"127.0.0.1:{outbound}", "--admin-listen", f"127.0.0.1:{admin}", "--workers", 1,
          "--state-dir", children.directory("state")],
         PROXY_CORE,
