@@ -30,7 +30,7 @@ class Binaries:
     def find_or_build(directory: Path | None, fleet: bool) -> "Binaries":
         if directory is None:
             say("cargo build --profile measured")
-            packages = ["-p", "weir-sidecar", "-p", "weir-control-plane", "-p", "weir", *(["-p", "weir-tests"] if fleet else [])]
+            packages = ["-p", "weir-sidecar", "-p", "weir-control-plane", "-p", "weir-cli", *(["-p", "weir-tests"] if fleet else [])]
             subprocess.run(["cargo", "build", "--profile", "measured", "--bins", *packages],
                            cwd=TOP, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
             directory = TARGET / "measured"
