@@ -8,17 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::database::Database;
 use crate::layout::{self, Mark};
 use crate::medium::Medium;
-use crate::options::{Options, PAGE_BYTES, QUEUE_BATCHES};
+use crate::options::{Options, PAGE_BYTES, QUEUE_REQUESTS};
 use crate::record::GENESIS;
 use crate::replay::undo;
-use crate::writer::{Job, Shared, Writer};
+use crate::writer::{Job, Request, Shared, Writer};
 use crate::{Attribution, Change, Commit, Revision, State, Store, StoreError};
 
 /// The store's file in its directory. Beside it lie `weir.store.lock`, which is empty and says by its lock whether the
@@ -32,7 +31,7 @@ pub struct Embedded {
     shared: Arc<Shared>,
     options: Options,
     /// `None` only while dropping.
-    queue: Option<SyncSender<Job>>,
+    queue: Option<SyncSender<Request>>,
     writer: Option<JoinHandle<()>>,
     /// Held to the end.
     _lock: Option<File>,
@@ -68,8 +67,8 @@ impl Embedded {
         options: Options,
         lock: Option<File>,
     ) -> Result<Self, StoreError> {
-        let (queue, jobs) = sync_channel(QUEUE_BATCHES);
-        let (writer, shared) = Writer::open(medium, path, options, jobs)?;
+        let (queue, requests) = sync_channel(QUEUE_REQUESTS);
+        let (writer, shared) = Writer::open(medium, path, options, requests)?;
         let writer = std::thread::Builder::new()
             .name("weir-store".into())
             .spawn(move || writer.run())
@@ -77,26 +76,36 @@ impl Embedded {
         Ok(Self { shared, options, queue: Some(queue), writer: Some(writer), _lock: lock })
     }
 
-    /// Runs `work` on the newest database; once more if that one failed meanwhile and was replaced.
+    /// Runs `work` on the newest database. One which the disk has failed under is replaced first, if that can be done.
     fn read<T>(&self, mut work: impl FnMut(&Database) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        const TRIES: u32 = 4;
-        let mut tries = 1;
-        loop {
-            let database = self.shared.database.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let Some(database) = database else {
-                let error = io::Error::other("history can't be read after an earlier error");
-                return Err(StoreError::io(&self.shared.path, error));
-            };
-            match work(&database) {
-                Err(_) if database.failed() && tries < TRIES => {
-                    drop(database);
-                    // The writer notices the same failure and is about to replace it.
-                    std::thread::sleep(Duration::from_millis(5));
-                    tries += 1;
+        // A write that fails meanwhile ends the database a second time; more than that is the disk's own answer.
+        const TRIES: u32 = 3;
+        for _ in 1..TRIES {
+            if let Some(database) = self.database() {
+                match work(&database) {
+                    Err(_) if database.failed() => {}
+                    outcome => return outcome,
                 }
-                outcome => return outcome,
             }
+            let (done, mended) = sync_channel(1);
+            self.ask(Request::Mend(done))?;
+            mended.recv().map_err(|_| self.gone())?;
         }
+        let closed = || io::Error::other("history can't be read after an earlier error");
+        work(&*self.database().ok_or_else(|| StoreError::io(&self.shared.path, closed()))?)
+    }
+
+    fn database(&self) -> Option<Arc<Database>> {
+        self.shared.database.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn ask(&self, request: Request) -> Result<(), StoreError> {
+        let queue = self.queue.as_ref().ok_or_else(|| self.gone())?;
+        queue.send(request).map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> StoreError {
+        StoreError::io(&self.shared.path, io::Error::other("the store's writer has stopped"))
     }
 }
 
@@ -113,10 +122,8 @@ impl Store for Embedded {
     ) -> Result<Commit, StoreError> {
         self.options.check(&changes, &by)?;
         let (answer, answered) = sync_channel(1);
-        let gone = || StoreError::io(&self.shared.path, io::Error::other("the store's writer has stopped"));
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Job { expected, changes, by, answer }).map_err(|_| gone())?;
-        answered.recv().map_err(|_| gone())?
+        self.ask(Request::Batch(Job { expected, changes, by, answer }))?;
+        answered.recv().map_err(|_| self.gone())?
     }
 
     fn at(&self, revision: Revision) -> Result<State, StoreError> {

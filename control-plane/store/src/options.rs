@@ -26,10 +26,10 @@ pub const HISTORY_BYTES: u64 = 1 << 30;
 /// Bytes of records one call of history returns before it stops early (with at least one commit).
 pub const PAGE_BYTES: usize = 64 << 20;
 
-/// Batches that wait for the writer before further callers block.
-pub(crate) const QUEUE_BATCHES: usize = 256;
-/// Batches that share one transaction, at most.
-pub(crate) const GROUP_BATCHES: usize = 256;
+/// Requests that wait for the writer before further callers block.
+pub(crate) const QUEUE_REQUESTS: usize = 256;
+/// Requests that share one transaction, at most.
+pub(crate) const GROUP_REQUESTS: usize = 256;
 /// Bytes of records after which a group takes no further batch.
 pub(crate) const GROUP_BYTES: usize = 64 << 20;
 /// The database's page cache. The state is in memory anyway; the cache serves history and the upper tree levels.

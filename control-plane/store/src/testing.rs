@@ -62,6 +62,8 @@ pub(crate) enum Fault {
     Sync,
     /// Only this step fails.
     Once(u64),
+    /// Reads fail.
+    Reads,
 }
 
 impl Memory {
@@ -166,6 +168,9 @@ impl Medium for Memory {
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let inner = self.0.lock().unwrap();
+        if matches!(inner.fault, Some(Fault::Reads)) {
+            return Err(io::Error::other("unreadable"));
+        }
         let found = usize::try_from(offset).ok().and_then(|start| inner.bytes.get(start..start + out.len()));
         out.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

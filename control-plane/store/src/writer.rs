@@ -17,10 +17,18 @@ use crate::backend::{Control, HEADER, Live};
 use crate::database::{Database, Group, Loaded};
 use crate::layout::{self, DATA, Mark};
 use crate::medium::Medium;
-use crate::options::{GROUP_BATCHES, GROUP_BYTES, Options};
+use crate::options::{GROUP_BYTES, GROUP_REQUESTS, Options};
 use crate::plan::{Plan, state_bytes};
 use crate::record::Head;
 use crate::{Attribution, Change, Commit, Entry, Revision, State, StoreError};
+
+/// What can be asked of the writer.
+pub(crate) enum Request {
+    /// To apply a batch.
+    Batch(Job),
+    /// To replace a database that has failed under a reader, and say when that has been tried.
+    Mend(SyncSender<()>),
+}
 
 /// One batch in the queue.
 pub(crate) struct Job {
@@ -45,7 +53,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     options: Options,
     medium: Arc<dyn Medium>,
-    jobs: Receiver<Job>,
+    requests: Receiver<Request>,
     database: Option<Arc<Database>>,
     control: Arc<Control>,
     /// `Some` from a failure until the medium is settled: the database's header at the last successful `sync`.
@@ -66,7 +74,7 @@ impl Writer {
         medium: Arc<dyn Medium>,
         path: PathBuf,
         options: Options,
-        jobs: Receiver<Job>,
+        requests: Receiver<Request>,
     ) -> Result<(Self, Arc<Shared>), StoreError> {
         let io = |error| StoreError::io(&path, error);
         let mut page = [0; layout::PAGE];
@@ -95,7 +103,7 @@ impl Writer {
             shared: Arc::clone(&shared),
             options,
             medium,
-            jobs,
+            requests,
             database: Some(database),
             control,
             unsettled: None,
@@ -116,8 +124,11 @@ impl Writer {
 
     /// Serves the queue until its last sender is gone, then closes the database.
     pub(crate) fn run(mut self) {
-        while let Ok(first) = self.jobs.recv() {
-            self.group(first);
+        while let Ok(first) = self.requests.recv() {
+            match self.settle() {
+                Ok(()) => self.group(first),
+                Err(error) => self.refuse(first, &error),
+            }
         }
         *self.shared.database.write().unwrap_or_else(PoisonError::into_inner) = None;
         if self.unsettled.is_some() {
@@ -126,37 +137,51 @@ impl Writer {
     }
 
     /// Takes `first` and what else is waiting through one transaction.
-    fn group(&mut self, first: Job) {
-        if let Err(error) = self.settle() {
-            let waiting = std::iter::once(first).chain(self.jobs.try_iter().take(GROUP_BATCHES));
-            for job in waiting {
-                // An author who no longer waits needs no answer; so below.
-                _ = job.answer.send(Err(error.clone()));
-            }
-            return;
-        }
+    fn group(&mut self, first: Request) {
         let durable = Arc::clone(&self.entries);
         let mut plan = Plan::new(&durable, self.head.revision, self.head.digest, self.state_bytes);
-        let (mut answers, mut records, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut answers, mut mended) = (Vec::new(), Vec::new());
+        let (mut records, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
-        while let Some(job) = next.take() {
-            let planned = plan.add(job.expected, job.changes, job.by, &self.options);
-            let outcome = planned.map(|planned| {
-                if let Some(record) = planned.record {
-                    bytes += record.len();
-                    records.push((planned.commit.revision, record));
+        while let Some(request) = next.take() {
+            match request {
+                Request::Batch(job) => {
+                    let planned = plan.add(job.expected, job.changes, job.by, &self.options);
+                    let outcome = planned.map(|planned| {
+                        if let Some(record) = planned.record {
+                            bytes += record.len();
+                            records.push((planned.commit.revision, record));
+                        }
+                        planned.commit
+                    });
+                    answers.push((job.answer, outcome));
                 }
-                planned.commit
-            });
-            answers.push((job.answer, outcome));
-            if answers.len() < GROUP_BATCHES && bytes < GROUP_BYTES {
-                next = self.jobs.try_recv().ok();
+                Request::Mend(done) => mended.push(done),
+            }
+            if answers.len() + mended.len() < GROUP_REQUESTS && bytes < GROUP_BYTES {
+                next = self.requests.try_recv().ok();
             }
         }
         // Refusals too wait for the disk: they may rest on batches which are not there yet.
         let written = if records.is_empty() { Ok(()) } else { self.write(&plan, &records) };
+        // Whoever no longer waits needs no answer; so below.
         for (answer, outcome) in answers {
             _ = answer.send(written.clone().and(outcome));
+        }
+        for done in mended {
+            _ = done.send(());
+        }
+    }
+
+    /// Answers `first` and what else is waiting with `error`, and nobody who asks after the first answer.
+    fn refuse(&self, first: Request, error: &StoreError) {
+        let waiting: Vec<Request> =
+            std::iter::once(first).chain(self.requests.try_iter().take(GROUP_REQUESTS)).collect();
+        for request in waiting {
+            match request {
+                Request::Batch(job) => _ = job.answer.send(Err(error.clone())),
+                Request::Mend(done) => _ = done.send(()),
+            }
         }
     }
 
@@ -216,6 +241,10 @@ impl Writer {
 
     /// After a failure, brings the medium back to its last durable commit and memory to the same.
     fn settle(&mut self) -> Result<(), StoreError> {
+        // A database fails for good with the first error of the medium, also with one that a reader met.
+        if self.unsettled.is_none() && self.database.as_ref().is_some_and(|database| database.failed()) {
+            self.unsettled = Some(self.control.durable_header());
+        }
         let Some(header) = self.unsettled.clone() else { return Ok(()) };
         let shared = Arc::clone(&self.shared);
         let path = &shared.path;

@@ -1,5 +1,7 @@
 //! A damaged or newer file is refused, says so, and is left as it was; what is accepted is right.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -3,11 +3,15 @@
 //!
 //! The process is this test binary, started again to run [`the_process_that_is_killed`] alone.
 
+#![allow(clippy::disallowed_methods, reason = "it waits for another process, in real time")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use weir_store::{Attribution, Change, Embedded, Options, Revision, Store};
 
@@ -58,48 +62,67 @@ fn the_process_that_is_killed() {
 
 #[test]
 fn every_acknowledged_batch_survives_sigkill() {
-    let dir = tempfile::tempdir().unwrap();
-    // Ordinals of a fixed sequence, so that kills fall into opening, writing and pruning alike.
-    let moment = |round: u64| Duration::from_millis(round.wrapping_mul(0x9e37_79b9) % 97 + 1);
+    let lasting = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
+        // Every fifth round kills a first start, soon; the others kill a busy process at the end of a long history.
+        let fresh = tempfile::tempdir().unwrap();
+        let soon = round % 5 == 0;
+        let dir = if soon { fresh.path() } else { lasting.path() };
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "the_process_that_is_killed", "--nocapture", "--test-threads=1"])
-            .env(DIR, dir.path())
+            .env(DIR, dir)
             .env(ROUND, round.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let (heard, acks) = sync_channel(1 << 20);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
-        let start = Instant::now();
-        // In some rounds before anything is acknowledged, in most while acknowledgements come.
-        let patience = if round % 5 == 0 { Duration::ZERO } else { Duration::from_millis(60) };
-        std::thread::sleep((patience + moment(round)).saturating_sub(start.elapsed()));
+        let reader = std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                // The rest is the test harness's own; a line of ours is short enough for a pipe to take whole.
+                if let Some(ack) = parse(&line) {
+                    heard.send(ack).unwrap();
+                }
+            }
+        });
+        let mut heard = Vec::new();
+        if !soon {
+            for _ in 0..spread(round) % 150 {
+                heard.push(
+                    acks.recv_timeout(Duration::from_secs(20)).expect("it acknowledges what it writes"),
+                );
+            }
+        }
+        std::thread::sleep(Duration::from_micros(spread(round + 1) % 20_000));
         child.kill().unwrap();
         let status = child.wait().unwrap();
         let output = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
         assert_eq!(status.code(), None, "round {round}: it ended by itself: {output}");
-
-        let mut newest: HashMap<u64, (u64, String)> = HashMap::new();
-        for line in reader.join().unwrap() {
-            // The rest is the test harness's own; a line of ours is short enough for a pipe to take whole.
-            let words: Vec<&str> = line.split(' ').collect();
-            let ["ack", revision, writer, value] = words[..] else { continue };
-            let (revision, writer) = (revision.parse().unwrap(), writer.parse().unwrap());
-            acknowledged += 1;
-            let last = newest.entry(writer).or_default();
-            if revision > last.0 {
-                *last = (revision, value.to_owned());
-            }
-        }
-        check(dir.path(), &newest, round);
+        reader.join().unwrap();
+        heard.extend(acks);
+        acknowledged += heard.len();
+        check(dir, &heard, round);
     }
-    assert!(acknowledged > ROUNDS, "only {acknowledged} batches were acknowledged");
+    assert!(acknowledged > ROUNDS as usize * 10, "only {acknowledged} batches were acknowledged");
 }
 
-fn check(dir: &Path, newest: &HashMap<u64, (u64, String)>, round: u64) {
+/// Numbers which spread well and are the same in every run.
+fn spread(n: u64) -> u64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
+/// A line of the process: revision, writer, value.
+fn parse(line: &str) -> Option<(Revision, u64, String)> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["ack", revision, writer, value] = words[..] else { return None };
+    Some((Revision(revision.parse().ok()?), writer.parse().ok()?, value.to_owned()))
+}
+
+fn check(dir: &Path, acknowledged: &[(Revision, u64, String)], round: u64) {
+    let newest: HashMap<u64, (Revision, &String)> =
+        acknowledged.iter().map(|(revision, writer, value)| (*writer, (*revision, value))).collect();
     let options = Options { history_revisions: HISTORY, ..Options::default() };
     let store = Embedded::open(dir, options).unwrap_or_else(|error| panic!("round {round}: {error}"));
     let state = store.state();
@@ -120,15 +143,15 @@ fn check(dir: &Path, newest: &HashMap<u64, (u64, String)>, round: u64) {
             found.unwrap_or_else(|| panic!("round {round}: writer {writer}'s batches are gone"));
         let number = |value: &str| value.rsplit('.').next().unwrap().parse::<u64>().unwrap();
         assert!(
-            number(&found) >= number(acknowledged) && modified >= Revision(*revision),
+            number(&found) >= number(acknowledged) && modified >= *revision,
             "round {round}: writer {writer} was promised {acknowledged} at {revision} and {found} at {modified} is there"
         );
         // And it is in history as it was acknowledged, unless pruned since.
-        if let Some(commit) = history.iter().find(|commit| commit.revision == Revision(*revision)) {
-            assert_eq!(&commit.attribution.message, acknowledged);
+        if let Some(commit) = history.iter().find(|commit| commit.revision == *revision) {
+            assert_eq!(&commit.attribution.message, *acknowledged);
             assert!(commit.changes.len() as u64 >= WIDTH);
         } else {
-            assert!(history.last().is_none_or(|oldest| oldest.revision > Revision(*revision)));
+            assert!(history.last().is_none_or(|oldest| oldest.revision > *revision));
         }
     }
 }

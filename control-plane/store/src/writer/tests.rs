@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "the disk fails and recovers in real time")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Barrier;
@@ -80,6 +82,25 @@ fn a_disk_that_refuses_everything_still_leaves_reads() {
     }
     memory.heal();
     assert_eq!(store.apply(None, vec![put("a", "2")], by("ann")).unwrap().revision, Revision(2));
+}
+
+/// The database keeps failing after one failed read until it is replaced; nobody has to write for that.
+#[test]
+fn a_read_that_failed_can_be_repeated() {
+    let memory = Memory::with_store();
+    let store = memory.open(Options::default()).unwrap();
+    // More than the database's cache holds, so that reading it again takes the medium.
+    for n in 0..24_u8 {
+        store.apply(None, vec![put("a", vec![n; 1 << 20])], by("ann")).unwrap();
+    }
+    memory.fail(Fault::Reads);
+    let refused = store.verify();
+    assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
+    assert_eq!(store.state().revision, Revision(24));
+    memory.heal();
+    assert_eq!(store.verify().unwrap(), Revision(24));
+    assert_eq!(store.history_before(None, 1).unwrap().len(), 1);
+    assert_eq!(store.apply(None, vec![put("a", "1")], by("ann")).unwrap().revision, Revision(25));
 }
 
 /// A failure at every single step of a run: what was answered is what is there, then and after reopening.
@@ -255,4 +276,55 @@ fn one_of_many_with_the_same_expectation_wins() {
         });
         assert_eq!(won, 1);
     }
+}
+
+/// Callers write on while the disk fails and recovers under them: each is told the truth about its own batch.
+#[test]
+fn every_caller_hears_the_truth_while_the_disk_comes_and_goes() {
+    let memory = Memory::with_store();
+    let store = memory.open(Options { history_revisions: 50, ..Options::default() }).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let kept: BTreeMap<String, Vec<u8>> = std::thread::scope(|scope| {
+        let caller = |caller: u64| {
+            let store = &store;
+            scope.spawn(move || {
+                let key = format!("caller {caller}");
+                let (mut last, mut refused) = (None, 0);
+                for n in 0..120_u64 {
+                    match store.apply(None, vec![put(&key, n.to_le_bytes())], by("ann")) {
+                        Ok(_) => last = Some(n),
+                        Err(StoreError::Full { .. } | StoreError::Io { .. }) => refused += 1,
+                        Err(other) => panic!("{other}"),
+                    }
+                    let seen = store.state().entries.get(&key).map(|entry| entry.value.to_vec());
+                    assert_eq!(seen, last.map(|n| n.to_le_bytes().to_vec()), "after {refused} refusals");
+                }
+                last.map(|last| (key, last.to_le_bytes().to_vec()))
+            })
+        };
+        let callers: Vec<_> = (0..6).map(caller).collect();
+        let trouble = scope.spawn(|| {
+            let mut random = Random(7);
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let soon = memory.steps() + random.below(12);
+                memory.fail(match random.below(3) {
+                    0 => Fault::Once(soon),
+                    1 => Fault::Sync,
+                    _ => Fault::From(soon, io::ErrorKind::StorageFull),
+                });
+                std::thread::sleep(std::time::Duration::from_millis(random.below(4)));
+                memory.heal();
+                std::thread::sleep(std::time::Duration::from_millis(random.below(4)));
+            }
+        });
+        let kept = callers.into_iter().filter_map(|caller| caller.join().unwrap()).collect();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        trouble.join().unwrap();
+        kept
+    });
+    assert_eq!(plain(&store.state()), kept);
+    let state = store.state();
+    // Also for the disk that was promised every acknowledged batch.
+    let after = memory.after_power_loss(&mut Random(1)).open(Options::default()).unwrap();
+    assert_eq!(after.state(), state);
 }
