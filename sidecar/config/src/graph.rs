@@ -20,7 +20,7 @@ const REFERRED_FIRST: [ResourceType; 4] =
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     received: ResourceSet,
-    effective: ResourceSet,
+    effective: Arc<ResourceSet>,
 }
 
 /// A received resource that is not in force, and why.
@@ -56,9 +56,9 @@ impl Graph {
     /// A graph in which a set that was closed before is in force at once: the last good configuration. What is missing
     /// from it to be closed is left out together with everything that refers to it.
     pub fn restored(saved: ResourceSet) -> Self {
-        let mut graph = Self { received: saved, effective: ResourceSet::default() };
+        let mut graph = Self { received: saved, effective: Arc::default() };
         graph.settle();
-        graph.received = graph.effective.clone();
+        graph.received = (*graph.effective).clone();
         graph
     }
 
@@ -68,7 +68,7 @@ impl Graph {
     }
 
     /// What is in force. Closed.
-    pub fn effective(&self) -> &ResourceSet {
+    pub fn effective(&self) -> &Arc<ResourceSet> {
         &self.effective
     }
 
@@ -107,8 +107,10 @@ impl Graph {
             }
         }
         self.drop_removed(&mut next);
-        let changed = next != self.effective;
-        self.effective = next;
+        let changed = next != *self.effective;
+        if changed {
+            self.effective = Arc::new(next);
+        }
         changed
     }
 

@@ -7,18 +7,24 @@
 //! - [`graph`]: decides which of them are in force, so that nothing ever dangles;
 //! - [`snapshot`]: links those into a [`Snapshot`], which is published to the workers;
 //! - [`persist`]: keeps the last good configuration for a start without a control plane;
-//! - [`load`]: reports back what was sent where.
+//! - [`load`]: reports back what was sent where;
+//! - [`status`]: how all that stands, for people.
 //!
 //! Workers see [`Snapshot`] and [`Demand`] and nothing else of this crate. It knows nothing of connections or requests.
 
+pub mod client;
 pub mod demand;
 pub mod graph;
+pub mod load;
+pub mod persist;
 pub mod snapshot;
+pub mod status;
 
 #[cfg(test)]
 mod samples;
 
-pub use demand::{Asked, Demand};
+pub use client::{Config, ConfigOptions, ControlPlanes};
+pub use demand::{Answer, Asked, Demand};
 pub use snapshot::state::{
     ActiveGuard, ClusterState, EndpointState, LastUse, Padded, Sharded, Totals, Traffic,
 };
@@ -26,3 +32,4 @@ pub use snapshot::{
     Action, Cluster, ClusterLoads, Forward, Listener, ListenerKind, NameLookup, NamedRoutes, Route, Routes,
     Snapshot, Target,
 };
+pub use status::{ConfigStatus, Refused, Status};

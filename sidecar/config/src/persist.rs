@@ -9,12 +9,17 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message;
+use tokio::sync::watch;
 use weir_model::Resource;
+use weir_model::node::Target;
 use weir_proto::envoy::google::protobuf::Any;
 use weir_xds::codec;
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::status::ConfigStatus;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "last-good.v1";
@@ -26,6 +31,13 @@ const FAMILY: &[u8] = b"weir last-good ";
 const HEADER: usize = MAGIC.len() + 16;
 /// Largest file that is read. Far above what the limits on resources let grow in practice.
 const FILE_BYTES: u64 = 1 << 30;
+
+/// Changes within this time are written together.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// How long after a failure writing is tried again.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long the last write may take when the process ends.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// What is kept.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -96,12 +108,16 @@ struct SavedName {
 pub fn encode(saved: &Saved) -> Vec<u8> {
     let resource = |(version, resource): &(String, Arc<Resource>)| SavedResource {
         version: version.clone(),
-        resource: Some(codec::encode(resource)),
+        resource: Some(codec::encode(resource, Target::Weir)),
     };
     let body = Body {
         node: saved.node.clone(),
         resources: saved.resources.iter().map(resource).collect(),
-        names: saved.names.iter().map(|(name, absent)| SavedName { name: name.clone(), absent: *absent }).collect(),
+        names: saved
+            .names
+            .iter()
+            .map(|(name, absent)| SavedName { name: name.clone(), absent: *absent })
+            .collect(),
     };
     let mut bytes = MAGIC.to_vec();
     bytes.resize(HEADER, 0);
@@ -193,6 +209,86 @@ pub fn store(directory: &Path, saved: &Saved) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// The task that writes, away from the threads that serve.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    latest: watch::Sender<Arc<Saved>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts it on the current runtime.
+    pub(crate) fn start(directory: PathBuf, status: ConfigStatus) -> Self {
+        let (latest, changes) = watch::channel(Arc::default());
+        Self { latest, task: tokio::spawn(keep(directory, changes, status)) }
+    }
+
+    /// Writes this soon, unless something newer comes before.
+    pub(crate) fn keep(&self, saved: Saved) {
+        self.latest.send_replace(Arc::new(saved));
+    }
+
+    /// Writes what is not written yet.
+    pub(crate) async fn finish(self) {
+        drop(self.latest);
+        // A disk that hangs must not keep the process from ending.
+        let _ = tokio::time::timeout(LAST_WRITE, self.task).await;
+    }
+}
+
+async fn keep(directory: PathBuf, mut changes: watch::Receiver<Arc<Saved>>, status: ConfigStatus) {
+    let mut written = Arc::<Saved>::default();
+    let mut failed = false;
+    let mut open = true;
+    while open {
+        open = match failed {
+            // A disk may have room again before the configuration changes again.
+            true => tokio::time::timeout(RETRY, closed(&mut changes)).await.is_err(),
+            false => changes.changed().await.is_ok(),
+        };
+        if open && !failed {
+            open = tokio::time::timeout(DEBOUNCE, closed(&mut changes)).await.is_err();
+        }
+        let latest = changes.borrow_and_update().clone();
+        if latest == written {
+            failed = false;
+            continue;
+        }
+        let (to, what) = (directory.clone(), latest.clone());
+        let result = match tokio::task::spawn_blocking(move || store(&to, &what)).await {
+            Ok(result) => result,
+            Err(error) => Err(io::Error::other(error)),
+        };
+        match &result {
+            Ok(()) => written = latest,
+            Err(error) if !failed => {
+                let path = directory.join(FILE);
+                tracing::warn!(
+                    "cannot write the last good configuration {}: {error}; the old one stays",
+                    path.display()
+                );
+            }
+            Err(_) => {}
+        }
+        failed = result.is_err();
+        status.update(|status| match result {
+            Ok(()) => {
+                status.saves += 1;
+                status.save_error = None;
+            }
+            Err(error) => {
+                status.save_failures += 1;
+                status.save_error = Some(error.to_string());
+            }
+        });
+    }
+}
+
+/// Waits until nothing more will come.
+async fn closed(changes: &mut watch::Receiver<Arc<Saved>>) {
+    while changes.changed().await.is_ok() {}
+}
+
 fn read(path: &PathBuf) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
     if file.metadata()?.len() > FILE_BYTES {
@@ -209,6 +305,3 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()
 }
-
-#[cfg(test)]
-mod tests;

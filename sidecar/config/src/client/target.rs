@@ -29,7 +29,8 @@ impl std::fmt::Display for ControlPlanes {
 }
 
 fn uri(text: &str) -> Result<String, String> {
-    let wrong = |what: &str| Err(format!("control plane {text:?} {what}; write HOST:PORT, such as 127.0.0.1:15010"));
+    let wrong =
+        |what: &str| Err(format!("control plane {text:?} {what}; write HOST:PORT, such as 127.0.0.1:15010"));
     if text.is_empty() {
         return wrong("is empty");
     }

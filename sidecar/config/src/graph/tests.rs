@@ -169,7 +169,7 @@ proptest! {
                 prop_assert_eq!(graph.effective().dangling(), vec![]);
                 prop_assert!(!graph.settle(), "settled twice means nothing");
                 if last.dangling().is_empty() {
-                    prop_assert_eq!(graph.effective(), &last);
+                    prop_assert_eq!(&**graph.effective(), &last);
                     prop_assert_eq!(graph.pending(), vec![]);
                 } else {
                     for pending in graph.pending() {
@@ -204,6 +204,6 @@ proptest! {
             graph.settle();
             prop_assert_eq!(graph.effective().dangling(), vec![]);
         }
-        prop_assert_eq!(graph.effective(), &wanted);
+        prop_assert_eq!(&**graph.effective(), &wanted);
     }
 }

@@ -1,0 +1,361 @@
+//! The task that keeps the stream to the control plane (stage 10 of the configuration path): a thin shell around [`core`].
+//!
+//! It connects to the control planes in turn, with back-off and full jitter; notices a dead one through HTTP/2 keepalive;
+//! publishes every change to the workers before it acknowledges it; and goes on serving what it has for as long as no control
+//! plane answers. What to subscribe to, what is in force and what is refused is decided in [`core`] and below.
+
+mod backoff;
+mod core;
+mod target;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status as GrpcStatus, Streaming};
+use weir_model::node::Node;
+use weir_model::{Random, Time, limits};
+use weir_proto::envoy::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use weir_runtime::clock;
+
+use crate::demand::Demand;
+use crate::persist::{self, Keeper};
+use crate::snapshot::Snapshot;
+use crate::snapshot::link::Linker;
+use crate::status::ConfigStatus;
+use backoff::Backoff;
+pub(crate) use core::Core;
+pub use target::ControlPlanes;
+
+/// How long a TCP connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection on which nothing arrives for this long is asked whether it lives …
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// … and given up if no answer comes within this.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A stream that lasted this long was a good one: the next failure begins the back-off anew.
+const HEALTHY: Duration = Duration::from_secs(5);
+/// Requests that wait to be sent beside the one that is being made.
+const REQUESTS: usize = 8;
+/// Questions of workers that are taken together.
+const WANTS: usize = 64;
+/// How often idle names are looked for.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the configuration needs to know.
+#[derive(Clone, Debug)]
+pub struct ConfigOptions {
+    /// Where control planes are.
+    pub control_planes: ControlPlanes,
+    /// Who asks.
+    pub node: Node,
+    /// Where the last good configuration is kept; nowhere if absent.
+    pub state_dir: Option<PathBuf>,
+    /// How many workers will serve.
+    pub workers: usize,
+    /// Sockets whose own address differs from the one in [`ConfigOptions::node`]: from that to the socket's own.
+    pub bound: BTreeMap<SocketAddr, SocketAddr>,
+    /// Seed of the back-off's jitter.
+    pub seed: u64,
+}
+
+/// The configuration task.
+#[derive(Debug)]
+pub struct Config;
+
+impl Config {
+    /// Reads the last good configuration and starts the task on the current runtime. The first snapshot is there at once: it
+    /// is the last good one, or empty (sequence 0).
+    ///
+    /// The task ends after [`ConfigStatus::close`], when what is in force is on disk.
+    pub fn start(
+        options: ConfigOptions,
+    ) -> (watch::Receiver<Arc<Snapshot>>, Demand, ConfigStatus, tokio::task::JoinHandle<()>) {
+        let saved =
+            options.state_dir.as_ref().and_then(|directory| persist::load(directory, &options.node.id));
+        let restored = saved.is_some();
+        let linker = Linker::new(options.workers).with_bound(options.bound.clone());
+        let core = Core::new(&options.node, linker, saved, now());
+        let (snapshots, published) = watch::channel(Arc::new(Snapshot::empty()));
+        let connected = Arc::new(AtomicBool::new(false));
+        let (demand, wanted) = Demand::new(connected.clone());
+        let status = ConfigStatus::new();
+        let keeper = options.state_dir.map(|directory| Keeper::start(directory, status.clone()));
+        let mut task = Task {
+            node: options.node,
+            core,
+            snapshots,
+            wanted,
+            connected,
+            status: status.clone(),
+            keeper,
+            random: Random::new(options.seed),
+        };
+        if restored {
+            status.update(|status| status.restored = true);
+            task.publish();
+        }
+        let handle = tokio::spawn(task.run(options.control_planes));
+        (published, demand, status, handle)
+    }
+}
+
+struct Task {
+    node: Node,
+    core: Core,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    wanted: mpsc::Receiver<Arc<str>>,
+    connected: Arc<AtomicBool>,
+    status: ConfigStatus,
+    keeper: Option<Keeper>,
+    random: Random,
+}
+
+/// Why a stream is over.
+enum End {
+    /// [`ConfigStatus::close`] was called.
+    Closed,
+    /// The control plane is gone or cannot be used.
+    Lost(String),
+}
+
+impl Task {
+    async fn run(mut self, control_planes: ControlPlanes) {
+        let mut backoff = Backoff::default();
+        let mut closing = self.status.closing();
+        for uri in control_planes.uris().iter().cycle() {
+            let begun = Instant::now();
+            self.status.update(|status| status.control_plane.clone_from(uri));
+            let end = self.follow(uri, &mut closing).await;
+            let was_connected = self.connected.swap(false, Relaxed);
+            self.status.update(|status| status.connected_since = None);
+            let reason = match end {
+                End::Closed => break,
+                End::Lost(reason) => reason,
+            };
+            let repeated = self.failed(&reason);
+            if was_connected && begun.elapsed() >= HEALTHY {
+                backoff.reset();
+            }
+            let wait = backoff.next(&mut self.random);
+            match repeated {
+                true => tracing::debug!("control plane {uri}: {reason}; next attempt in {wait:?}"),
+                false => tracing::warn!(
+                    "control plane {uri}: {reason}; serving what is there, next attempt in {wait:?}"
+                ),
+            }
+            if self.pause(wait, &mut closing).await {
+                break;
+            }
+        }
+        if let Some(keeper) = self.keeper {
+            keeper.finish().await;
+        }
+    }
+
+    /// Notes a failure; whether the last one was the same.
+    fn failed(&self, reason: &str) -> bool {
+        let mut repeated = false;
+        self.status.update(|status| {
+            repeated = status.failures > 0 && status.last_error.as_deref() == Some(reason);
+            status.failures += 1;
+            status.last_error = Some(reason.to_owned());
+        });
+        repeated
+    }
+
+    /// Waits, taking questions meanwhile; whether the task is to end.
+    async fn pause(&mut self, wait: Duration, closing: &mut watch::Receiver<bool>) -> bool {
+        let wait = tokio::time::sleep(wait);
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => return true,
+                () = &mut wait => return false,
+                Some(name) = self.wanted.recv() => self.want(name),
+            }
+        }
+    }
+
+    /// One connection with its streams, from beginning to end.
+    async fn follow(&mut self, uri: &str, closing: &mut watch::Receiver<bool>) -> End {
+        let channel = tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => return End::Closed,
+            connected = connect(uri) => match connected {
+                Ok(channel) => channel,
+                Err(reason) => return End::Lost(reason),
+            },
+        };
+        let reports = tokio::spawn(crate::load::report(
+            channel.clone(),
+            self.node.clone(),
+            self.snapshots.subscribe(),
+            self.status.clone(),
+        ));
+        let end = self.stream(channel, closing).await;
+        reports.abort();
+        end
+    }
+
+    async fn stream(&mut self, channel: Channel, closing: &mut watch::Receiver<bool>) -> End {
+        let mut client = AggregatedDiscoveryServiceClient::new(channel)
+            .max_decoding_message_size(limits::XDS_MESSAGE_BYTES);
+        let (requests, queue) = mpsc::channel::<DeltaDiscoveryRequest>(REQUESTS);
+        self.core.connect();
+        // Servers may send response headers only after the first request, so that is on its way before they are waited for.
+        let opening = async move { client.delta_aggregated_resources(ReceiverStream::new(queue)).await };
+        tokio::pin!(opening);
+        let mut responses: Option<Streaming<DeltaDiscoveryResponse>> = None;
+        let mut outgoing: Option<DeltaDiscoveryRequest> = None;
+        let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
+        expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if outgoing.is_none() {
+                outgoing = self.core.poll_output();
+            }
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => return End::Closed,
+                opened = &mut opening, if responses.is_none() => match opened {
+                    Ok(opened) => {
+                        responses = Some(opened.into_inner());
+                        self.opened();
+                    }
+                    Err(status) => return End::Lost(format!("it refused the stream: {}", describe(&status))),
+                },
+                message = next(&mut responses), if responses.is_some() => match message {
+                    Ok(Some(response)) => if let Err(reason) = self.receive(response) {
+                        return End::Lost(reason);
+                    },
+                    Ok(None) => return End::Lost("it ended the stream".to_owned()),
+                    Err(status) => return End::Lost(format!("the stream broke: {}", describe(&status))),
+                },
+                permit = requests.reserve(), if outgoing.is_some() => match (permit, outgoing.take()) {
+                    (Ok(permit), Some(request)) => permit.send(request),
+                    // The stream is over; what came of it says `opening` or `message`.
+                    _ => outgoing = None,
+                },
+                Some(name) = self.wanted.recv() => self.want(name),
+                _ = expiry.tick() => if self.core.expire(now()) {
+                    self.publish();
+                },
+            }
+        }
+    }
+
+    fn opened(&self) {
+        self.connected.store(true, Relaxed);
+        tracing::info!("connected to the control plane {}", self.status.get().control_plane);
+        self.status.update(|status| {
+            status.connects += 1;
+            status.connected_since = Some(clock::unix_nanos());
+        });
+    }
+
+    fn receive(&mut self, response: DeltaDiscoveryResponse) -> Result<(), String> {
+        let changed =
+            self.core.receive(response).map_err(|error| format!("it broke the protocol: {error}"))?;
+        if changed {
+            self.publish();
+        } else {
+            self.show();
+        }
+        self.status.update(|status| status.responses += 1);
+        Ok(())
+    }
+
+    fn want(&mut self, first: Arc<str>) {
+        let mut changed = self.core.want(first, now());
+        for _ in 1..WANTS {
+            match self.wanted.try_recv() {
+                Ok(name) => changed |= self.core.want(name, now()),
+                Err(_) => break,
+            }
+        }
+        if changed {
+            self.publish();
+        } else {
+            self.show();
+        }
+    }
+
+    /// Links what is in force and hands it to the workers and to the disk.
+    fn publish(&mut self) {
+        match self.core.snapshot() {
+            Ok(snapshot) => {
+                self.snapshots.send_replace(Arc::new(snapshot));
+                if let Some(keeper) = &self.keeper {
+                    keeper.keep(self.core.saved());
+                }
+            }
+            // Cannot happen: the graph is closed, and what does not compile never enters it.
+            Err(error) => tracing::error!("the configuration cannot be linked, the last one stays: {error}"),
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        let (graph, refused) = (self.core.graph(), self.core.refused());
+        let (pending, names) = (graph.pending(), self.core.names().all());
+        self.status.update(|status| {
+            if refused != status.refused && !refused.is_empty() {
+                status.refusals += 1;
+            }
+            status.effective = graph.effective().clone();
+            status.pending = pending;
+            status.names = names;
+            status.refused = refused;
+            status.control_plane_version.clear();
+            status.control_plane_version.push_str(self.core.control_plane_version());
+        });
+    }
+}
+
+async fn connect(uri: &str) -> Result<Channel, String> {
+    let endpoint =
+        Endpoint::from_shared(uri.to_owned()).map_err(|error| format!("is no address: {error}"))?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    endpoint.connect().await.map_err(|error| format!("it cannot be reached: {}", innermost(&error)))
+}
+
+async fn next<T>(responses: &mut Option<Streaming<T>>) -> Result<Option<T>, GrpcStatus> {
+    match responses {
+        Some(responses) => responses.message().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A status in words: its message if it has one, and the cause below it if there is one.
+pub(crate) fn describe(status: &GrpcStatus) -> String {
+    let cause = std::error::Error::source(status).map(innermost);
+    match (status.code(), status.message(), cause) {
+        (code, "", None) => format!("{code:?}"),
+        (Code::Unknown | Code::Unavailable, _, Some(cause)) => cause,
+        (code, message, _) => format!("{message} ({code:?})"),
+    }
+}
+
+/// The innermost cause says what happened; the layers above only say where.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+pub(crate) fn now() -> Time {
+    Time(clock::now().nanos())
+}

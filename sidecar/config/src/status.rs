@@ -1,0 +1,91 @@
+//! What the configuration task tells people: how it stands with the control plane, what is in force and what is not.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use weir_model::{ResourceSet, ResourceType};
+
+use crate::demand::Answer;
+use crate::graph::Pending;
+
+/// A window into the configuration task, and its off switch. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ConfigStatus {
+    shared: Arc<Mutex<Status>>,
+    close: Arc<watch::Sender<bool>>,
+}
+
+/// How the configuration stands.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// The control plane that is connected or was tried last, as a URI.
+    pub control_plane: String,
+    /// Since when the stream is open, in nanoseconds of Unix time; absent if it is not.
+    pub connected_since: Option<u64>,
+    /// Streams opened since the start.
+    pub connects: u64,
+    /// Attempts that failed and streams that ended since the start.
+    pub failures: u64,
+    /// Why the last attempt failed or the last stream ended.
+    pub last_error: Option<String>,
+    /// What the control plane calls the state it last sent; empty if it does not say.
+    pub control_plane_version: String,
+    /// Responses received since the start.
+    pub responses: u64,
+    /// Responses of which something was refused since the start.
+    pub refusals: u64,
+    /// What was refused last and not replaced since.
+    pub refused: Vec<Refused>,
+    /// What is in force.
+    pub effective: Arc<ResourceSet>,
+    /// What was received and is not in force.
+    pub pending: Vec<Pending>,
+    /// Names asked for, and what the control plane answered.
+    pub names: Vec<(Arc<str>, Answer)>,
+    /// Whether the configuration began with what was on disk.
+    pub restored: bool,
+    /// Times the last good configuration was written.
+    pub saves: u64,
+    /// Times it could not be written.
+    pub save_failures: u64,
+    /// Why it could not be written the last time; absent if it could.
+    pub save_error: Option<String>,
+    /// Why load cannot be reported; absent if it can, or nobody asked.
+    pub load_report_error: Option<String>,
+}
+
+/// A resource that was refused.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Its type.
+    pub kind: ResourceType,
+    /// Its name.
+    pub name: String,
+    /// Why, with the field.
+    pub error: String,
+}
+
+impl ConfigStatus {
+    pub(crate) fn new() -> Self {
+        Self { shared: Arc::default(), close: Arc::new(watch::Sender::new(false)) }
+    }
+
+    /// How it stands now.
+    pub fn get(&self) -> Status {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the stream to the control plane for good: it is the lease of this sidecar's workload, so peers are told to send
+    /// nothing more. The configuration in force stays, and is on disk when the task has ended.
+    pub fn close(&self) {
+        self.close.send_replace(true);
+    }
+
+    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
+        self.close.subscribe()
+    }
+
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.shared.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
