@@ -12,11 +12,17 @@
 //!
 //! This is the only crate that knows Kubernetes and YAML. It does no IO, reads no clock and knows nothing of xDS.
 
+mod decode;
+mod http_route;
 mod mesh;
 mod object;
 mod parse;
+mod scalar;
+mod service;
 mod spec;
+mod traffic_policy;
 mod validate;
+mod workload;
 mod yaml;
 
 pub use mesh::to_mesh;

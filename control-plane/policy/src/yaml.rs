@@ -1,16 +1,126 @@
 //! YAML documents.
+//!
+//! A manifest comes from outside: its size, its depth and what its aliases may unfold to are bounded before anything is kept.
 
-use crate::Object;
-use weir_model::Diagnostic;
+use crate::decode::Report;
+use crate::{Object, parse};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use weir_model::{Diagnostic, limits};
+
+/// Nodes that aliases may unfold to in one manifest.
+const UNFOLDED: usize = 100_000;
 
 /// Reads every document of a YAML stream: what could be read, and everything there is to say of it. Nothing may be applied if one of
-/// the diagnostics is an error.
-pub fn parse_yaml(_text: &str) -> (Vec<Object>, Vec<Diagnostic>) {
-    (Vec::new(), Vec::new())
+/// the diagnostics is an error. A `List` of Kubernetes stands for its items. JSON is YAML too.
+pub fn parse_yaml(text: &str) -> (Vec<Object>, Vec<Diagnostic>) {
+    let mut manifest = Manifest::default();
+    if text.len() > limits::MANIFEST_BYTES {
+        let message = format!("{} bytes, at most {} are read at once", text.len(), limits::MANIFEST_BYTES);
+        manifest.say("manifest", "", message, "split it into several");
+        return manifest.finish();
+    }
+    let mut bytes = text.as_bytes();
+    let documents = serde_saphyr::read_with_options::<_, Value>(&mut bytes, options());
+    for (index, document) in documents.enumerate() {
+        let label = format!("document {}", index + 1);
+        match document {
+            Ok(value) => manifest.read(&value, &label),
+            Err(error) => {
+                let place = error
+                    .location()
+                    .map(|at| format!("line {}, column {}: ", at.line(), at.column()))
+                    .unwrap_or_default();
+                let error = error.without_snippet().to_string();
+                let what = error.lines().next().unwrap_or_default();
+                manifest.say(
+                    &label,
+                    "",
+                    format!("{place}it is not YAML that can be read: {what}"),
+                    "mend the syntax",
+                );
+            }
+        }
+    }
+    manifest.finish()
+}
+
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_reader_input_bytes: Some(limits::MANIFEST_BYTES),
+            max_depth: limits::MANIFEST_DEPTH,
+            max_nodes: 1_000_000,
+            max_aliases: 10_000,
+            max_anchors: 10_000,
+            max_merge_keys: 1_000,
+            max_total_scalar_bytes: limits::MANIFEST_BYTES,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: UNFOLDED,
+            max_replay_stack_depth: 16,
+        },
+        with_snippet: false,
+    }
+}
+
+#[derive(Default)]
+struct Manifest {
+    objects: Vec<Object>,
+    /// Where each object stood, to tell of its double.
+    places: BTreeMap<crate::ObjectId, String>,
+    found: Vec<Diagnostic>,
+}
+
+impl Manifest {
+    fn read(&mut self, value: &Value, label: &str) {
+        if let (Some("List"), Some(Value::Array(items))) =
+            (value.get("kind").and_then(Value::as_str), value.get("items"))
+        {
+            for (index, item) in items.iter().enumerate() {
+                self.read_one(item, &format!("{label} items[{index}]"));
+            }
+            return;
+        }
+        self.read_one(value, label);
+    }
+
+    fn read_one(&mut self, value: &Value, label: &str) {
+        let (object, found) = parse::read(value, label);
+        self.found.extend(found);
+        let Some(object) = object else { return };
+        if let Some(first) = self.places.insert(object.id.clone(), label.to_owned()) {
+            let message = format!("it is there twice: {first} and {label}");
+            self.say(&object.id.to_string(), "metadata.name", message, "remove one, or give it another name");
+            return;
+        }
+        self.objects.push(object);
+    }
+
+    fn say(&mut self, resource: &str, field: &str, message: String, mend: &str) {
+        let report = Report::new(resource);
+        report.error(field, message, mend);
+        self.found.extend(report.finish());
+    }
+
+    fn finish(self) -> (Vec<Object>, Vec<Diagnostic>) {
+        (self.objects, crate::decode::bounded(self.found))
+    }
 }
 
 /// The canonical form of objects as YAML, one document each.
 pub fn to_yaml<'a>(objects: impl IntoIterator<Item = &'a Object>) -> String {
-    let _ = objects.into_iter().count();
-    String::new()
+    let documents = objects.into_iter().map(|object| {
+        let value = object.to_json();
+        // JSON is YAML, so there is a good answer even to what cannot happen.
+        let mut text = serde_saphyr::to_string(&value).unwrap_or_else(|_| value.to_string());
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        text
+    });
+    documents.collect::<Vec<_>>().join("---\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,10 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+mod select;
+
+pub use select::Selection;
+
 /// A namespace and a name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Name {

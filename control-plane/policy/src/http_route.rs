@@ -1,0 +1,288 @@
+//! Gateway API `HTTPRoute` (v1), attached to services (GAMMA, GEP-1294 and GEP-1426): the route, its parents and its rules.
+//!
+//! What the API has and a mesh of weir does not enforce yet is refused by name, never dropped: a route that silently does less than it says is
+//! the worst of the three.
+
+mod filters;
+mod matches;
+
+use crate::decode::{At, Fields, Schema, excerpt};
+use crate::parse::{fields, non_empty, read_label, read_subdomain};
+use crate::scalar::is_subdomain;
+use crate::traffic_policy::{read_service_kind, read_timeouts, write_timeouts};
+use crate::{HttpRouteSpec, RouteParent};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use weir_model::mesh::{Backend, BackendTarget, HttpFilters, HttpRule, Name};
+use weir_model::{PathMatch, PathRewrite, RouteMatch};
+
+// The bounds of the Gateway API's CRD.
+const PARENTS: usize = 32;
+const HOSTNAMES: usize = 16;
+const RULES: usize = 16;
+const MATCHES: usize = 64;
+const MATCHES_IN_ALL: usize = 128;
+const BACKENDS: usize = 16;
+const WEIGHT: u32 = 1_000_000;
+
+const SPEC: Schema = Schema {
+    known: &["parentRefs", "hostnames", "rules"],
+    later: &[("useDefaultGateways", "name the service in parentRefs")],
+    ignored: &[],
+};
+
+const RULE: Schema = Schema {
+    known: &["name", "matches", "filters", "backendRefs", "timeouts"],
+    later: &[
+        ("retry", "write the retries of a TrafficPolicy"),
+        ("sessionPersistence", "use loadBalancing with a hashHeader in a TrafficPolicy"),
+    ],
+    ignored: &[],
+};
+
+pub(crate) fn read(at: &At<'_>, namespace: &str) -> Option<HttpRouteSpec> {
+    let spec = at.object(&SPEC)?;
+    let mend = "name the service it attaches to: [{group: \"\", kind: Service, name: NAME}]";
+    let parents = spec.required("parentRefs", mend).and_then(|at| read_parents(&at, namespace));
+    let hostnames = spec.get("hostnames").and_then(|at| read_hostnames(&at)).unwrap_or_default();
+    let known_parents = parents.as_deref().unwrap_or_default();
+    let rules = spec.required("rules", "add a rule").and_then(|at| read_rules(&at, namespace, known_parents));
+    Some(HttpRouteSpec { parents: parents?, hostnames, rules: rules? })
+}
+
+fn read_parents(at: &At<'_>, namespace: &str) -> Option<Vec<RouteParent>> {
+    let mut parents: Vec<RouteParent> = Vec::new();
+    let mut complete = true;
+    for at in at.list(1..=PARENTS)? {
+        match read_parent(&at, namespace) {
+            Some(parent) if parents.contains(&parent) => {
+                at.error("the same parent is there twice", "remove one")
+            }
+            Some(parent) => parents.push(parent),
+            None => complete = false,
+        }
+    }
+    complete.then_some(parents)
+}
+
+fn read_parent(at: &At<'_>, namespace: &str) -> Option<RouteParent> {
+    let parent = at.object(&Schema::of(&["group", "kind", "namespace", "name", "sectionName", "port"]))?;
+    read_service_kind(&parent, false);
+    let service = read_service(&parent, namespace);
+    let section = match parent.get_text("sectionName") {
+        Some((at, text)) => read_label(&at, text).map(Some),
+        None => Some(None),
+    };
+    let port = match parent.get("port") {
+        Some(at) => at.port().map(Some),
+        None => Some(None),
+    };
+    Some(RouteParent { service: service?, section: section?, port: port? })
+}
+
+/// `name` and `namespace` of a reference to a service.
+fn read_service(reference: &Fields<'_>, default_namespace: &str) -> Option<Name> {
+    let name =
+        reference.required_text("name", "name the service").and_then(|(at, text)| read_label(&at, text));
+    let namespace = match reference.get_text("namespace") {
+        Some((at, text)) => read_label(&at, text),
+        None => Some(default_namespace.to_owned()),
+    };
+    Some(Name { namespace: namespace?, name: name? })
+}
+
+fn read_hostnames(at: &At<'_>) -> Option<Vec<String>> {
+    let elements = at.list(0..=HOSTNAMES)?;
+    if !elements.is_empty() {
+        at.warning("hostnames have no effect on a route that is attached to services", "remove them");
+    }
+    let names = elements.iter().filter_map(|at| {
+        let text = at.text()?;
+        let good = is_subdomain(text.strip_prefix("*.").unwrap_or(text))
+            && text.parse::<std::net::Ipv4Addr>().is_err();
+        if !good {
+            at.error(
+                format!("{} is not a host name", excerpt(at.value())),
+                "write one such as example.com or *.example.com",
+            );
+        }
+        good.then(|| text.to_owned())
+    });
+    Some(names.collect())
+}
+
+fn read_rules(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Vec<HttpRule>> {
+    let mut names = BTreeMap::new();
+    let (mut rules, mut complete, mut matches) = (Vec::new(), true, 0);
+    for (index, at) in at.list(1..=RULES)?.iter().enumerate() {
+        let Some(rule) = read_rule(at, namespace, parents) else {
+            complete = false;
+            continue;
+        };
+        matches += rule.matches.len();
+        if !rule.name.is_empty()
+            && let Some(first) = names.insert(rule.name.clone(), index)
+        {
+            at.error(
+                format!("rule {first} has the name {:?} already", rule.name),
+                "give each rule its own name",
+            );
+        }
+        rules.push(rule);
+    }
+    if matches > MATCHES_IN_ALL {
+        at.error(
+            format!("{matches} matches in all rules, at most {MATCHES_IN_ALL} are allowed"),
+            "split the route",
+        );
+    }
+    complete.then_some(rules)
+}
+
+fn read_rule(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<HttpRule> {
+    let rule = at.object(&RULE)?;
+    let name = match rule.get_text("name") {
+        Some((at, text)) => read_subdomain(&at, text),
+        None => Some(String::new()),
+    };
+    let matches = match rule.get("matches") {
+        Some(at) => {
+            at.list(0..=MATCHES).map(|elements| elements.iter().map(matches::read).collect::<Vec<_>>())
+        }
+        None => Some(Vec::new()),
+    };
+    let matches = matches.and_then(|matches| matches.into_iter().collect::<Option<Vec<_>>>());
+    let filters = match rule.get("filters") {
+        Some(at) => filters::read(&at, filters::Place::Rule),
+        None => Some(HttpFilters::default()),
+    };
+    let backends = match rule.get("backendRefs") {
+        Some(at) => read_backends(&at, namespace, parents),
+        None => Some(Vec::new()),
+    };
+    let timeouts = rule.get("timeouts").and_then(|at| read_timeouts(&at, false)).unwrap_or_default();
+    let rule = HttpRule {
+        name: name?,
+        matches: matches?,
+        filters: filters?,
+        backends: backends?,
+        timeouts,
+        retry: None,
+    };
+    check_rule(at, &rule);
+    Some(rule)
+}
+
+/// What the parts of a rule say of each other.
+fn check_rule(at: &At<'_>, rule: &HttpRule) {
+    let redirects = rule.filters.redirect.is_some();
+    if redirects && !rule.backends.is_empty() {
+        at.error(
+            "a rule that redirects has no backendRefs",
+            "remove the RequestRedirect filter or the backendRefs",
+        );
+    }
+    if redirects && (rule.filters.rewrite_host.is_some() || rule.filters.rewrite_path.is_some()) {
+        at.error("a rule has a RequestRedirect or a URLRewrite filter, not both", "remove one of them");
+    }
+    if !redirects && rule.backends.is_empty() {
+        at.warning("the rule goes nowhere: requests that match it are answered 500", "add backendRefs");
+    }
+    if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
+        at.error("all weights are zero", "give at least one of the backendRefs a weight");
+    }
+    let redirected = rule.filters.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
+    let replaces_prefix = [redirected, rule.filters.rewrite_path.as_ref()]
+        .into_iter()
+        .flatten()
+        .any(|path| matches!(path, PathRewrite::Prefix(_)));
+    let prefixes = |one: &RouteMatch| matches!(one.path, PathMatch::Prefix(_));
+    if replaces_prefix && !(rule.matches.len() <= 1 && rule.matches.iter().all(prefixes)) {
+        at.error(
+            "ReplacePrefixMatch needs exactly one match, of type PathPrefix",
+            "split the rule, or use ReplaceFullPath",
+        );
+    }
+}
+
+fn read_backends(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Vec<Backend>> {
+    let elements = at.list(0..=BACKENDS)?;
+    let backends: Vec<_> = elements.iter().map(|at| read_backend(at, namespace, parents)).collect();
+    backends.into_iter().collect()
+}
+
+fn read_backend(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Backend> {
+    let backend =
+        at.object(&Schema::of(&["group", "kind", "namespace", "name", "port", "weight", "filters"]))?;
+    read_service_kind(&backend, true);
+    let service = read_service(&backend, namespace);
+    let port = backend.required("port", "add the service's port").and_then(|at| at.port());
+    let weight = match backend.get("weight") {
+        Some(at) => at.count(0..=WEIGHT),
+        None => Some(1),
+    };
+    let filters = match backend.get("filters") {
+        Some(at) => filters::read(&at, filters::Place::Backend),
+        None => Some(HttpFilters::default()),
+    };
+    let service = service?;
+    let granted = service.namespace == namespace || parents.iter().any(|parent| parent.service == service);
+    if !granted {
+        let message = format!(
+            "a backend in another namespace ({service}) needs a ReferenceGrant, which weir does not read yet"
+        );
+        at.error(message, "use a service of the route's own namespace, or one of its parentRefs");
+    }
+    Some(Backend { target: BackendTarget { service, port: port? }, weight: weight?, filters: filters? })
+}
+
+pub(crate) fn write(spec: &HttpRouteSpec, namespace: &str) -> Value {
+    let hostnames = spec.hostnames.iter().map(|name| json!(name)).collect();
+    fields([
+        (
+            "parentRefs",
+            non_empty(spec.parents.iter().map(|parent| write_parent(parent, namespace)).collect()),
+        ),
+        ("hostnames", non_empty(hostnames)),
+        ("rules", non_empty(spec.rules.iter().map(|rule| write_rule(rule, namespace)).collect())),
+    ])
+}
+
+fn other_namespace(service: &Name, namespace: &str) -> Option<Value> {
+    (service.namespace != namespace).then(|| json!(service.namespace))
+}
+
+fn write_parent(parent: &RouteParent, namespace: &str) -> Value {
+    fields([
+        ("group", Some(json!(""))),
+        ("kind", Some(json!("Service"))),
+        ("namespace", other_namespace(&parent.service, namespace)),
+        ("name", Some(json!(parent.service.name))),
+        ("sectionName", parent.section.as_ref().map(|name| json!(name))),
+        ("port", parent.port.map(|port| json!(port))),
+    ])
+}
+
+fn write_rule(rule: &HttpRule, namespace: &str) -> Value {
+    fields([
+        ("name", (!rule.name.is_empty()).then(|| json!(rule.name))),
+        ("matches", non_empty(rule.matches.iter().map(matches::write).collect())),
+        ("filters", non_empty(filters::write(&rule.filters))),
+        (
+            "backendRefs",
+            non_empty(rule.backends.iter().map(|backend| write_backend(backend, namespace)).collect()),
+        ),
+        ("timeouts", write_timeouts(&rule.timeouts)),
+    ])
+}
+
+fn write_backend(backend: &Backend, namespace: &str) -> Value {
+    let BackendTarget { service, port } = &backend.target;
+    fields([
+        ("namespace", other_namespace(service, namespace)),
+        ("name", Some(json!(service.name))),
+        ("port", Some(json!(port))),
+        ("weight", Some(json!(backend.weight))),
+        ("filters", non_empty(filters::write(&backend.filters))),
+    ])
+}

@@ -1,0 +1,146 @@
+//! References between objects: parents and backends of routes, targets of policies.
+
+use super::{Findings, service_mend};
+use crate::mesh::section_port;
+use crate::{HttpRouteSpec, Object, ObjectId, RouteParent, Spec, TrafficPolicySpec};
+use std::collections::BTreeMap;
+use weir_model::mesh::{AppProtocol, Mesh, Name, Service};
+
+pub(super) fn check(objects: &[&Object], mesh: &Mesh, findings: &mut Findings) {
+    let mut governed = BTreeMap::new();
+    for object in objects {
+        match &object.spec {
+            Spec::HttpRoute(spec) => check_route(&object.id, spec, mesh, findings),
+            Spec::TrafficPolicy(spec) => check_policy(&object.id, spec, mesh, &mut governed, findings),
+            Spec::Service(_) | Spec::Workload(_) => {}
+        }
+    }
+}
+
+fn ports_of(service: &Service) -> String {
+    let ports: Vec<String> = service
+        .ports
+        .iter()
+        .map(|port| {
+            if port.name.is_empty() {
+                port.port.to_string()
+            } else {
+                format!("{} ({})", port.port, port.name)
+            }
+        })
+        .collect();
+    let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+    format!("its ports are {}", crate::decode::list(&ports))
+}
+
+fn check_route(id: &ObjectId, spec: &HttpRouteSpec, mesh: &Mesh, findings: &mut Findings) {
+    let report = findings.about(id);
+    for (index, parent) in spec.parents.iter().enumerate() {
+        let path = format!("spec.parentRefs[{index}]");
+        let RouteParent { service: name, section, port } = parent;
+        let Some(service) = mesh.services.get(name) else {
+            report.error(
+                &format!("{path}.name"),
+                format!("service {name} does not exist"),
+                service_mend(mesh, name),
+            );
+            continue;
+        };
+        if let Some(section) = section
+            && section_port(service, Some(section), *port).is_none()
+        {
+            let message = match service.ports.iter().any(|port| port.name == *section) {
+                true => format!("port {section} of service {name} has another number than port says"),
+                false => format!("service {name} has no port {section}"),
+            };
+            report.error(&format!("{path}.sectionName"), message, ports_of(service));
+            continue;
+        }
+        let number = section_port(service, section.as_deref(), *port).flatten();
+        let Some(number) = number else {
+            if service.ports.iter().all(|port| port.protocol == AppProtocol::Tcp) {
+                report.warning(&path, opaque(name), OPAQUE_MEND);
+            }
+            continue;
+        };
+        match service.ports.iter().find(|port| port.port == number) {
+            None => report.error(
+                &format!("{path}.port"),
+                format!("service {name} has no port {number}"),
+                ports_of(service),
+            ),
+            Some(port) if port.protocol == AppProtocol::Tcp => {
+                report.warning(&format!("{path}.port"), opaque(name), OPAQUE_MEND);
+            }
+            Some(_) => {}
+        }
+    }
+    for (rule_index, rule) in spec.rules.iter().enumerate() {
+        for (index, backend) in rule.backends.iter().enumerate() {
+            let path = format!("spec.rules[{rule_index}].backendRefs[{index}]");
+            // A share of nothing goes nowhere, whatever it names.
+            if backend.weight == 0 {
+                continue;
+            }
+            let (name, number) = (&backend.target.service, backend.target.port);
+            match mesh.services.get(name) {
+                None => {
+                    report.error(
+                        &format!("{path}.name"),
+                        format!("service {name} does not exist"),
+                        service_mend(mesh, name),
+                    );
+                }
+                Some(service) if service.ports.iter().all(|port| port.port != number) => {
+                    report.error(
+                        &format!("{path}.port"),
+                        format!("service {name} has no port {number}"),
+                        ports_of(service),
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+const OPAQUE_MEND: &str = "give the port an appProtocol such as http, or remove the reference";
+
+fn opaque(service: &Name) -> String {
+    format!("service {service} carries opaque bytes there, so the route has no effect on it")
+}
+
+/// A service, or one port of it, and who governs it.
+type Governed<'a> = BTreeMap<(Name, Option<u16>), &'a ObjectId>;
+
+fn check_policy<'a>(
+    id: &'a ObjectId,
+    spec: &TrafficPolicySpec,
+    mesh: &Mesh,
+    governed: &mut Governed<'a>,
+    findings: &mut Findings,
+) {
+    for (index, target) in spec.targets.iter().enumerate() {
+        let path = format!("spec.targetRefs[{index}]");
+        let name = Name::new(&id.name.namespace, &target.name);
+        let Some(service) = mesh.services.get(&name) else {
+            let (message, mend) = (format!("service {name} does not exist"), service_mend(mesh, &name));
+            findings.about(id).error(&format!("{path}.name"), message, mend);
+            continue;
+        };
+        let Some(port) = section_port(service, target.section.as_deref(), None) else {
+            let section = target.section.as_deref().unwrap_or_default();
+            let message = format!("service {name} has no port {section}");
+            findings.about(id).error(&format!("{path}.sectionName"), message, ports_of(service));
+            continue;
+        };
+        let place = match port {
+            Some(port) => format!("port {port} of service {name}"),
+            None => format!("service {name}"),
+        };
+        if let Some(other) = governed.insert((name, port), id) {
+            let mend = "merge the two, or let them apply to different ports";
+            findings.about(id).error(&path, format!("{other} applies to {place} already"), mend);
+        }
+    }
+}
