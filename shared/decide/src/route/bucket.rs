@@ -4,9 +4,10 @@
 //! header value, an exact query parameter, a method, or a header or parameter that has to be there at all. A request then looks
 //! only at the files it can satisfy.
 
-use super::condition::{Conditions, Value, joined};
+use super::condition::{Conditions, Value};
 use super::hashing::Table;
 use super::{Head, query};
+use crate::header::joined;
 use http::{HeaderName, Method};
 use std::collections::BTreeMap;
 use weir_model::Random;

@@ -2,8 +2,8 @@
 
 use super::pattern::{Library, Patterns};
 use super::{Head, RouteError, query};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use std::borrow::Cow;
+use crate::header::joined;
+use http::{HeaderName, Method};
 use std::sync::Arc;
 use weir_model::{Random, RouteMatch, StringMatch};
 
@@ -96,17 +96,4 @@ impl Value {
             Self::Present => true,
         }
     }
-}
-
-/// The value of a header field, several of one name joined by commas. Borrows where there is only one.
-pub(super) fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let first = values.next()?;
-    let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
-    let mut all = [first, b",", second].concat();
-    for value in values {
-        all.push(b',');
-        all.extend_from_slice(value);
-    }
-    Some(Cow::Owned(all))
 }

@@ -3,10 +3,11 @@
 //! It looks at the routes one after another, as the meaning of a route list is written, not as [`super::Matcher`] finds it; that
 //! both agree is tested. It is for people, not for the request path.
 
-use super::condition::{Value, WHOLE, joined};
+use super::condition::{Value, WHOLE};
 use super::pattern::Library;
 use super::{Head, RouteIndex, host::Names, query};
 use crate::authority;
+use crate::header::joined;
 use std::fmt;
 use weir_model::{Fraction, PathMatch, Route, RouteConfiguration, RouteMatch, StringMatch};
 

@@ -1,0 +1,119 @@
+//! The endpoints of a cluster, flat, with the priority and locality each belongs to.
+
+use super::view::Grade;
+use std::net::{IpAddr, SocketAddr};
+use weir_model::{Endpoints, Health, Random};
+
+/// Endpoints by index, in the order of [`Endpoints::iter`].
+#[derive(Debug)]
+pub(super) struct Members {
+    members: Box<[Member]>,
+    localities: Box<[Locality]>,
+    /// How many different priorities there are; each is a level, the first used first.
+    levels: usize,
+}
+
+/// One endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    pub(super) health: Health,
+    pub(super) locality: usize,
+    /// At least 1.
+    pub(super) weight: u32,
+    /// Hash of its address.
+    pub(super) key: u64,
+}
+
+/// The endpoints of one locality at one priority.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Locality {
+    pub(super) level: usize,
+    /// At least 1.
+    pub(super) weight: u32,
+    /// How many endpoints it has, in whichever health.
+    pub(super) total: usize,
+}
+
+/// All endpoints of one level, in whichever health, with their shares while all are healthy.
+#[derive(Debug)]
+pub(super) struct Level<'a> {
+    pub(super) members: &'a Members,
+    pub(super) endpoints: Vec<u32>,
+}
+
+impl Members {
+    pub(super) fn new(endpoints: &Endpoints) -> Self {
+        let mut priorities: Vec<u32> =
+            endpoints.localities.iter().map(|locality| locality.priority).collect();
+        priorities.sort_unstable();
+        priorities.dedup();
+        let localities = endpoints.localities.iter().map(|locality| Locality {
+            level: priorities.partition_point(|priority| *priority < locality.priority),
+            weight: locality.weight.max(1),
+            total: locality.endpoints.len(),
+        });
+        let members = endpoints.localities.iter().enumerate().flat_map(|(index, locality)| {
+            locality.endpoints.iter().map(move |endpoint| Member {
+                health: endpoint.health,
+                locality: index,
+                weight: endpoint.weight.max(1),
+                key: key(endpoint.address),
+            })
+        });
+        Self { members: members.collect(), localities: localities.collect(), levels: priorities.len() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn member(&self, endpoint: usize) -> &Member {
+        &self.members[endpoint]
+    }
+
+    pub(super) fn health(&self, endpoint: usize) -> Health {
+        self.members[endpoint].health
+    }
+
+    pub(super) fn locality(&self, index: usize) -> &Locality {
+        &self.localities[index]
+    }
+
+    pub(super) fn locality_count(&self) -> usize {
+        self.localities.len()
+    }
+
+    pub(super) fn level_count(&self) -> usize {
+        self.levels
+    }
+
+    pub(super) fn level_of(&self, endpoint: usize) -> usize {
+        self.localities[self.members[endpoint].locality].level
+    }
+
+    /// The endpoints of each level.
+    pub(super) fn levels(&self) -> impl Iterator<Item = Level<'_>> {
+        let mut levels = vec![Vec::new(); self.levels];
+        for endpoint in 0..self.len() {
+            levels[self.level_of(endpoint)].push(endpoint as u32);
+        }
+        levels.into_iter().map(|endpoints| Level { members: self, endpoints })
+    }
+
+    /// The best endpoint that passes: healthy before degraded before the rest, draining ones never; the first from a random place on.
+    pub(super) fn first(&self, random: &mut Random, passes: impl Fn(usize) -> bool) -> Option<usize> {
+        let start = random.below(self.len() as u64) as usize;
+        let order = || (start..self.len()).chain(0..start).filter(|endpoint| passes(*endpoint));
+        let of = |grade: Grade| order().find(|endpoint| grade.has(self.health(*endpoint)));
+        of(Grade::Healthy).or_else(|| of(Grade::Degraded)).or_else(|| of(Grade::Any))
+    }
+}
+
+/// The hash of an address: the same in every process, so that all sidecars agree.
+fn key(address: SocketAddr) -> u64 {
+    let seed = u64::from(address.port());
+    match address.ip() {
+        IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64_with_seed(&ip.octets(), seed),
+        IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64_with_seed(&ip.octets(), seed),
+    }
+}

@@ -1,0 +1,131 @@
+//! Who gets which share right now: priorities with their percentages, and in each the endpoints with their weights.
+
+use super::member::Members;
+use super::priority::{self, Counts};
+use super::turns::Turns;
+use super::weights::{self, Weights};
+use weir_model::{Health, Random};
+
+/// The shares under one set of ejections.
+#[derive(Debug)]
+pub(super) struct View {
+    tiers: Box<[Tier]>,
+    panics: bool,
+}
+
+/// Endpoints of one priority and one grade, which share a percentage of the traffic.
+#[derive(Debug)]
+pub(super) struct Tier {
+    /// The priority's level.
+    pub(super) level: usize,
+    pub(super) grade: Grade,
+    /// Its percentage and those of all tiers before it.
+    end: u32,
+    endpoints: Box<[u32]>,
+    /// One for each endpoint, by place in `endpoints`.
+    pub(super) weights: Weights,
+}
+
+/// Which health a tier's endpoints have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Grade {
+    Healthy,
+    Degraded,
+    /// Nothing better is left: any that may take something new.
+    Any,
+}
+
+impl Grade {
+    pub(super) fn has(self, health: Health) -> bool {
+        match self {
+            Self::Healthy => health == Health::Healthy,
+            Self::Degraded => health == Health::Degraded,
+            Self::Any => health != Health::Draining,
+        }
+    }
+}
+
+impl View {
+    pub(super) fn new(members: &Members, ejected: impl Fn(usize) -> bool) -> Self {
+        let mut counts = vec![Counts::default(); members.level_count()];
+        for endpoint in 0..members.len() {
+            let level = &mut counts[members.level_of(endpoint)];
+            level.total += 1;
+            match members.health(endpoint) {
+                _ if ejected(endpoint) => {}
+                Health::Healthy => level.healthy += 1,
+                Health::Degraded => level.degraded += 1,
+                Health::Draining | Health::Unhealthy => {}
+            }
+        }
+        let Some(shares) = priority::shares(&counts) else { return Self::panic(members) };
+        let shares = shares.iter().enumerate();
+        let healthy = shares.clone().map(|(level, share)| (level, Grade::Healthy, share.healthy));
+        let degraded = shares.map(|(level, share)| (level, Grade::Degraded, share.degraded));
+        let mut end = 0;
+        let tiers = healthy.chain(degraded).filter(|(.., share)| *share > 0).map(|(level, grade, share)| {
+            end += share;
+            Tier::new(members, level, grade, end, &ejected)
+        });
+        Self { tiers: tiers.collect(), panics: false }
+    }
+
+    /// Nothing is available: the first level of which anything may be tried.
+    fn panic(members: &Members) -> Self {
+        let any = |level: usize| Tier::new(members, level, Grade::Any, 100, |_| false);
+        let tier = (0..members.level_count()).map(any).find(|tier| !tier.endpoints.is_empty());
+        Self { tiers: tier.into_iter().collect(), panics: true }
+    }
+
+    /// Whether nothing is available, so that anything is tried.
+    pub(super) fn panics(&self) -> bool {
+        self.panics
+    }
+
+    /// The tier for one request and its turns: by hash, so that a key stays with its priority, or else at random.
+    pub(super) fn tier<'a>(
+        &self,
+        hash: Option<u64>,
+        random: &mut Random,
+        turns: &'a mut [Turns],
+    ) -> Option<(&Tier, &'a mut Turns)> {
+        let index = match &*self.tiers {
+            [] => return None,
+            [_] => 0,
+            tiers => {
+                // Mixed anew, so that it does not depend on what chooses within the tier.
+                let point =
+                    hash.map_or_else(|| random.below(100), |hash| Random::new(hash).below(100)) as u32;
+                tiers.partition_point(|tier| tier.end <= point)
+            }
+        };
+        Some((self.tiers.get(index)?, turns.get_mut(index)?))
+    }
+
+    /// Turns for every tier, at their beginning.
+    pub(super) fn turns(&self) -> Vec<Turns> {
+        self.tiers.iter().map(|_| Turns::default()).collect()
+    }
+}
+
+impl Tier {
+    fn new(members: &Members, level: usize, grade: Grade, end: u32, ejected: impl Fn(usize) -> bool) -> Self {
+        let fits = |endpoint: usize| {
+            members.level_of(endpoint) == level && grade.has(members.health(endpoint)) && !ejected(endpoint)
+        };
+        let endpoints: Box<[u32]> =
+            (0..members.len()).filter(|endpoint| fits(*endpoint)).map(|it| it as u32).collect();
+        let weights = Weights::new(weights::shares(members, &endpoints));
+        Self { level, grade, end, endpoints, weights }
+    }
+
+    /// How many endpoints it has.
+    pub(super) fn len(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// The endpoint at a place in `0..len()`.
+    pub(super) fn at(&self, place: usize) -> usize {
+        self.endpoints[place] as usize
+    }
+}
