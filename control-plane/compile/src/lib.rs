@@ -3,6 +3,10 @@
 //! What the policy refers to and does not exist becomes an answer (500 for its share), never a missing cluster; what a target cannot
 //! express becomes a diagnostic and a safe substitute, never a silent loss.
 
+mod render;
+
+pub use render::render;
+
 use weir_model::mesh::Mesh;
 use weir_model::node::Node;
 use weir_model::{Diagnostic, ResourceSet};

@@ -146,7 +146,7 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Writes a point in time in UTC, with milliseconds only if there are any.
-pub(crate) fn format_time(unix_millis: u64) -> String {
+pub fn format_time(unix_millis: u64) -> String {
     // Year 9999 is the last that the format can say.
     let unix_millis = unix_millis.min(253_402_300_799_999);
     let (days, of_day) = ((unix_millis / 86_400_000) as i64, unix_millis % 86_400_000);

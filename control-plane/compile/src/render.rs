@@ -1,0 +1,235 @@
+//! A resource as lines that a person reads: golden tests compare it, a dry run shows what changes in it.
+
+use std::fmt::{Display, Write};
+use std::time::Duration;
+use weir_model::{
+    Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMutation, Health, HttpListener, Listener, ListenerKind,
+    LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch,
+    RouteSource, StringMatch, Timeouts,
+};
+
+/// The lines of a resource; equal resources give equal lines, and every field is in them.
+pub fn render(resource: &Resource) -> String {
+    let mut out = Lines::default();
+    match resource {
+        Resource::Cluster(it) => cluster(&mut out, it),
+        Resource::Endpoints(it) => endpoints(&mut out, 0, it),
+        Resource::Listener(it) => listener(&mut out, it),
+        Resource::Route(it) => routes(&mut out, 0, it),
+    }
+    out.text
+}
+
+#[derive(Default)]
+struct Lines {
+    text: String,
+}
+
+impl Lines {
+    fn line(&mut self, indent: usize, text: impl Display) {
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(self.text, "{:indent$}{text}", "", indent = indent * 2);
+    }
+}
+
+fn cluster(out: &mut Lines, it: &Cluster) {
+    out.line(0, format_args!("cluster {}", it.name));
+    match &it.kind {
+        ClusterKind::Service { namespace, name, port } => out.line(1, format_args!("service {namespace}/{name}:{port}")),
+        ClusterKind::Application => out.line(1, "the application"),
+        ClusterKind::Unknown => out.line(1, "unknown kind"),
+    }
+    let balance = match &it.load_balancing {
+        LoadBalancing::RoundRobin => "round robin".to_owned(),
+        LoadBalancing::Random => "random".to_owned(),
+        LoadBalancing::LeastRequest { choices } => format!("least request of {choices}"),
+        LoadBalancing::PeakEwma { decay, default_rtt } => {
+            format!("peak EWMA, decay {}, default {}", time(*decay), time(*default_rtt))
+        }
+        LoadBalancing::RingHash(hash) => format!("ring hash of {}", hash.header),
+        LoadBalancing::Maglev(hash) => format!("maglev of {}", hash.header),
+    };
+    out.line(1, format_args!("balance {balance}"));
+    out.line(1, format_args!("speak {:?}", it.http));
+    out.line(1, format_args!("connect {}, idle {}", time(it.connect_timeout), time(it.idle_timeout)));
+    let breakers = &it.circuit_breakers;
+    let budget = &breakers.retry_budget;
+    out.line(
+        1,
+        format_args!(
+            "at most {} connections, {} pending, {} requests; retries {} and at least {}",
+            breakers.max_connections,
+            breakers.max_pending,
+            breakers.max_requests,
+            percent(budget.parts_per_million),
+            budget.min_concurrency
+        ),
+    );
+    match &it.discovery {
+        Discovery::Eds(name) => out.line(1, format_args!("endpoints from {name}")),
+        Discovery::Static(list) => endpoints(out, 1, list),
+    }
+}
+
+fn endpoints(out: &mut Lines, indent: usize, it: &Endpoints) {
+    out.line(indent, format_args!("endpoints {}", it.name));
+    for group in &it.localities {
+        let place = &group.locality;
+        out.line(indent + 1, format_args!("locality {place} priority {} weight {}", group.priority, group.weight));
+        for endpoint in &group.endpoints {
+            let health = match endpoint.health {
+                Health::Healthy => String::new(),
+                other => format!(" {other:?}").to_lowercase(),
+            };
+            let workload = if endpoint.workload.is_empty() { String::new() } else { format!(" ({})", endpoint.workload) };
+            out.line(indent + 2, format_args!("{} weight {}{workload}{health}", endpoint.address, endpoint.weight));
+        }
+    }
+}
+
+fn listener(out: &mut Lines, it: &Listener) {
+    let address = it.address.map_or_else(|| "by name".to_owned(), |address| format!("on {address}"));
+    out.line(0, format_args!("listener {} {:?} {address}", it.name, it.direction));
+    match &it.kind {
+        ListenerKind::Http(http) => http_listener(out, http),
+        ListenerKind::Tcp(tcp) => {
+            out.line(1, format_args!("bytes to {}", tcp.cluster));
+            if tcp.access_log {
+                out.line(1, "access log");
+            }
+        }
+    }
+}
+
+fn http_listener(out: &mut Lines, it: &HttpListener) {
+    if let Some(tracing) = &it.tracing {
+        out.line(1, format_args!("trace {}", percent(tracing.sampling.0)));
+    }
+    if it.access_log {
+        out.line(1, "access log");
+    }
+    match &it.routes {
+        RouteSource::Rds(name) => out.line(1, format_args!("routes from {name}")),
+        RouteSource::Inline(inline) => routes(out, 1, inline),
+    }
+}
+
+fn routes(out: &mut Lines, indent: usize, it: &RouteConfiguration) {
+    out.line(indent, format_args!("routes {}", it.name));
+    for host in &it.virtual_hosts {
+        out.line(indent + 1, format_args!("host {} for {}", host.name, host.domains.join(" ")));
+        for one in &host.routes {
+            route(out, indent + 2, one);
+        }
+    }
+}
+
+fn route(out: &mut Lines, indent: usize, it: &Route) {
+    out.line(indent, format_args!("{}  [{}]", matches(&it.matches), it.name));
+    headers(out, indent + 1, "request", &it.request_headers);
+    headers(out, indent + 1, "response", &it.response_headers);
+    match &it.action {
+        RouteAction::Forward(it) => forward(out, indent + 1, it),
+        RouteAction::Redirect(it) => out.line(indent + 1, redirect(it)),
+        RouteAction::Direct(DirectResponse { status, body }) => {
+            out.line(indent + 1, format_args!("answer {} {body:?}", status.as_u16()));
+        }
+    }
+}
+
+fn matches(it: &RouteMatch) -> String {
+    let mut parts = Vec::new();
+    if let Some(method) = &it.method {
+        parts.push(method.to_string());
+    }
+    parts.push(match &it.path {
+        PathMatch::Exact(path) => format!("= {path}"),
+        PathMatch::Prefix(path) => format!("{path}{}*", if path.ends_with('/') { "" } else { "/" }),
+        PathMatch::Regex(regex) => format!("~ {regex}"),
+    });
+    let value = |value: &StringMatch| match value {
+        StringMatch::Exact(text) => format!("={text}"),
+        StringMatch::Regex(regex) => format!("~{regex}"),
+        StringMatch::Present => String::new(),
+    };
+    parts.extend(it.headers.iter().map(|header| format!("{}{}", header.name, value(&header.value))));
+    parts.extend(it.query.iter().map(|query| format!("?{}{}", query.name, value(&query.value))));
+    parts.extend(it.fraction.map(|fraction| format!("{} of them", percent(fraction.0))));
+    parts.join(" ")
+}
+
+fn forward(out: &mut Lines, indent: usize, it: &Forward) {
+    let sum: u64 = it.clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+    for cluster in &it.clusters {
+        out.line(indent, format_args!("to {} {}/{sum}", cluster.cluster, cluster.weight));
+        headers(out, indent + 1, "request", &cluster.request_headers);
+        headers(out, indent + 1, "response", &cluster.response_headers);
+    }
+    if let Some(host) = &it.rewrite.host {
+        out.line(indent, format_args!("rewrite host {host}"));
+    }
+    if let Some(path) = &it.rewrite.path {
+        out.line(indent, format_args!("rewrite {}", rewrite(path)));
+    }
+    timeouts(out, indent, &it.timeouts);
+    if let Some(policy) = &it.retry {
+        out.line(indent, retry(policy));
+    }
+}
+
+fn timeouts(out: &mut Lines, indent: usize, it: &Timeouts) {
+    let limits = [("request", it.request), ("backend request", it.backend_request), ("idle", it.idle)];
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            out.line(indent, format_args!("{name} within {}", time(limit)));
+        }
+    }
+}
+
+fn retry(it: &RetryPolicy) -> String {
+    let mut on = Vec::new();
+    for (is, name) in [(it.on.connect_failure, "connect failure"), (it.on.refused_stream, "refused stream"), (it.on.reset, "reset")] {
+        if is {
+            on.push(name.to_owned());
+        }
+    }
+    on.extend(it.on.statuses.iter().map(|status| status.as_u16().to_string()));
+    on.extend(it.on.grpc.iter().map(|status| format!("grpc {status}")));
+    let (base, max) = (time(it.backoff_base), time(it.backoff_max));
+    format!("retry {} times on {}, after {base} to {max}", it.attempts, on.join(", "))
+}
+
+fn redirect(it: &Redirect) -> String {
+    let mut parts = vec![format!("redirect {}", it.status.as_u16())];
+    parts.extend(it.scheme.iter().map(|scheme| format!("scheme {scheme}")));
+    parts.extend(it.host.iter().map(|host| format!("host {host}")));
+    parts.extend(it.port.iter().map(|port| format!("port {port}")));
+    parts.extend(it.path.iter().map(rewrite));
+    parts.join(", ")
+}
+
+fn rewrite(it: &PathRewrite) -> String {
+    match it {
+        PathRewrite::Full(path) => format!("path {path}"),
+        PathRewrite::Prefix(prefix) => format!("prefix {prefix}"),
+    }
+}
+
+fn headers(out: &mut Lines, indent: usize, side: &str, it: &HeaderMutation) {
+    for (verb, fields) in [("set", &it.set), ("add", &it.add)] {
+        for (name, value) in fields {
+            out.line(indent, format_args!("{side} {verb} {name}: {}", String::from_utf8_lossy(value.as_bytes())));
+        }
+    }
+    for name in &it.remove {
+        out.line(indent, format_args!("{side} remove {name}"));
+    }
+}
+
+fn time(duration: Duration) -> String {
+    format!("{duration:?}")
+}
+
+fn percent(parts_per_million: u32) -> String {
+    format!("{} %", f64::from(parts_per_million) / 10_000.0)
+}

@@ -1,0 +1,112 @@
+//! Which workloads run because their sidecar is connected: **the stream is the lease**.
+//!
+//! A sidecar that ends its stream in order (it drains) leaves at once. One whose stream breaks may be well and only cut off, so it stays for
+//! [`LOST_GRACE`]; peers that cannot reach it retry elsewhere meanwhile. A control plane that restarts restores the leases it last wrote and
+//! holds them for [`RESTORED_GRACE`], long enough for every living sidecar to return: otherwise the first ones back would be told that the
+//! others are gone.
+//!
+//! Pure: `now` is an argument, writing to disk is [`persist`]'s.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use weir_model::Time;
+use weir_model::mesh::{Name, Workload};
+
+pub mod persist;
+#[cfg(test)]
+mod tests;
+
+/// How long a workload outlives a stream that broke.
+pub const LOST_GRACE: Duration = Duration::from_secs(10);
+/// How long a workload restored from disk waits for its sidecar.
+pub const RESTORED_GRACE: Duration = Duration::from_secs(30);
+/// Most workloads that may join one control plane.
+pub const LEASES: usize = 100_000;
+
+/// Identifies one stream for the life of the process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamId(pub u64);
+
+#[derive(Clone, PartialEq, Debug)]
+enum Hold {
+    /// Its stream is open.
+    Stream(StreamId),
+    /// Nobody holds it; it ends then.
+    Until(Time),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct Lease {
+    workload: Workload,
+    hold: Hold,
+}
+
+/// The leases of one control plane.
+#[derive(Clone, Default, Debug)]
+pub struct Leases {
+    leases: BTreeMap<Name, Lease>,
+}
+
+/// Why a workload may not join.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The bound is reached.
+    #[error("{LEASES} workloads have joined already; start another control plane or remove idle sidecars")]
+    Full,
+}
+
+impl Leases {
+    /// A sidecar's stream says that this workload runs. A later stream of the same node takes over from an earlier one.
+    /// Says whether the set of workloads changed.
+    pub fn join(&mut self, name: Name, workload: Workload, stream: StreamId) -> Result<bool, JoinError> {
+        if self.leases.len() >= LEASES && !self.leases.contains_key(&name) {
+            return Err(JoinError::Full);
+        }
+        let lease = Lease { workload, hold: Hold::Stream(stream) };
+        let before = self.leases.get(&name).map(|lease| &lease.workload);
+        let changed = before != Some(&lease.workload);
+        self.leases.insert(name, lease);
+        Ok(changed)
+    }
+
+    /// The stream ended in order: its workload is gone. Says whether the set of workloads changed.
+    pub fn leave(&mut self, name: &Name, stream: StreamId) -> bool {
+        let held = self.leases.get(name).is_some_and(|lease| lease.hold == Hold::Stream(stream));
+        held && self.leases.remove(name).is_some()
+    }
+
+    /// The stream broke: its workload stays for a while.
+    pub fn lose(&mut self, name: &Name, stream: StreamId, now: Time) {
+        if let Some(lease) = self.leases.get_mut(name).filter(|lease| lease.hold == Hold::Stream(stream)) {
+            lease.hold = Hold::Until(now + LOST_GRACE);
+        }
+    }
+
+    /// Takes over what an earlier process wrote. Workloads that have joined meanwhile are left as they are.
+    pub fn restore(&mut self, workloads: BTreeMap<Name, Workload>, now: Time) {
+        for (name, workload) in workloads.into_iter().take(LEASES) {
+            self.leases.entry(name).or_insert(Lease { workload, hold: Hold::Until(now + RESTORED_GRACE) });
+        }
+    }
+
+    /// Removes what nobody holds any more. Says whether the set of workloads changed.
+    pub fn expire(&mut self, now: Time) -> bool {
+        let before = self.leases.len();
+        self.leases.retain(|_, lease| !matches!(lease.hold, Hold::Until(end) if end <= now));
+        self.leases.len() != before
+    }
+
+    /// When [`Leases::expire`] next has something to do.
+    pub fn deadline(&self) -> Option<Time> {
+        let ends = self.leases.values().filter_map(|lease| match lease.hold {
+            Hold::Until(end) => Some(end),
+            Hold::Stream(_) => None,
+        });
+        ends.min()
+    }
+
+    /// The workloads that run.
+    pub fn workloads(&self) -> BTreeMap<Name, Workload> {
+        self.leases.iter().map(|(name, lease)| (name.clone(), lease.workload.clone())).collect()
+    }
+}

@@ -1,0 +1,168 @@
+//! Load reports (LRS): what sidecars say their upstreams did, summed per service port and endpoint.
+
+use crate::plane::Plane;
+use dashmap::DashMap;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+use weir_proto::envoy::envoy::config::core::v3 as core;
+use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
+use weir_proto::envoy::envoy::service::load_stats::v3::load_reporting_service_server::LoadReportingService;
+use weir_proto::envoy::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
+use weir_proto::policy::v1 as wire;
+
+#[cfg(test)]
+mod tests;
+
+/// How often sidecars report.
+pub const INTERVAL: Duration = Duration::from_secs(5);
+/// Most (cluster, endpoint) pairs summed; reports of further ones are counted as dropped.
+pub const PAIRS: usize = 100_000;
+
+/// Totals since the control plane started; in progress is the latest report's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Sum {
+    requests: u64,
+    errors: u64,
+    in_progress: u64,
+}
+
+/// The sums. The endpoint is empty for what was reported of a whole locality.
+#[derive(Debug, Default)]
+pub struct Loads {
+    sums: DashMap<(String, String), BTreeMap<String, Sum>>,
+}
+
+impl Loads {
+    /// Adds a node's report.
+    pub fn add(&self, node: &str, report: &[endpoint::ClusterStats]) {
+        for cluster in report {
+            for locality in &cluster.upstream_locality_stats {
+                if locality.upstream_endpoint_stats.is_empty() {
+                    let sum = Sum {
+                        requests: locality.total_successful_requests.saturating_add(locality.total_error_requests),
+                        errors: locality.total_error_requests,
+                        in_progress: locality.total_requests_in_progress,
+                    };
+                    self.add_one(node, &cluster.cluster_name, String::new(), sum);
+                }
+                for stats in &locality.upstream_endpoint_stats {
+                    let sum = Sum {
+                        requests: stats.total_successful_requests.saturating_add(stats.total_error_requests),
+                        errors: stats.total_error_requests,
+                        in_progress: stats.total_requests_in_progress,
+                    };
+                    self.add_one(node, &cluster.cluster_name, address(stats.address.as_ref()), sum);
+                }
+            }
+        }
+    }
+
+    fn add_one(&self, node: &str, cluster: &str, endpoint: String, sum: Sum) {
+        let key = (cluster.to_owned(), endpoint);
+        if self.sums.len() >= PAIRS && !self.sums.contains_key(&key) {
+            return;
+        }
+        let mut nodes = self.sums.entry(key).or_default();
+        let total = nodes.entry(node.to_owned()).or_default();
+        total.requests = total.requests.saturating_add(sum.requests);
+        total.errors = total.errors.saturating_add(sum.errors);
+        total.in_progress = sum.in_progress;
+    }
+
+    /// A node's stream ended: what it had in progress is not known to be in progress any more.
+    pub fn leave(&self, node: &str) {
+        for mut pair in self.sums.iter_mut() {
+            let mut gone = Sum::default();
+            if let Some(sum) = pair.value_mut().remove(node) {
+                gone = sum;
+            }
+            // What it did stays in the sum, under no node's name.
+            let rest = pair.value_mut().entry(String::new()).or_default();
+            rest.requests = rest.requests.saturating_add(gone.requests);
+            rest.errors = rest.errors.saturating_add(gone.errors);
+        }
+    }
+
+    /// All sums, in order of cluster and endpoint.
+    pub fn sums(&self) -> Vec<wire::ServiceLoad> {
+        let mut sums: Vec<wire::ServiceLoad> = (self.sums.iter())
+            .map(|pair| {
+                let (cluster, endpoint) = pair.key().clone();
+                let total = |of: fn(&Sum) -> u64| pair.value().values().map(of).fold(0, u64::saturating_add);
+                let (requests, errors) = (total(|sum| sum.requests), total(|sum| sum.errors));
+                wire::ServiceLoad { cluster, endpoint, requests, errors, in_progress: total(|sum| sum.in_progress) }
+            })
+            .collect();
+        sums.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
+        sums
+    }
+}
+
+fn address(address: Option<&core::Address>) -> String {
+    match address.and_then(|address| address.address.as_ref()) {
+        Some(core::address::Address::SocketAddress(socket)) => {
+            let port = match socket.port_specifier {
+                Some(core::socket_address::PortSpecifier::PortValue(port)) => port.to_string(),
+                _ => String::new(),
+            };
+            format!("{}:{port}", socket.address)
+        }
+        _ => String::new(),
+    }
+}
+
+/// The service.
+pub struct LoadReports {
+    plane: Arc<Plane>,
+}
+
+impl LoadReports {
+    /// Load reports into a control plane.
+    pub fn new(plane: Arc<Plane>) -> Self {
+        Self { plane }
+    }
+}
+
+#[tonic::async_trait]
+impl LoadReportingService for LoadReports {
+    type StreamLoadStatsStream = Pin<Box<dyn Stream<Item = Result<LoadStatsResponse, Status>> + Send>>;
+
+    async fn stream_load_stats(
+        &self,
+        request: Request<Streaming<LoadStatsRequest>>,
+    ) -> Result<Response<Self::StreamLoadStatsStream>, Status> {
+        let mut reports = request.into_inner();
+        let plane = Arc::clone(&self.plane);
+        // Its answer comes once, after the first report; the stream stays open for as long as the node reports.
+        let (tx, rx) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut node = String::new();
+            while let Ok(Some(report)) = reports.message().await {
+                if let Some(said) = report.node.filter(|_| node.is_empty()) {
+                    node = said.id;
+                    let interval = wire_duration(INTERVAL);
+                    let answer = LoadStatsResponse {
+                        send_all_clusters: true,
+                        load_reporting_interval: Some(interval),
+                        report_endpoint_granularity: true,
+                        ..Default::default()
+                    };
+                    if tx.send(Ok(answer)).await.is_err() {
+                        break;
+                    }
+                }
+                plane.loads.add(&node, &report.cluster_stats);
+            }
+            plane.loads.leave(&node);
+        });
+        Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(rx))))
+    }
+}
+
+fn wire_duration(duration: Duration) -> weir_proto::envoy::google::protobuf::Duration {
+    weir_proto::envoy::google::protobuf::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }
+}
