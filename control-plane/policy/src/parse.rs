@@ -56,9 +56,8 @@ fn read_object(at: &At<'_>, report: &Report) -> Option<Object> {
     if let (Some(kind), Some((name, _))) = (kind, &metadata) {
         report.rename(ObjectId::new(kind, name.clone()).to_string());
     }
-    if let Some(status) = at.value().get("status").filter(|status| !status.is_null()) {
-        let report = At::root(status, report);
-        report.note("status is written by controllers, and is ignored here", "");
+    if let Some(status) = fields.get("status") {
+        status.note("it is written by controllers, and is ignored here", "");
     }
     let spec = fields.required("spec", "add a spec");
     let (kind, spec) = (kind?, spec?);

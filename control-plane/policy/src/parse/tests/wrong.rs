@@ -1,0 +1,419 @@
+//! Wrong inputs: each is refused at its field, with a reason and a mend. What else is wrong with the same document is told too.
+
+use serde_json::{Value, json};
+use weir_model::Severity;
+
+/// The errors of an object of a kind with this spec, as text without the resource.
+fn errors(kind: &str, spec: Value) -> Vec<String> {
+    let kind: crate::Kind = kind.parse().unwrap();
+    errors_of(
+        json!({"apiVersion": kind.api_version(), "kind": kind.as_str(), "metadata": {"name": "x"}, "spec": spec}),
+    )
+}
+
+fn errors_of(value: Value) -> Vec<String> {
+    let found = crate::parse_value(value, "document 1").expect_err("refused");
+    let errors = found.into_iter().filter(|found| found.severity == Severity::Error);
+    errors
+        .map(|found| {
+            assert!(!found.mend.is_empty(), "no mend: {found}");
+            format!("{}: {}", found.field, found.message)
+        })
+        .collect()
+}
+
+/// A route with one rule, which `rule` completes.
+fn rule(rule: Value) -> Vec<String> {
+    errors(
+        "HTTPRoute",
+        json!({"parentRefs": [{"group": "", "kind": "Service", "name": "a"}], "rules": [rule]}),
+    )
+}
+
+fn one(errors: Vec<String>, expected: &str) {
+    assert_eq!(errors, [expected]);
+}
+
+#[test]
+fn envelopes() {
+    one(errors_of(json!([])), ": expected an object, found an empty list");
+    one(errors_of(json!("x")), ": expected an object, found \"x\"");
+    assert_eq!(
+        errors_of(json!({})),
+        [
+            "kind: it is missing",
+            "apiVersion: it is missing",
+            "metadata: it is missing",
+            "spec: it is missing"
+        ]
+    );
+    let with = |name: &str, value: Value| {
+        let mut object = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}});
+        object[name] = value;
+        errors_of(object)
+    };
+    one(with("kind", json!("Servce")), "kind: there is no kind \"Servce\"");
+    one(with("kind", json!("Deployment")), "kind: there is no kind \"Deployment\" here");
+    one(with("kind", json!("GRPCRoute")), "kind: GRPCRoute is not supported yet");
+    one(with("kind", json!(7)), "kind: expected text, found 7");
+    one(with("apiVersion", json!("v2")), "apiVersion: Service has no apiVersion \"v2\"");
+    one(with("specs", json!({})), "specs: there is no field \"specs\"");
+    one(with("metadata", json!({"name": "A"})), "metadata.name: \"A\" is not a service's name");
+    one(with("metadata", json!({"name": "a.b"})), "metadata.name: \"a.b\" is not a service's name");
+    one(
+        with("metadata", json!({"name": "a", "namespace": "a.b"})),
+        "metadata.namespace: \"a.b\" is not a DNS label",
+    );
+    one(
+        with("metadata", json!({"name": "a", "labels": {"a": true}})),
+        "metadata.labels.a: expected text, found true",
+    );
+    one(
+        with("metadata", json!({"name": "a", "labels": {"a b": "c"}})),
+        "metadata.labels[\"a b\"]: \"a b\" is not a label's key",
+    );
+    one(
+        with("metadata", json!({"name": "a", "creationTimestamp": "today"})),
+        "metadata.creationTimestamp: \"today\" is not a point in time",
+    );
+    one(
+        with("metadata", json!({"name": "a", "annotations": {"a": "x".repeat(300_000)}})),
+        "metadata.annotations: 300001 bytes, at most 262144 are allowed",
+    );
+    one(
+        with("metadata", json!({"generateName": "a-", "name": "a"})),
+        "metadata.generateName: generateName is not supported yet",
+    );
+}
+
+#[test]
+fn services() {
+    let ports = |ports: Value| errors("Service", json!({"ports": ports}));
+    one(ports(json!([])), "spec.ports: the list is empty");
+    one(ports(json!([{"port": 0}])), "spec.ports[0].port: 0 is not an integer from 1 to 65535");
+    one(ports(json!([{"port": 65536}])), "spec.ports[0].port: 65536 is not an integer from 1 to 65535");
+    one(
+        ports(json!([{"port": "80"}])),
+        "spec.ports[0].port: expected an integer from 1 to 65535, found \"80\"",
+    );
+    one(ports(json!([{"name": "a"}])), "spec.ports[0].port: it is missing");
+    one(ports(json!([{"port": 80, "protocol": "UDP"}])), "spec.ports[0].protocol: UDP is not supported yet");
+    one(
+        ports(json!([{"port": 80, "targetPort": "70000"}])),
+        "spec.ports[0].targetPort: \"70000\" is not a port",
+    );
+    one(
+        ports(json!([{"port": 80, "appProtcol": "http"}])),
+        "spec.ports[0].appProtcol: there is no field \"appProtcol\"",
+    );
+    one(ports(json!([{"port": 80}, {"port": 81, "name": "b"}])), "spec.ports[0]: it has no name");
+    one(
+        ports(json!([{"port": 80, "name": "a"}, {"port": 80, "name": "b"}])),
+        "spec.ports[1]: port 0 has the number 80 already",
+    );
+    one(
+        ports(json!([{"port": 80, "name": "a"}, {"port": 81, "name": "a"}])),
+        "spec.ports[1]: port 0 has the name \"a\" already",
+    );
+    one(
+        errors("Service", json!({"type": "ExternalName", "ports": [{"port": 80}]})),
+        "spec.type: a service of type ExternalName is not supported yet",
+    );
+    one(
+        errors("Service", json!({"externalName": "example.com", "ports": [{"port": 80}]})),
+        "spec.externalName: externalName is not supported yet",
+    );
+    one(
+        errors("Service", json!({"selector": "app=x", "ports": [{"port": 80}]})),
+        "spec.selector: expected an object, found \"app=x\"",
+    );
+}
+
+#[test]
+fn workloads() {
+    let with = |name: &str, value: Value| {
+        let mut spec = json!({"address": "10.0.0.1", "ports": {"http": 80}});
+        spec[name] = value;
+        errors("Workload", spec)
+    };
+    one(
+        with("address", json!("reviews.example.com")),
+        "spec.address: \"reviews.example.com\" is not the IP address of a workload",
+    );
+    one(with("address", json!("0.0.0.0")), "spec.address: \"0.0.0.0\" is not the IP address of a workload");
+    one(with("ports", json!({})), "spec.ports: 0 ports, from 1 to 256 are allowed");
+    one(with("ports", json!([80])), "spec.ports: expected an object, found a list");
+    one(with("ports", json!({"HTTP": 80})), "spec.ports.HTTP: \"HTTP\" is not a DNS label");
+    one(with("locality", json!("a/b/c/d")), "spec.locality: \"a/b/c/d\" is not a locality");
+    one(with("weight", json!(0)), "spec.weight: 0 is not an integer from 1 to 65535");
+    one(with("weigth", json!(1)), "spec.weigth: there is no field \"weigth\"");
+}
+
+#[test]
+fn routes() {
+    let with = |name: &str, value: Value| {
+        let mut spec = json!({"parentRefs": [{"group": "", "kind": "Service", "name": "a"}], "rules": [
+            {"backendRefs": [{"name": "a", "port": 80}]}]});
+        spec[name] = value;
+        errors("HTTPRoute", spec)
+    };
+    one(with("rules", json!([])), "spec.rules: the list is empty");
+    one(with("rules", json!(vec![json!({}); 17])), "spec.rules: 17 elements, at most 16 are allowed");
+    one(with("rules", Value::Null), "spec.rules: it is missing");
+    one(with("parentRefs", json!([])), "spec.parentRefs: the list is empty");
+    one(with("hostnames", json!(["a_b"])), "spec.hostnames[0]: \"a_b\" is not a host name");
+    assert_eq!(
+        with("parentRefs", json!([{"name": "a"}])),
+        [
+            "spec.parentRefs[0]: group is missing, which means a Gateway",
+            "spec.parentRefs[0]: kind is missing, which means a Gateway"
+        ]
+    );
+    one(
+        with("parentRefs", json!([{"group": "", "kind": "Gateway", "name": "a"}])),
+        "spec.parentRefs[0].kind: a reference to a \"Gateway\" is not supported yet",
+    );
+    let parent = json!({"group": "", "kind": "Service", "name": "a"});
+    one(with("parentRefs", json!([parent, parent])), "spec.parentRefs[1]: the same parent is there twice");
+    let many = json!({"matches": vec![json!({}); 64], "backendRefs": [{"name": "a", "port": 80}]});
+    one(
+        with("rules", json!([many, many, many])),
+        "spec.rules: 192 matches in all rules, at most 128 are allowed",
+    );
+    let named = json!({"name": "a", "backendRefs": [{"name": "a", "port": 80}]});
+    one(with("rules", json!([named, named])), "spec.rules[1]: rule 0 has the name \"a\" already");
+}
+
+#[test]
+fn matches() {
+    let with = |one: Value| rule(json!({"matches": [one], "backendRefs": [{"name": "a", "port": 80}]}));
+    let path = |kind: &str, value: &str| with(json!({"path": {"type": kind, "value": value}}));
+    let at = |message: &str| format!("spec.rules[0].matches[0].path.value: {message}");
+    one(path("Exact", "v1"), &at("\"v1\" does not start with /"));
+    one(path("PathPrefix", "/a//b"), &at("it contains //, which no normalised path has"));
+    one(path("PathPrefix", "/a/../b"), &at("it contains /../, which no normalised path has"));
+    one(path("PathPrefix", "/a/."), &at("it ends with a dot segment"));
+    one(path("Exact", "/a%2Fb"), &at("it contains %2f"));
+    one(path("Exact", "/a#b"), &at("it contains #"));
+    one(path("Exact", "/a?b=c"), &at("it contains a query"));
+    one(path("Exact", "/a b"), &at("\"/a b\" has characters that a path does not have"));
+    one(path("Exact", "/a%zz"), &at("\"/a%zz\" has characters that a path does not have"));
+    one(path("Exact", &"/a".repeat(600)), &at("it is longer than 1024 characters"));
+    one(path("RegularExpression", "/a("), &at("\"/a(\" is not a regular expression: unclosed group"));
+    one(path("RegularExpression", "/a)(b"), &at("\"/a)(b\" is not a regular expression: unopened group"));
+    one(path("RegularExpression", "/(a{1000}){1000}"), &at("the expression needs too much memory"));
+    one(path("RegularExpression", &"a".repeat(1025)), &at("the expression is longer than 1024 bytes"));
+    one(path("Prefix", "/a"), "spec.rules[0].matches[0].path.type: \"Prefix\" is not allowed here");
+    one(with(json!({"method": "get"})), "spec.rules[0].matches[0].method: \"get\" is not allowed here");
+    one(with(json!({"methods": ["GET"]})), "spec.rules[0].matches[0].methods: there is no field \"methods\"");
+    let headers = |headers: Value| with(json!({"headers": headers}));
+    one(
+        headers(json!([{"name": "a b", "value": "c"}])),
+        "spec.rules[0].matches[0].headers[0].name: \"a b\" is not a name here",
+    );
+    one(headers(json!([{"name": "a"}])), "spec.rules[0].matches[0].headers[0].value: it is missing");
+    one(
+        headers(json!([{"name": "a", "value": 1}])),
+        "spec.rules[0].matches[0].headers[0].value: expected text, found 1",
+    );
+    let twice = json!([{"name": "a", "value": "1"}, {"name": "A", "value": "2"}]);
+    one(headers(twice), "spec.rules[0].matches[0].headers[1]: a is there twice");
+    let many: Vec<_> = (0..17).map(|index| json!({"name": format!("a{index}"), "value": "b"})).collect();
+    one(headers(json!(many)), "spec.rules[0].matches[0].headers: 17 elements, at most 16 are allowed");
+    one(
+        with(json!({"queryParams": [{"name": "a", "type": "RegularExpression", "value": "["}]})),
+        "spec.rules[0].matches[0].queryParams[0].value: \"[\" is not a regular expression: unclosed character class",
+    );
+}
+
+#[test]
+fn backends() {
+    let with = |backends: Value| rule(json!({"backendRefs": backends}));
+    one(with(json!([{"name": "a"}])), "spec.rules[0].backendRefs[0].port: it is missing");
+    one(
+        with(json!([{"name": "a", "port": 80, "weight": -1}])),
+        "spec.rules[0].backendRefs[0].weight: -1 is not an integer from 0 to 1000000",
+    );
+    one(
+        with(json!([{"name": "a", "port": 80, "weight": "90"}])),
+        "spec.rules[0].backendRefs[0].weight: expected an integer from 0 to 1000000, found \"90\"",
+    );
+    one(with(json!([{"name": "a", "port": 80, "weight": 0}])), "spec.rules[0]: all weights are zero");
+    one(
+        with(json!([{"name": "a", "port": 80, "namespace": "other"}])),
+        "spec.rules[0].backendRefs[0]: a backend in another namespace (other/a) needs a ReferenceGrant, which weir does not read yet",
+    );
+    one(
+        with(json!([{"group": "example.com", "kind": "Bucket", "name": "a", "port": 80}]))[..1].to_vec(),
+        "spec.rules[0].backendRefs[0].group: a reference to group \"example.com\" is not supported yet",
+    );
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"hostname": "b"}});
+    one(
+        with(json!([{"name": "a", "port": 80, "filters": [redirect]}])),
+        "spec.rules[0].backendRefs[0].filters[0].type: a filter of type RequestRedirect in backendRefs is not supported yet",
+    );
+    let many: Vec<_> = (1..=17).map(|port| json!({"name": "a", "port": port})).collect();
+    one(with(json!(many)), "spec.rules[0].backendRefs: 17 elements, at most 16 are allowed");
+    // A parent's own service is allowed from a consumer's namespace.
+    let consumer = json!({"parentRefs": [{"group": "", "kind": "Service", "name": "a", "namespace": "other"}],
+        "rules": [{"backendRefs": [{"name": "a", "port": 80, "namespace": "other"}]}]});
+    let value = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "x"}, "spec": consumer});
+    assert!(crate::parse_value(value, "x").is_ok());
+}
+
+#[test]
+fn filters() {
+    let with = |filters: Value| rule(json!({"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}));
+    let at = |message: &str| format!("spec.rules[0].filters[0]{message}");
+    for later in ["RequestMirror", "CORS", "ExtensionRef"] {
+        one(
+            with(json!([{"type": later}])),
+            &at(&format!(".type: a filter of type {later} is not supported yet")),
+        );
+    }
+    one(with(json!([{"type": "requestRedirect"}])), &at(".type: \"requestRedirect\" is not allowed here"));
+    one(with(json!([{"type": "URLRewrite"}])), &at(".urlRewrite: it is missing"));
+    one(
+        with(json!([{"type": "URLRewrite", "urlRewrite": {"hostname": "b"}, "requestRedirect": {}}])),
+        &at(".requestRedirect: a filter of type URLRewrite has no requestRedirect"),
+    );
+    let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "b"}});
+    one(with(json!([rewrite, rewrite])), "spec.rules[0].filters[1]: there is a filter URLRewrite already");
+    let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"hostname": "b"}});
+    one(with(json!([redirect])), "spec.rules[0]: a rule that redirects has no backendRefs");
+    one(
+        rule(json!({"filters": [redirect, rewrite]})),
+        "spec.rules[0]: a rule has a RequestRedirect or a URLRewrite filter, not both",
+    );
+    one(
+        rule(json!({"filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 304, "scheme": "ftp"}}]}))[..1].to_vec(),
+        &at(".requestRedirect.scheme: \"ftp\" is not allowed here"),
+    );
+    let set = |name: &str, value: &str| {
+        with(
+            json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": name, "value": value}]}}]),
+        )
+    };
+    let field = |message: &str| at(&format!(".requestHeaderModifier.set[0]{message}"));
+    one(set("content-length", "1"), &field(".name: content-length cannot be changed by a filter"));
+    one(set("Host", "b"), &field(".name: host cannot be changed by a filter"));
+    one(set("a\r\nb", "1"), &field(".name: \"a\\r\\nb\" is not a header's name"));
+    one(set("a", "1\r\nb: 2"), &field(".value: \"1\\r\\nb: 2\" is not the value of a header"));
+    one(set("a", ""), &field(".value: it is empty"));
+    let prefix = json!({"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"}}});
+    one(
+        rule(
+            json!({"matches": [{"path": {"type": "Exact", "value": "/a"}}], "filters": [prefix], "backendRefs": [{"name": "a", "port": 80}]}),
+        ),
+        "spec.rules[0]: ReplacePrefixMatch needs exactly one match, of type PathPrefix",
+    );
+    one(
+        with(json!([{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replacePrefixMatch": "/b"}}}]))[..1].to_vec(),
+        &at(".urlRewrite.path.replacePrefixMatch: replacePrefixMatch does not go with this type"),
+    );
+}
+
+#[test]
+fn rules() {
+    let with = |name: &str, value: Value| {
+        let mut one = json!({"backendRefs": [{"name": "a", "port": 80}]});
+        one[name] = value;
+        rule(one)
+    };
+    one(
+        with("sessionPersistence", json!({})),
+        "spec.rules[0].sessionPersistence: sessionPersistence is not supported yet",
+    );
+    one(with("retry", json!({})), "spec.rules[0].retry: retry is not supported yet");
+    one(with("timeout", json!("1s")), "spec.rules[0].timeout: there is no field \"timeout\"");
+    one(
+        with("timeouts", json!({"request": "1.5s"})),
+        "spec.rules[0].timeouts.request: \"1.5s\" is not a duration",
+    );
+    one(with("timeouts", json!({"request": 5})), "spec.rules[0].timeouts.request: expected text, found 5");
+    one(
+        with("timeouts", json!({"request": "1s", "backendRequest": "2s"})),
+        "spec.rules[0].timeouts.backendRequest: one attempt may take 2s, longer than the whole request, 1s",
+    );
+    one(with("name", json!("A")), "spec.rules[0].name: \"A\" is not a name");
+}
+
+#[test]
+fn policies() {
+    let with = |name: &str, value: Value| {
+        let mut spec =
+            json!({"targetRefs": [{"group": "", "kind": "Service", "name": "a"}], "connectTimeout": "1s"});
+        spec[name] = value;
+        errors("TrafficPolicy", spec)
+    };
+    one(with("targetRefs", Value::Null), "spec.targetRefs: it is missing");
+    one(
+        with("targetRefs", json!([{"kind": "Service", "name": "a", "namespace": "b"}])),
+        "spec.targetRefs[0].namespace: namespace is not supported yet",
+    );
+    one(
+        with("targetRefs", json!([{"kind": "Pod", "name": "a"}])),
+        "spec.targetRefs[0].kind: a reference to a \"Pod\" is not supported yet",
+    );
+    one(with("connectTimeout", json!("0s")), "spec.connectTimeout: 0s is too short");
+    let balancing = |value: Value| with("loadBalancing", value);
+    one(
+        balancing(json!({"policy": "LeastRequests"})),
+        "spec.loadBalancing.policy: \"LeastRequests\" is not allowed here",
+    );
+    one(balancing(json!({})), "spec.loadBalancing.policy: it is missing");
+    one(
+        balancing(json!({"policy": "LeastRequest", "choices": 1})),
+        "spec.loadBalancing.choices: 1 is not an integer from 2 to 100",
+    );
+    one(
+        balancing(json!({"policy": "Random", "choices": 2})),
+        "spec.loadBalancing.choices: Random has no choices",
+    );
+    one(balancing(json!({"policy": "RingHash"})), "spec.loadBalancing.hashHeader: it is missing");
+    one(
+        balancing(json!({"policy": "Maglev", "hashHeader": "a b"})),
+        "spec.loadBalancing.hashHeader: \"a b\" is not a header's name",
+    );
+    let retries = |value: Value| with("retries", value);
+    one(retries(json!({"attempts": 11})), "spec.retries.attempts: 11 is not an integer from 0 to 10");
+    one(retries(json!({"on": ["unavailble"]})), "spec.retries.on[0]: \"unavailble\" is not allowed here");
+    one(retries(json!({"on": [200]})), "spec.retries.on[0]: 200 is not an integer from 400 to 599");
+    one(retries(json!({"on": ["200"]})), "spec.retries.on[0]: 200 is not a status that tells of a failure");
+    one(retries(json!({"budget": {"percent": 101}})), "spec.retries.budget.percent: 101 is not a percentage");
+    one(
+        retries(json!({"backoff": {"base": "1s", "max": "1ms"}})),
+        "spec.retries.backoff: max is shorter than base",
+    );
+    one(
+        with("circuitBreakers", json!({"maxRequests": 0})),
+        "spec.circuitBreakers.maxRequests: 0 is not an integer from 1 to 1000000",
+    );
+    one(with("timeouts", json!({"idle": "soon"})), "spec.timeouts.idle: \"soon\" is not a duration");
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let found = errors(
+        "HTTPRoute",
+        json!({"parentRefs": [{"group": "", "kind": "Service"}], "rules": [
+            {"matches": [{"path": {"value": "a"}}, {"method": "FETCH"}], "backendRefs": [{"port": 0, "weight": -3}], "timeouts": {"request": "x"}},
+            {"filters": [{"type": "CORS"}], "bakendRefs": []}]}),
+    );
+    let mut fields: Vec<&str> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
+    fields.sort_unstable();
+    assert_eq!(
+        fields,
+        [
+            "spec.parentRefs[0].name",
+            "spec.rules[0].backendRefs[0].name",
+            "spec.rules[0].backendRefs[0].port",
+            "spec.rules[0].backendRefs[0].weight",
+            "spec.rules[0].matches[0].path.value",
+            "spec.rules[0].matches[1].method",
+            "spec.rules[0].timeouts.request",
+            "spec.rules[1].bakendRefs",
+            "spec.rules[1].filters[0].type",
+        ]
+    );
+}
