@@ -178,7 +178,7 @@ pub struct Rewrite {
 pub enum PathRewrite {
     /// This path instead.
     Full(String),
-    /// This instead of the prefix that matched (Gateway API `ReplacePrefixMatch`: no doubled or lost slash).
+    /// This instead of the prefix that matched (Gateway API `ReplacePrefixMatch`: no doubled or lost slash). Without trailing slash, or `/`.
     Prefix(String),
 }
 

@@ -205,8 +205,14 @@ fn read_modifier(fields: &Fields<'_>) -> Option<Option<PathRewrite>> {
     let text = at.text()?;
     // A prefix may be replaced by nothing.
     let good = (!full && text.is_empty()) || check_path(&at, text);
-    let rewrite = if full { PathRewrite::Full } else { PathRewrite::Prefix };
-    good.then(|| Some(rewrite(text.to_owned())))
+    good.then(|| {
+        Some(match (full, text.trim_end_matches('/')) {
+            (true, _) => PathRewrite::Full(text.to_owned()),
+            // Whole segments are replaced, so a slash at the end means nothing.
+            (false, "") => PathRewrite::Prefix("/".to_owned()),
+            (false, prefix) => PathRewrite::Prefix(prefix.to_owned()),
+        })
+    })
 }
 
 fn read_redirect(at: &At<'_>) -> Option<Redirect> {

@@ -10,7 +10,7 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Findings) {
     let mut told = BTreeSet::new();
     for (name, service) in &mesh.services {
         let id = ObjectId::new(Kind::Service, name.clone());
-        let workloads = selection.of(name, service);
+        let workloads = selection.of(mesh, name, service);
         if service.selector.is_empty() {
             let mend = "add the labels of the workloads behind it";
             findings.about(&id).note("spec.selector", "without a selector it has no workloads", mend);

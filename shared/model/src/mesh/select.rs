@@ -30,40 +30,48 @@ impl Service {
     }
 }
 
-/// A namespace, and a label's key and value.
-type Carried<'m> = (&'m str, &'m str, &'m str);
+/// Names by a namespace, a label's key and its value.
+type ByLabel = BTreeMap<String, BTreeMap<String, BTreeMap<String, Vec<Name>>>>;
 
 /// The workloads of a mesh by label, so that a selector does not look at all of them.
-#[derive(Debug)]
-pub struct Selection<'m> {
-    by_label: BTreeMap<Carried<'m>, Vec<(&'m Name, &'m Workload)>>,
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Selection {
+    by_label: ByLabel,
 }
 
-impl<'m> Selection<'m> {
+impl Selection {
     /// Reads the mesh.
-    pub fn new(mesh: &'m Mesh) -> Self {
-        let mut by_label: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    pub fn new(mesh: &Mesh) -> Self {
+        let mut by_label = ByLabel::new();
         for (name, workload) in &mesh.workloads {
             for (key, value) in &workload.labels {
-                by_label
-                    .entry((name.namespace.as_str(), key.as_str(), value.as_str()))
-                    .or_default()
-                    .push((name, workload));
+                let by_key = entry(&mut by_label, &name.namespace);
+                entry(entry(by_key, key), value).push(name.clone());
             }
         }
         Self { by_label }
     }
 
-    /// The workloads that a service selects, in order of name.
-    pub fn of(&self, name: &Name, service: &Service) -> Vec<(&'m Name, &'m Workload)> {
+    /// The workloads that a service of the same mesh selects, in order of name.
+    pub fn of<'m>(&self, mesh: &'m Mesh, name: &Name, service: &Service) -> Vec<(&'m Name, &'m Workload)> {
+        let by_key = self.by_label.get(&name.namespace);
+        let carriers = |(key, value): (&String, &String)| {
+            by_key.and_then(|by_key| by_key.get(key)?.get(value)).map_or(&[][..], Vec::as_slice)
+        };
         // The label that the fewest carry decides how many are looked at.
-        let carriers = service.selector.iter().map(|(key, value)| {
-            let found = self.by_label.get(&(name.namespace.as_str(), key.as_str(), value.as_str()));
-            found.map_or(&[][..], Vec::as_slice)
-        });
-        let fewest = carriers.min_by_key(|carriers| carriers.len()).unwrap_or_default();
-        fewest.iter().filter(|(_, workload)| service.selects(&workload.labels)).copied().collect()
+        let fewest =
+            service.selector.iter().map(carriers).min_by_key(|carriers| carriers.len()).unwrap_or_default();
+        let workloads = fewest.iter().filter_map(|name| mesh.workloads.get_key_value(name));
+        workloads.filter(|(_, workload)| service.selects(&workload.labels)).collect()
     }
+}
+
+/// The entry under a key, without copying a key that is there.
+fn entry<'a, V: Default>(map: &'a mut BTreeMap<String, V>, key: &str) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.get_mut(key).expect("it is there, or was just inserted")
 }
 
 #[cfg(test)]

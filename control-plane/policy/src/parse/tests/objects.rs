@@ -114,7 +114,7 @@ fn mutation() -> impl Strategy<Value = HeaderMutation> {
 fn rewrite() -> impl Strategy<Value = PathRewrite> {
     prop_oneof![
         "(/[a-z0-9]{1,5}){1,3}".prop_map(PathRewrite::Full),
-        "((/[a-z0-9]{1,5}){1,3})?".prop_map(PathRewrite::Prefix),
+        "(/[a-z0-9]{1,5}){1,3}".prop_map(PathRewrite::Prefix),
         Just(PathRewrite::Prefix("/".to_owned())),
     ]
 }

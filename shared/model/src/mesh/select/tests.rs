@@ -50,7 +50,7 @@ fn a_selector_needs_all_of_its_labels_and_selects_nothing_if_empty() {
     }
     let selection = Selection::new(&mesh);
     let select = |selector: &str| -> Vec<&str> {
-        let found = selection.of(&Name::new("a", "service"), &service(selector, &[]));
+        let found = selection.of(&mesh, &Name::new("a", "service"), &service(selector, &[]));
         found.into_iter().map(|(name, _)| name.name.as_str()).collect()
     };
     assert_eq!(select("app=x"), ["one", "two"]);
