@@ -29,7 +29,6 @@ pub use mesh::to_mesh;
 pub use object::{Kind, KindError, Metadata, Object, ObjectId};
 pub use parse::parse_value;
 pub use scalar::format_time;
-pub use scalar::format_time;
 pub use spec::{
     CircuitBreakersSpec, HttpRouteSpec, PolicyTarget, RetriesSpec, RetryBudgetSpec, RetryCondition,
     RouteParent, ServicePortSpec, ServiceSpec, Spec, TrafficPolicySpec, WorkloadSpec,
