@@ -1,7 +1,36 @@
-//! One resource to one protobuf message and back.
+//! One resource to one protobuf message and back, side by side, proved inverse.
+//!
+//! - [`encode`] writes what the target accepts: stock Envoy and gRPC take every message as it is, and do what the model says as far as they
+//!   can. Where they cannot, it is for whoever compiles to say so; nothing here fails.
+//! - [`decode`] reads messages of any control plane. What it does not know and could change what happens to a request is refused with the
+//!   path of the field; it never panics, and lists are bounded by [`weir_model::limits`]. Where a field is absent, Envoy's default holds.
+//!
+//! For [`Target::Weir`] `decode(encode(x)) == x`. The other targets get the same messages but for four places: gRPC knows no segment prefix
+//! and reads its deadline elsewhere, takes no policy of zero retries; Envoy must be told the port a redirect implies, and knows only
+//! one safe way to retry resets.
 
+mod access_log;
+mod balancing;
+mod cluster;
+pub(crate) mod endpoints;
+pub(crate) mod fault;
+mod forward;
+mod header;
+mod http;
+mod listener;
+mod matches;
+mod metadata;
+mod pb;
+mod retry;
+mod rewrite;
+mod route;
+mod text;
+mod wire;
+
+use fault::Check;
+use prost::{Message, Name};
 use weir_model::node::Target;
-use weir_model::{Resource, ResourceType};
+use weir_model::{Resource, ResourceType, limits};
 use weir_proto::envoy::google::protobuf::Any;
 
 /// Why a message is no resource of ours.
@@ -16,8 +45,13 @@ pub struct DecodeError {
 }
 
 impl std::fmt::Display for DecodeError {
+    /// `NAME: FIELD: MESSAGE`, as it is sent back to a control plane.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}: {}", self.resource, self.field, self.message)
+        write!(f, "{}", self.resource)?;
+        if !self.field.is_empty() {
+            write!(f, ": {}", self.field)?;
+        }
+        write!(f, ": {}", self.message)
     }
 }
 
@@ -39,11 +73,59 @@ pub fn kind_of(url: &str) -> Option<ResourceType> {
 }
 
 /// The message of a resource, as `target` understands it.
-pub fn encode(_resource: &Resource, _target: Target) -> Any {
-    unimplemented!()
+pub fn encode(resource: &Resource, target: Target) -> Any {
+    match resource {
+        Resource::Cluster(cluster) => wire::pack(&cluster::encode(cluster)),
+        Resource::Endpoints(endpoints) => wire::pack(&endpoints::encode(endpoints)),
+        Resource::Listener(listener) => wire::pack(&listener::encode(listener, target)),
+        Resource::Route(routes) => wire::pack(&route::encode(routes, target)),
+    }
 }
 
 /// The resource of a message.
-pub fn decode(_message: &Any) -> Result<Resource, DecodeError> {
-    unimplemented!()
+pub fn decode(message: &Any) -> Result<Resource, DecodeError> {
+    match kind_of(&message.type_url) {
+        Some(ResourceType::Cluster) => read(
+            message,
+            |it: &pb::cluster::Cluster| &it.name,
+            |it| cluster::decode(it).map(Resource::Cluster),
+        ),
+        Some(ResourceType::Endpoints) => read(
+            message,
+            |it: &pb::endpoint::ClusterLoadAssignment| &it.cluster_name,
+            |it| endpoints::decode(it).map(Resource::Endpoints),
+        ),
+        Some(ResourceType::Listener) => read(
+            message,
+            |it: &pb::listener::Listener| &it.name,
+            |it| listener::decode(it).map(Resource::Listener),
+        ),
+        Some(ResourceType::Route) => read(
+            message,
+            |it: &pb::route::RouteConfiguration| &it.name,
+            |it| route::decode(it).map(Resource::Route),
+        ),
+        None => Err(DecodeError {
+            resource: String::new(),
+            field: "type_url".to_owned(),
+            message: format!("{:?} is not a type of resource served here", wire::cut(&message.type_url)),
+        }),
+    }
 }
+
+fn read<M: Message + Name + Default>(
+    any: &Any,
+    name: impl Fn(&M) -> &String,
+    decode: impl Fn(&M) -> Check<Resource>,
+) -> Result<Resource, DecodeError> {
+    let error = |resource: &str, fault: fault::Fault| DecodeError {
+        resource: resource[..resource.floor_char_boundary(limits::NAME_BYTES)].to_owned(),
+        field: fault.path,
+        message: fault.message,
+    };
+    let message: M = wire::unpack(any).map_err(|fault| error("", fault))?;
+    decode(&message).map_err(|fault| error(name(&message), fault))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! Clusters (CDS).
+//!
+//! What a cluster stands for travels in its metadata. The protocol and the idle time of its connections are in `HttpProtocolOptions`, where
+//! Envoy wants them. An EDS cluster asks gRPC for load reports on this server (`lrs_server`); Envoy reports by its bootstrap.
+
+use super::fault::{At, Check, Fault, refuse, required};
+use super::pb::{cluster, core, google, upstreams};
+use super::{balancing, endpoints, metadata, wire};
+use cluster::circuit_breakers::{Thresholds, thresholds};
+use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig};
+use prost::Name;
+use std::time::Duration;
+use upstreams::HttpProtocolOptions;
+use upstreams::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+    explicit_http_config::ProtocolConfig,
+};
+use weir_model::{CircuitBreakers, Cluster, ClusterKind, Discovery, HttpVersion, RetryBudget};
+
+/// Envoy's own time to connect where a message does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Envoy's own idle time where a message does not say.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Envoy's own limit where a message does not say.
+const BREAKER: u32 = 1024;
+/// Envoy's own number of concurrent retries where a message says neither a number nor a budget.
+const MAX_RETRIES: u32 = 3;
+
+/// Metadata that names the service port a cluster stands for.
+const SERVICE: &str = "service";
+/// Metadata of the cluster of the application beside the sidecar.
+const APPLICATION: &str = "application";
+
+/// The message of a cluster.
+pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
+    let mut message = cluster::Cluster {
+        name: cluster.name.clone(),
+        connect_timeout: Some(wire::duration(cluster.connect_timeout)),
+        circuit_breakers: Some(breakers(&cluster.circuit_breakers)),
+        typed_extension_protocol_options: [(
+            HttpProtocolOptions::full_name(),
+            wire::pack(&protocol(cluster)),
+        )]
+        .into(),
+        metadata: kind(&cluster.kind),
+        ..cluster::Cluster::default()
+    };
+    balancing::encode(&cluster.load_balancing, &mut message);
+    let discovery = match &cluster.discovery {
+        Discovery::Eds(name) => {
+            message.eds_cluster_config =
+                Some(EdsClusterConfig { eds_config: wire::ads(), service_name: name.clone() });
+            message.lrs_server = Some(core::ConfigSource {
+                config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Self_(
+                    core::SelfConfigSource::default(),
+                )),
+                ..core::ConfigSource::default()
+            });
+            DiscoveryType::Eds
+        }
+        Discovery::Static(assignment) => {
+            message.load_assignment = Some(endpoints::encode(assignment));
+            DiscoveryType::Static
+        }
+    };
+    message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(discovery as i32));
+    message
+}
+
+/// The cluster of a message.
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+pub(super) fn decode(message: &cluster::Cluster) -> Check<Cluster> {
+    refuse!(message; transport_socket_matches, transport_socket_matcher, transport_socket, health_checks,
+        max_requests_per_connection, upstream_http_protocol_options, common_http_protocol_options, http_protocol_options,
+        http2_protocol_options, outlier_detection, upstream_bind_config, lb_subset_config, protocol_selection, filters,
+        upstream_config, connection_pool_per_downstream_connection, queuing_policies);
+    let name = wire::name("name", &message.name)?;
+    let connect_timeout = wire::optional_duration("connect_timeout", message.connect_timeout.as_ref())?;
+    let (http, idle_timeout) = from_options(message)?;
+    Ok(Cluster {
+        kind: from_kind(message.metadata.as_ref())?,
+        discovery: from_discovery(message, &name)?,
+        load_balancing: balancing::decode(message)?,
+        http,
+        connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+        idle_timeout,
+        circuit_breakers: from_breakers(message.circuit_breakers.as_ref()).at("circuit_breakers")?,
+        name,
+    })
+}
+
+fn from_discovery(message: &cluster::Cluster, name: &str) -> Check<Discovery> {
+    let kind = match message.cluster_discovery_type {
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(kind).ok(),
+        Some(ClusterDiscoveryType::ClusterType(_)) => return Err(Fault::unsupported("cluster_type")),
+        None => Some(DiscoveryType::Static),
+    };
+    match kind {
+        Some(DiscoveryType::Eds) => {
+            let eds = required("eds_cluster_config", message.eds_cluster_config.as_ref())?;
+            wire::from_ads("eds_config", eds.eds_config.as_ref()).at("eds_cluster_config")?;
+            match eds.service_name.as_str() {
+                "" => Ok(Discovery::Eds(name.to_owned())),
+                service => Ok(Discovery::Eds(wire::name("eds_cluster_config.service_name", service)?)),
+            }
+        }
+        Some(DiscoveryType::Static) => {
+            let assignment = required("load_assignment", message.load_assignment.as_ref())?;
+            Ok(Discovery::Static(endpoints::decode(assignment).at("load_assignment")?))
+        }
+        Some(DiscoveryType::StrictDns | DiscoveryType::LogicalDns | DiscoveryType::OriginalDst) | None => {
+            Err(Fault::of("type", "only EDS and STATIC are supported"))
+        }
+    }
+}
+
+fn protocol(cluster: &Cluster) -> HttpProtocolOptions {
+    let http1 = core::Http1ProtocolOptions::default;
+    let http2 = core::Http2ProtocolOptions::default;
+    let explicit = |config| {
+        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
+    };
+    let options = match cluster.http {
+        HttpVersion::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(http1())),
+        HttpVersion::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(http2())),
+        HttpVersion::Downstream => {
+            UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+                http_protocol_options: Some(http1()),
+                http2_protocol_options: Some(http2()),
+                http3_protocol_options: None,
+            })
+        }
+    };
+    HttpProtocolOptions {
+        common_http_protocol_options: Some(core::HttpProtocolOptions {
+            idle_timeout: Some(wire::duration(cluster.idle_timeout)),
+            ..core::HttpProtocolOptions::default()
+        }),
+        upstream_protocol_options: Some(options),
+        ..HttpProtocolOptions::default()
+    }
+}
+
+fn from_options(message: &cluster::Cluster) -> Check<(HttpVersion, Duration)> {
+    let field = "typed_extension_protocol_options";
+    let key = HttpProtocolOptions::full_name();
+    // One at most is understood; of several the first in order, so that the answer is always the same.
+    match message
+        .typed_extension_protocol_options
+        .iter()
+        .filter(|(other, _)| **other != key)
+        .min_by_key(|(key, _)| *key)
+    {
+        Some((other, _)) => Err(Fault::of(field, format!("{:?} is not supported", wire::cut(other)))),
+        None => match message.typed_extension_protocol_options.get(&key) {
+            Some(options) => from_protocol(options).at(&format!("{field}[{key}]")),
+            None => Ok((HttpVersion::Http1, IDLE_TIMEOUT)),
+        },
+    }
+}
+
+fn from_protocol(options: &google::Any) -> Check<(HttpVersion, Duration)> {
+    let options: HttpProtocolOptions = wire::unpack(options)?;
+    refuse!(options; upstream_http_protocol_options, http_filters, header_validation_config, outlier_detection,
+        request_mirror_policies, hash_policy, retry_policy);
+    let common = options.common_http_protocol_options.clone().unwrap_or_default();
+    let idle = || {
+        refuse!(common; max_connection_duration, max_stream_duration, max_requests_per_connection,
+            headers_with_underscores_action);
+        wire::optional_duration("idle_timeout", common.idle_timeout.as_ref())
+    };
+    let idle = idle().at("common_http_protocol_options")?.unwrap_or(IDLE_TIMEOUT);
+    let version = match options.upstream_protocol_options {
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
+            Some(ProtocolConfig::HttpProtocolOptions(_)) => HttpVersion::Http1,
+            Some(ProtocolConfig::Http2ProtocolOptions(_)) => HttpVersion::Http2,
+            Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
+                return Err(Fault::unsupported("explicit_http_config.http3_protocol_options"));
+            }
+            None => return Err(Fault::of("explicit_http_config", "no protocol")),
+        },
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
+            let inner = || {
+                refuse!(config; http3_protocol_options);
+                Ok(HttpVersion::Downstream)
+            };
+            inner().at("use_downstream_protocol_config")?
+        }
+        Some(UpstreamProtocolOptions::AutoConfig(_)) => return Err(Fault::unsupported("auto_config")),
+        None => return Err(Fault::of("upstream_protocol_options", "missing")),
+    };
+    Ok((version, idle))
+}
+
+fn breakers(breakers: &CircuitBreakers) -> cluster::CircuitBreakers {
+    let threshold = Thresholds {
+        max_connections: wire::wrap(breakers.max_connections),
+        max_pending_requests: wire::wrap(breakers.max_pending),
+        max_requests: wire::wrap(breakers.max_requests),
+        retry_budget: Some(thresholds::RetryBudget {
+            budget_percent: Some(wire::percent(breakers.retry_budget.parts_per_million)),
+            min_retry_concurrency: wire::wrap(breakers.retry_budget.min_concurrency),
+            budget_interval: None,
+        }),
+        ..Thresholds::default()
+    };
+    cluster::CircuitBreakers { thresholds: vec![threshold], per_host_thresholds: vec![] }
+}
+
+fn from_breakers(message: Option<&cluster::CircuitBreakers>) -> Check<CircuitBreakers> {
+    let default = cluster::CircuitBreakers::default();
+    let message = message.unwrap_or(&default);
+    refuse!(message; per_host_thresholds);
+    // Envoy takes the first of a priority; no route of ours has another priority than the default one.
+    let index = message.thresholds.iter().position(|thresholds| thresholds.priority == 0);
+    let default = Thresholds::default();
+    let thresholds = index.and_then(|index| message.thresholds.get(index)).unwrap_or(&default);
+    from_thresholds(thresholds).at_index("thresholds", index.unwrap_or_default())
+}
+
+fn from_thresholds(thresholds: &Thresholds) -> Check<CircuitBreakers> {
+    refuse!(thresholds; max_connection_pools);
+    let limit = |value: Option<&google::UInt32Value>| value.map_or(BREAKER, |value| value.value);
+    let retry_budget = match &thresholds.retry_budget {
+        Some(budget) => from_budget(budget).at("retry_budget")?,
+        // A fixed number of retries is a budget of nothing with that minimum.
+        None => RetryBudget {
+            parts_per_million: 0,
+            min_concurrency: thresholds.max_retries.as_ref().map_or(MAX_RETRIES, |retries| retries.value),
+        },
+    };
+    Ok(CircuitBreakers {
+        max_connections: limit(thresholds.max_connections.as_ref()),
+        max_pending: limit(thresholds.max_pending_requests.as_ref()),
+        max_requests: limit(thresholds.max_requests.as_ref()),
+        retry_budget,
+    })
+}
+
+fn from_budget(budget: &thresholds::RetryBudget) -> Check<RetryBudget> {
+    refuse!(budget; budget_interval);
+    let default = RetryBudget::default();
+    Ok(RetryBudget {
+        parts_per_million: match &budget.budget_percent {
+            Some(percent) => wire::from_percent(percent).at("budget_percent")?,
+            None => default.parts_per_million,
+        },
+        min_concurrency: budget
+            .min_retry_concurrency
+            .as_ref()
+            .map_or(default.min_concurrency, |minimum| minimum.value),
+    })
+}
+
+fn kind(kind: &ClusterKind) -> Option<core::Metadata> {
+    match kind {
+        ClusterKind::Service { namespace, name, port } => {
+            Some(metadata::encode(SERVICE, &format!("{namespace}/{name}:{port}")))
+        }
+        ClusterKind::Application => Some(metadata::encode(APPLICATION, "")),
+        ClusterKind::Unknown => None,
+    }
+}
+
+fn from_kind(metadata: Option<&core::Metadata>) -> Check<ClusterKind> {
+    let Some(service) = metadata::decode(metadata, SERVICE)? else {
+        let application = metadata::decode(metadata, APPLICATION)?;
+        return Ok(application.map_or(ClusterKind::Unknown, |_| ClusterKind::Application));
+    };
+    let parts = service.split_once('/').and_then(|(namespace, rest)| {
+        let (name, port) = rest.rsplit_once(':')?;
+        Some(ClusterKind::Service {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            port: port.parse().ok()?,
+        })
+    });
+    parts.ok_or_else(|| Fault::of("metadata.filter_metadata.weir.service", "must be NAMESPACE/NAME:PORT"))
+}

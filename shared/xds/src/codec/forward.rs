@@ -1,0 +1,199 @@
+//! The route action that sends a request upstream.
+
+use super::fault::{At, Check, Fault, each, refuse, required};
+use super::pb::route;
+use super::rewrite::Edit;
+use super::{header, retry, rewrite, wire};
+use route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
+use route::weighted_cluster::{ClusterWeight, cluster_weight};
+use std::time::Duration;
+use weir_model::node::Target;
+use weir_model::{
+    Forward, HeaderMutation, PathMatch, PathRewrite, Rewrite, Timeouts, WeightedCluster, limits,
+};
+
+/// What Envoy takes if a route says nothing.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The message of an action whose route matched `path`.
+pub(super) fn encode(forward: &Forward, path: &PathMatch, target: Target) -> route::RouteAction {
+    let timeouts = &forward.timeouts;
+    let mut action = route::RouteAction {
+        cluster_specifier: Some(clusters(&forward.clusters)),
+        // Absent would mean 15 s.
+        timeout: Some(wire::duration(timeouts.request.unwrap_or_default())),
+        idle_timeout: timeouts.idle.map(wire::duration),
+        retry_policy: retry::encode(forward.retry.as_ref(), timeouts.backend_request, target),
+        host_rewrite_specifier: forward.rewrite.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
+        ..route::RouteAction::default()
+    };
+    if target == Target::Grpc {
+        // gRPC reads no `timeout`.
+        action.max_stream_duration = timeouts.request.map(|request| route::route_action::MaxStreamDuration {
+            max_stream_duration: Some(wire::duration(request)),
+            ..route::route_action::MaxStreamDuration::default()
+        });
+    }
+    match forward.rewrite.path.as_ref().map(|change| rewrite::encode(path, change)) {
+        Some(Edit::Prefix(value)) => action.prefix_rewrite = value,
+        Some(Edit::Regex(regex)) => action.regex_rewrite = Some(regex),
+        None => {}
+    }
+    action
+}
+
+/// The action of a message whose route matched `path`.
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+pub(super) fn decode(action: &route::RouteAction, path: &PathMatch) -> Check<Forward> {
+    refuse!(action; metadata_match, path_rewrite_policy, path_rewrite, append_x_forwarded_host, early_data_policy,
+        retry_policy_typed_config, request_mirror_policies, priority, rate_limits, include_vh_rate_limits, hash_policy, cors,
+        max_grpc_timeout, grpc_timeout_offset, upgrade_configs, internal_redirect_policy, internal_redirect_action,
+        max_internal_redirects, hedge_policy, cluster_not_found_response_code);
+    let request = match action.timeout.as_ref() {
+        Some(timeout) => wire::timeout("timeout", Some(timeout))?,
+        None => Some(DEFAULT_TIMEOUT),
+    };
+    if let Some(limit) = &action.max_stream_duration {
+        from_max_stream_duration(limit, request).at("max_stream_duration")?;
+    }
+    let (retry, backend_request) = match &action.retry_policy {
+        Some(policy) => retry::decode(policy).at("retry_policy")?,
+        None => (None, None),
+    };
+    Ok(Forward {
+        clusters: from_clusters(action.cluster_specifier.as_ref())?,
+        rewrite: Rewrite {
+            host: from_host(action.host_rewrite_specifier.as_ref())?,
+            path: from_rewrite(action, path)?,
+        },
+        timeouts: Timeouts {
+            request,
+            backend_request,
+            idle: wire::timeout("idle_timeout", action.idle_timeout.as_ref())?,
+        },
+        retry,
+    })
+}
+
+/// A second limit is taken only if it is the first one again.
+fn from_max_stream_duration(
+    limit: &route::route_action::MaxStreamDuration,
+    request: Option<Duration>,
+) -> Check<()> {
+    refuse!(limit; grpc_timeout_header_max, grpc_timeout_header_offset);
+    match wire::timeout("max_stream_duration", limit.max_stream_duration.as_ref())? {
+        Some(duration) if request != Some(duration) => {
+            Err(Fault::of("max_stream_duration", "only supported with the same value as `timeout`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn from_host(specifier: Option<&HostRewriteSpecifier>) -> Check<Option<String>> {
+    match specifier {
+        None => Ok(None),
+        Some(HostRewriteSpecifier::HostRewriteLiteral(host)) => {
+            Ok(Some(wire::name("host_rewrite_literal", host)?))
+        }
+        Some(HostRewriteSpecifier::AutoHostRewrite(auto)) if !auto.value => Ok(None),
+        Some(HostRewriteSpecifier::AutoHostRewrite(_)) => Err(Fault::unsupported("auto_host_rewrite")),
+        Some(HostRewriteSpecifier::HostRewriteHeader(_)) => Err(Fault::unsupported("host_rewrite_header")),
+        Some(HostRewriteSpecifier::HostRewritePathRegex(_)) => {
+            Err(Fault::unsupported("host_rewrite_path_regex"))
+        }
+        Some(HostRewriteSpecifier::HostRewrite(_)) => Err(Fault::unsupported("host_rewrite")),
+    }
+}
+
+fn from_rewrite(action: &route::RouteAction, path: &PathMatch) -> Check<Option<PathRewrite>> {
+    match (&action.regex_rewrite, action.prefix_rewrite.as_str()) {
+        (None, "") => Ok(None),
+        (None, value) => rewrite::decode(path, &Edit::Prefix(value.to_owned())).map(Some),
+        (Some(regex), "") => rewrite::decode(path, &Edit::Regex(regex.clone())).map(Some),
+        (Some(_), _) => Err(Fault::of("regex_rewrite", "not together with prefix_rewrite")),
+    }
+}
+
+fn clusters(clusters: &[WeightedCluster]) -> ClusterSpecifier {
+    match clusters {
+        [only] if only.weight == 1 && only.request_headers.is_empty() && only.response_headers.is_empty() => {
+            ClusterSpecifier::Cluster(only.cluster.clone())
+        }
+        _ => {
+            let clusters = clusters.iter().map(weighted).collect();
+            ClusterSpecifier::WeightedClusters(route::WeightedCluster {
+                clusters,
+                ..route::WeightedCluster::default()
+            })
+        }
+    }
+}
+
+fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedCluster>> {
+    match specifier {
+        Some(ClusterSpecifier::Cluster(cluster)) => Ok(vec![WeightedCluster {
+            cluster: wire::name("cluster", cluster)?,
+            weight: 1,
+            request_headers: HeaderMutation::default(),
+            response_headers: HeaderMutation::default(),
+        }]),
+        Some(ClusterSpecifier::WeightedClusters(split)) => from_split(split).at("weighted_clusters"),
+        Some(ClusterSpecifier::ClusterHeader(_)) => Err(Fault::unsupported("cluster_header")),
+        Some(ClusterSpecifier::ClusterSpecifierPlugin(_)) => {
+            Err(Fault::unsupported("cluster_specifier_plugin"))
+        }
+        Some(ClusterSpecifier::InlineClusterSpecifierPlugin(_)) => {
+            Err(Fault::unsupported("inline_cluster_specifier_plugin"))
+        }
+        None => Err(Fault::of("cluster_specifier", "missing")),
+    }
+}
+
+fn from_split(split: &route::WeightedCluster) -> Check<Vec<WeightedCluster>> {
+    refuse!(split; runtime_key_prefix, random_value_specifier);
+    let clusters = each("clusters", &split.clusters, limits::SPLIT, from_weighted)?;
+    let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
+    if (1..=u64::from(u32::MAX)).contains(&total) {
+        Ok(clusters)
+    } else {
+        Err(Fault::of("clusters", format!("the weights sum to {total}, which is not from 1 to {}", u32::MAX)))
+    }
+}
+
+fn weighted(cluster: &WeightedCluster) -> ClusterWeight {
+    let (request_headers_to_add, request_headers_to_remove) = header::encode(&cluster.request_headers);
+    let (response_headers_to_add, response_headers_to_remove) = header::encode(&cluster.response_headers);
+    ClusterWeight {
+        name: cluster.cluster.clone(),
+        weight: wire::wrap(cluster.weight),
+        request_headers_to_add,
+        request_headers_to_remove,
+        response_headers_to_add,
+        response_headers_to_remove,
+        ..ClusterWeight::default()
+    }
+}
+
+fn from_weighted(cluster: &ClusterWeight) -> Check<WeightedCluster> {
+    refuse!(cluster; cluster_header, metadata_match, typed_per_filter_config);
+    match &cluster.host_rewrite_specifier {
+        None => {}
+        Some(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(_)) => {
+            return Err(Fault::unsupported("host_rewrite_literal"));
+        }
+    }
+    Ok(WeightedCluster {
+        cluster: wire::name("name", &cluster.name)?,
+        weight: required("weight", cluster.weight.as_ref())?.value,
+        request_headers: header::decode(
+            "request",
+            &cluster.request_headers_to_add,
+            &cluster.request_headers_to_remove,
+        )?,
+        response_headers: header::decode(
+            "response",
+            &cluster.response_headers_to_add,
+            &cluster.response_headers_to_remove,
+        )?,
+    })
+}

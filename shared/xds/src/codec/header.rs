@@ -1,0 +1,101 @@
+//! Changes to header fields.
+//!
+//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. Envoy removes before it adds, weir after: the two
+//! agree as long as no name is both added and removed, which whoever compiles sees to.
+
+use super::fault::{Check, Fault, each, required};
+use super::pb::{core, google};
+use core::header_value_option::HeaderAppendAction;
+use weir_model::{HeaderMutation, HeaderName, HeaderValue, limits};
+
+/// The fields to add or set, and those to remove.
+pub(super) fn encode(mutation: &HeaderMutation) -> (Vec<core::HeaderValueOption>, Vec<String>) {
+    let set = mutation.set.iter().map(|field| option(field, HeaderAppendAction::OverwriteIfExistsOrAdd));
+    let add = mutation.add.iter().map(|field| option(field, HeaderAppendAction::AppendIfExistsOrAdd));
+    (set.chain(add).collect(), mutation.remove.iter().map(|name| name.as_str().to_owned()).collect())
+}
+
+fn option((name, value): &(HeaderName, HeaderValue), action: HeaderAppendAction) -> core::HeaderValueOption {
+    let mut header = core::HeaderValue { key: name.as_str().to_owned(), ..core::HeaderValue::default() };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => header.value = text.replace('%', "%%"),
+        Err(_) => header.raw_value = value.as_bytes().to_vec(),
+    }
+    core::HeaderValueOption {
+        header: Some(header),
+        append_action: action as i32,
+        keep_empty_value: value.is_empty(),
+        ..core::HeaderValueOption::default()
+    }
+}
+
+/// The mutation of fields to add or set and fields to remove; `side` is `request` or `response`.
+pub(super) fn decode(
+    side: &str,
+    add: &[core::HeaderValueOption],
+    remove: &[String],
+) -> Check<HeaderMutation> {
+    let mut mutation = HeaderMutation::default();
+    let added =
+        each(&format!("{side}_headers_to_add"), add, limits::HEAD_FIELDS, |option| from_option(option))?;
+    for (index, (name, value, sets)) in added.into_iter().enumerate() {
+        if !sets {
+            mutation.add.push((name, value));
+        } else if mutation.add.iter().any(|(other, _)| *other == name) {
+            let field = format!("{side}_headers_to_add[{index}]");
+            return Err(Fault::of(
+                &field,
+                format!("overwrites {name}, which was added before it; put it first"),
+            ));
+        } else {
+            mutation.set.push((name, value));
+        }
+    }
+    mutation.remove =
+        each(&format!("{side}_headers_to_remove"), remove, limits::HEAD_FIELDS, |name| header_name(name))?;
+    Ok(mutation)
+}
+
+#[allow(deprecated, reason = "older control planes still say `append`")]
+fn from_option(option: &core::HeaderValueOption) -> Check<(HeaderName, HeaderValue, bool)> {
+    let header = required("header", option.header.as_ref())?;
+    let name = header_name(&header.key).map_err(|fault| fault.within("header.key"))?;
+    let sets = match (HeaderAppendAction::try_from(option.append_action), &option.append) {
+        (Ok(HeaderAppendAction::OverwriteIfExistsOrAdd), None) => true,
+        (Ok(HeaderAppendAction::AppendIfExistsOrAdd), None) => false,
+        (Ok(HeaderAppendAction::AppendIfExistsOrAdd), Some(google::BoolValue { value: append })) => !append,
+        _ => {
+            let message = "only APPEND_IF_EXISTS_OR_ADD and OVERWRITE_IF_EXISTS_OR_ADD are supported";
+            return Err(Fault::of("append_action", message));
+        }
+    };
+    let bytes = match header.raw_value.is_empty() {
+        true => literal(&header.value).map_err(|fault| fault.within("header.value"))?.into_bytes(),
+        false => header.raw_value.clone(),
+    };
+    let value = HeaderValue::from_bytes(&bytes)
+        .map_err(|_| Fault::of("header.value", "not allowed in a header field"))?;
+    Ok((name, value, sets))
+}
+
+/// The text of a format string without commands.
+fn literal(format: &str) -> Check<String> {
+    if format.len() > limits::HEAD_BYTES {
+        return Err(Fault::new(format!("longer than {} bytes", limits::HEAD_BYTES)));
+    }
+    let mut text = String::with_capacity(format.len());
+    let mut rest = format.chars();
+    while let Some(char) = rest.next() {
+        if char == '%' && rest.next() != Some('%') {
+            return Err(Fault::new("format commands (%…%) are not supported; write %% for a per cent sign"));
+        }
+        text.push(char);
+    }
+    Ok(text)
+}
+
+/// The name of a header field.
+pub(super) fn header_name(name: &str) -> Check<HeaderName> {
+    HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Fault::new(format!("{:?} is no header field name", super::wire::cut(name))))
+}

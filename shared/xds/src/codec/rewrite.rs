@@ -1,0 +1,124 @@
+//! Changes of the path, in the few ways Envoy can say them so that it does what the Gateway API asks.
+//!
+//! Envoy puts `prefix_rewrite` in the place of the characters that matched. With a segment prefix (`/foo`) that is right for `/xyz`, and
+//! wrong for `/`, where `/foo/bar` would become `//bar`: that case is said with an expression. With the prefix `/` the replacement needs
+//! a trailing slash. A replacement is compared and carried without trailing slash: `/xyz/` means what `/xyz` means.
+
+use super::fault::{At, Check, Fault, required};
+use super::pb::matcher;
+use super::text;
+use weir_model::{PathMatch, PathRewrite, limits};
+
+/// A change of the path as Envoy says it.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Edit {
+    /// `prefix_rewrite`.
+    Prefix(String),
+    /// `regex_rewrite`.
+    Regex(matcher::RegexMatchAndSubstitute),
+}
+
+/// The whole path.
+const WHOLE: &str = "^.*$";
+
+/// How Envoy is told to rewrite the path of requests that matched `path`.
+pub(super) fn encode(path: &PathMatch, rewrite: &PathRewrite) -> Edit {
+    match rewrite {
+        PathRewrite::Full(full) => Edit::Regex(substitute(WHOLE, &full.replace('\\', "\\\\"))),
+        PathRewrite::Prefix(value) => match (path, canonical(value)) {
+            (PathMatch::Prefix(prefix), "/") if prefix == "/" => Edit::Prefix("/".to_owned()),
+            (PathMatch::Prefix(prefix), value) if prefix == "/" => Edit::Prefix(format!("{value}/")),
+            (PathMatch::Prefix(prefix), "/") => Edit::Regex(substitute(&strip(prefix), "/")),
+            (_, value) => Edit::Prefix(value.to_owned()),
+        },
+    }
+}
+
+/// The change that Envoy was told to make.
+pub(super) fn decode(path: &PathMatch, edit: &Edit) -> Check<PathRewrite> {
+    match edit {
+        Edit::Prefix(value) => from_prefix(path, value).at("prefix_rewrite"),
+        Edit::Regex(regex) => from_regex(path, regex).at("regex_rewrite"),
+    }
+}
+
+fn from_prefix(path: &PathMatch, value: &str) -> Check<PathRewrite> {
+    if value.len() > limits::HEAD_BYTES {
+        return Err(Fault::new(format!("longer than {} bytes", limits::HEAD_BYTES)));
+    }
+    let value = match path {
+        // The whole path is what matched, so the whole path is replaced.
+        PathMatch::Exact(_) | PathMatch::Regex(_) if value != canonical(value) => {
+            return Ok(PathRewrite::Full(value.to_owned()));
+        }
+        PathMatch::Prefix(prefix) if prefix == "/" && value != "/" => {
+            value.strip_suffix('/').ok_or_else(|| {
+                Fault::new(
+                    "must end with a slash after the prefix `/`, or the first segment would be glued to it",
+                )
+            })?
+        }
+        PathMatch::Prefix(prefix) if prefix != "/" && value.ends_with('/') => {
+            return Err(Fault::new(
+                "must not end with a slash after a segment prefix: the path keeps its own",
+            ));
+        }
+        _ => value,
+    };
+    if value != canonical(value) {
+        return Err(Fault::new(format!("{:?} would double a slash", super::wire::cut(value))));
+    }
+    Ok(PathRewrite::Prefix(value.to_owned()))
+}
+
+fn from_regex(path: &PathMatch, regex: &matcher::RegexMatchAndSubstitute) -> Check<PathRewrite> {
+    let pattern = &required("pattern", regex.pattern.as_ref())?.regex;
+    if regex.substitution.len() > limits::HEAD_BYTES {
+        return Err(Fault::of("substitution", format!("longer than {} bytes", limits::HEAD_BYTES)));
+    }
+    if pattern == WHOLE {
+        return literal(&regex.substitution).at("substitution").map(PathRewrite::Full);
+    }
+    match path {
+        PathMatch::Prefix(prefix) if *pattern == strip(prefix) && regex.substitution == "/" => {
+            Ok(PathRewrite::Prefix("/".to_owned()))
+        }
+        _ => Err(Fault::of(
+            "pattern",
+            "only the rewrites that weir itself writes are supported; use prefix_rewrite",
+        )),
+    }
+}
+
+/// The text of a substitution without groups.
+fn literal(substitution: &str) -> Check<String> {
+    let mut text = String::with_capacity(substitution.len());
+    let mut rest = substitution.chars();
+    while let Some(char) = rest.next() {
+        if char == '\\' && rest.next() != Some('\\') {
+            return Err(Fault::new("groups are not supported; write \\\\ for a backslash"));
+        }
+        text.push(char);
+    }
+    Ok(text)
+}
+
+/// The expression that matches a segment prefix with the slash behind it.
+fn strip(prefix: &str) -> String {
+    format!("^{}/?", text::escape(prefix))
+}
+
+/// A replacement without trailing slash; `/` for the root.
+fn canonical(value: &str) -> &str {
+    match value.trim_end_matches('/') {
+        "" => "/",
+        value => value,
+    }
+}
+
+fn substitute(pattern: &str, substitution: &str) -> matcher::RegexMatchAndSubstitute {
+    matcher::RegexMatchAndSubstitute {
+        pattern: Some(text::regex(pattern)),
+        substitution: substitution.to_owned(),
+    }
+}

@@ -1,0 +1,232 @@
+//! Route configurations (RDS): virtual hosts, routes, and the actions that answer without going upstream.
+
+use super::fault::{At, Check, Fault, each, refuse, required};
+use super::pb::{core, route};
+use super::rewrite::Edit;
+use super::{forward, header, matches, rewrite, wire};
+use http::StatusCode;
+use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
+use weir_model::node::Target;
+use weir_model::{
+    DirectResponse, PathMatch, PathRewrite, Redirect, Route, RouteAction, RouteConfiguration, VirtualHost,
+    limits,
+};
+
+/// The message of a route configuration.
+pub(super) fn encode(routes: &RouteConfiguration, target: Target) -> route::RouteConfiguration {
+    route::RouteConfiguration {
+        name: routes.name.clone(),
+        virtual_hosts: routes.virtual_hosts.iter().map(|host| virtual_host(host, target)).collect(),
+        // The cluster's changes to the request come after the route's.
+        most_specific_header_mutations_wins: true,
+        ..route::RouteConfiguration::default()
+    }
+}
+
+/// The route configuration of a message.
+pub(super) fn decode(message: &route::RouteConfiguration) -> Check<RouteConfiguration> {
+    refuse!(message; vhds, internal_only_headers, response_headers_to_add, response_headers_to_remove, request_headers_to_add,
+        request_headers_to_remove, cluster_specifier_plugins, request_mirror_policies, ignore_port_in_host_matching, vhost_header,
+        ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers);
+    let virtual_hosts =
+        each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?;
+    if !message.most_specific_header_mutations_wins && virtual_hosts.iter().any(changes_request_per_cluster) {
+        let why = "must be true where weighted clusters change request headers: weir applies the cluster's changes last";
+        return Err(Fault::of("most_specific_header_mutations_wins", why));
+    }
+    Ok(RouteConfiguration { name: wire::name("name", &message.name)?, virtual_hosts })
+}
+
+fn changes_request_per_cluster(host: &VirtualHost) -> bool {
+    host.routes.iter().any(|route| match &route.action {
+        RouteAction::Forward(forward) => {
+            forward.clusters.iter().any(|cluster| !cluster.request_headers.is_empty())
+        }
+        RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
+    })
+}
+
+fn virtual_host(host: &VirtualHost, target: Target) -> route::VirtualHost {
+    route::VirtualHost {
+        name: host.name.clone(),
+        domains: host.domains.clone(),
+        routes: host.routes.iter().map(|route| one(route, target)).collect(),
+        ..route::VirtualHost::default()
+    }
+}
+
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+fn from_virtual_host(host: &route::VirtualHost) -> Check<VirtualHost> {
+    refuse!(host; matcher, require_tls, rate_limits, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
+        response_headers_to_remove, cors, typed_per_filter_config, include_request_attempt_count,
+        include_attempt_count_in_response, retry_policy, retry_policy_typed_config, hedge_policy,
+        include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit, request_mirror_policies,
+        route_specifiers);
+    Ok(VirtualHost {
+        name: wire::name("name", &host.name)?,
+        domains: each("domains", &host.domains, limits::DOMAINS, |domain| wire::name("", domain))?,
+        routes: each("routes", &host.routes, limits::ROUTES, from_one)?,
+    })
+}
+
+fn one(route: &Route, target: Target) -> route::Route {
+    let (request_headers_to_add, request_headers_to_remove) = header::encode(&route.request_headers);
+    let (response_headers_to_add, response_headers_to_remove) = header::encode(&route.response_headers);
+    let path = &route.matches.path;
+    route::Route {
+        name: route.name.clone(),
+        r#match: Some(matches::encode(&route.matches, target)),
+        action: Some(match &route.action {
+            RouteAction::Forward(forward) => {
+                route::route::Action::Route(forward::encode(forward, path, target))
+            }
+            RouteAction::Redirect(redirect) => {
+                route::route::Action::Redirect(redirect_action(redirect, path, target))
+            }
+            RouteAction::Direct(direct) => route::route::Action::DirectResponse(direct_response(direct)),
+        }),
+        request_headers_to_add,
+        request_headers_to_remove,
+        response_headers_to_add,
+        response_headers_to_remove,
+        ..route::Route::default()
+    }
+}
+
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+fn from_one(route: &route::Route) -> Check<Route> {
+    refuse!(route; typed_per_filter_config, tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers);
+    if route.name.len() > limits::NAME_BYTES {
+        return Err(Fault::of("name", format!("longer than {} bytes", limits::NAME_BYTES)));
+    }
+    let matches = matches::decode(required("match", route.r#match.as_ref())?).at("match")?;
+    let action = match route.action.as_ref() {
+        Some(route::route::Action::Route(action)) => {
+            RouteAction::Forward(forward::decode(action, &matches.path).at("route")?)
+        }
+        Some(route::route::Action::Redirect(action)) => {
+            RouteAction::Redirect(from_redirect(action, &matches.path).at("redirect")?)
+        }
+        Some(route::route::Action::DirectResponse(action)) => {
+            RouteAction::Direct(from_direct_response(action).at("direct_response")?)
+        }
+        Some(route::route::Action::FilterAction(_)) => return Err(Fault::unsupported("filter_action")),
+        Some(route::route::Action::NonForwardingAction(_)) => {
+            return Err(Fault::unsupported("non_forwarding_action"));
+        }
+        None => return Err(Fault::of("action", "missing")),
+    };
+    Ok(Route {
+        name: route.name.clone(),
+        matches,
+        action,
+        request_headers: header::decode(
+            "request",
+            &route.request_headers_to_add,
+            &route.request_headers_to_remove,
+        )?,
+        response_headers: header::decode(
+            "response",
+            &route.response_headers_to_add,
+            &route.response_headers_to_remove,
+        )?,
+    })
+}
+
+fn redirect_action(redirect: &Redirect, path: &PathMatch, target: Target) -> route::RedirectAction {
+    use RedirectResponseCode as Code;
+    let well_known = match redirect.scheme.as_deref() {
+        // Envoy would keep the port of the request.
+        Some("http") if target == Target::Envoy => Some(80),
+        Some("https") if target == Target::Envoy => Some(443),
+        _ => None,
+    };
+    let response_code = match redirect.status {
+        StatusCode::FOUND => Code::Found,
+        StatusCode::SEE_OTHER => Code::SeeOther,
+        StatusCode::TEMPORARY_REDIRECT => Code::TemporaryRedirect,
+        StatusCode::PERMANENT_REDIRECT => Code::PermanentRedirect,
+        _ => Code::MovedPermanently,
+    };
+    route::RedirectAction {
+        host_redirect: redirect.host.clone().unwrap_or_default(),
+        port_redirect: redirect.port.or(well_known).map_or(0, u32::from),
+        response_code: response_code as i32,
+        scheme_rewrite_specifier: redirect.scheme.clone().map(SchemeRewriteSpecifier::SchemeRedirect),
+        path_rewrite_specifier: redirect.path.as_ref().map(|change| match change {
+            PathRewrite::Full(full) => PathRewriteSpecifier::PathRedirect(full.clone()),
+            PathRewrite::Prefix(_) => match rewrite::encode(path, change) {
+                Edit::Prefix(value) => PathRewriteSpecifier::PrefixRewrite(value),
+                Edit::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
+            },
+        }),
+        ..route::RedirectAction::default()
+    }
+}
+
+fn from_redirect(action: &route::RedirectAction, path: &PathMatch) -> Check<Redirect> {
+    use RedirectResponseCode as Code;
+    refuse!(action; strip_query);
+    let scheme = match &action.scheme_rewrite_specifier {
+        Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => Some(wire::name("scheme_redirect", scheme)?),
+        Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => Some("https".to_owned()),
+        Some(SchemeRewriteSpecifier::HttpsRedirect(false)) | None => None,
+    };
+    let port = u16::try_from(action.port_redirect)
+        .map_err(|_| Fault::of("port_redirect", format!("{} is above 65535", action.port_redirect)))?;
+    let path = match action.path_rewrite_specifier.clone() {
+        Some(PathRewriteSpecifier::PathRedirect(full)) if full.len() > limits::HEAD_BYTES => {
+            return Err(Fault::of("path_redirect", format!("longer than {} bytes", limits::HEAD_BYTES)));
+        }
+        Some(PathRewriteSpecifier::PathRedirect(full)) => Some(PathRewrite::Full(full)),
+        Some(PathRewriteSpecifier::PrefixRewrite(value)) => {
+            Some(rewrite::decode(path, &Edit::Prefix(value))?)
+        }
+        Some(PathRewriteSpecifier::RegexRewrite(regex)) => Some(rewrite::decode(path, &Edit::Regex(regex))?),
+        Some(PathRewriteSpecifier::PathRewrite(_)) => return Err(Fault::unsupported("path_rewrite")),
+        None => None,
+    };
+    let status = match Code::try_from(action.response_code) {
+        Ok(Code::MovedPermanently) => StatusCode::MOVED_PERMANENTLY,
+        Ok(Code::Found) => StatusCode::FOUND,
+        Ok(Code::SeeOther) => StatusCode::SEE_OTHER,
+        Ok(Code::TemporaryRedirect) => StatusCode::TEMPORARY_REDIRECT,
+        Ok(Code::PermanentRedirect) => StatusCode::PERMANENT_REDIRECT,
+        Err(_) => return Err(Fault::of("response_code", format!("{} is unknown", action.response_code))),
+    };
+    let host = match action.host_redirect.as_str() {
+        "" => None,
+        host => Some(wire::name("host_redirect", host)?),
+    };
+    Ok(Redirect { scheme, host, port: Some(port).filter(|port| *port != 0), path, status })
+}
+
+fn direct_response(direct: &DirectResponse) -> route::DirectResponseAction {
+    let body = (!direct.body.is_empty()).then(|| core::DataSource {
+        specifier: Some(core::data_source::Specifier::InlineString(direct.body.clone())),
+        ..core::DataSource::default()
+    });
+    route::DirectResponseAction {
+        status: u32::from(direct.status.as_u16()),
+        body,
+        ..route::DirectResponseAction::default()
+    }
+}
+
+fn from_direct_response(action: &route::DirectResponseAction) -> Check<DirectResponse> {
+    refuse!(action; body_format);
+    let status = u16::try_from(action.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status.ok_or_else(|| Fault::of("status", format!("{} is no HTTP status", action.status)))?;
+    let body = match action.body.as_ref().and_then(|body| body.specifier.as_ref()) {
+        None => String::new(),
+        Some(core::data_source::Specifier::InlineString(body)) => body.clone(),
+        Some(core::data_source::Specifier::InlineBytes(body)) => {
+            String::from_utf8(body.clone()).map_err(|_| Fault::of("body.inline_bytes", "no UTF-8 text"))?
+        }
+        Some(_) => return Err(Fault::of("body", "only inline bodies are supported")),
+    };
+    if body.len() > limits::DIRECT_BODY_BYTES {
+        return Err(Fault::of("body", format!("longer than {} bytes", limits::DIRECT_BODY_BYTES)));
+    }
+    Ok(DirectResponse { status, body })
+}
