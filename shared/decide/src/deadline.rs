@@ -40,7 +40,7 @@ pub fn parse(value: &HeaderValue) -> Result<Duration, InvalidTimeout> {
 }
 
 /// Writes a value of `grpc-timeout` in the finest unit whose eight digits hold it: exact below 0.1 s, and never later than asked
-/// (it rounds down, by less than one part in a million below 27 hours). More than eight digits of hours become as many as fit.
+/// (it rounds down, by less than one part in a hundred thousand below a thousand days). More than eight digits of hours become as many as fit.
 pub fn format(timeout: Duration) -> HeaderValue {
     let nanos = timeout.as_nanos();
     let unit = UNITS.iter().find(|(_, length)| nanos / length <= MOST);

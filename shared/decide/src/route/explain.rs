@@ -216,3 +216,6 @@ impl fmt::Display for Percent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ impl Names {
     fn insert(&mut self, domain: &str, index: usize) -> Result<(), String> {
         let name = authority::normalize(domain);
         let earlier = match name.strip_prefix('*') {
-            Some("") => self.any.replace(index),
+            Some("") if domain == "*" => self.any.replace(index),
             Some(suffix) if suffix.starts_with('.') && suffix.len() > 1 && !suffix.contains('*') => {
                 self.longest = self.longest.max(suffix.len());
                 self.wildcards.insert(suffix.into(), index)
@@ -78,3 +78,6 @@ impl Names {
         dots.map(|(at, _)| at).find_map(|at| self.wildcards.get(&name[at..]).copied())
     }
 }
+
+#[cfg(test)]
+mod tests;

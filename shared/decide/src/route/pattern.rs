@@ -176,3 +176,6 @@ impl Library {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,3 +73,6 @@ impl<T> Node<T> {
 fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').into_iter().flat_map(|path| path.split('/'))
 }
+
+#[cfg(test)]
+mod tests;

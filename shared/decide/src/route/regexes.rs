@@ -123,3 +123,6 @@ fn enclosing<T>(groups: &[Group<T>], beginning: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;
