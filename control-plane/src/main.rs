@@ -16,7 +16,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let args = Args::parse();
-    weir_telemetry::log::init();
+    // Every sidecar is a connection, and many systems start a process with 1024 of them at most.
+    weir_runtime::limits::raise_open_files();
+    if let Err(error) = weir_telemetry::log::init("info") {
+        return fail(&anyhow!(error));
+    }
     let run = || -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(args.workers()).enable_all().build()?;
         let result = runtime.block_on(run(args));
@@ -26,11 +30,14 @@ fn main() -> std::process::ExitCode {
     };
     match run() {
         Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            std::process::ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// On standard error even where logging could not be set up or was turned down: why the process ends is no log level.
+fn fail(error: &anyhow::Error) -> std::process::ExitCode {
+    let _closed = writeln!(std::io::stderr(), "weir-control-plane: {error:#}");
+    std::process::ExitCode::FAILURE
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
@@ -64,9 +71,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
         let plane = Arc::clone(&plane);
         async move { plane.run().await }
     });
-    let signalled = weir_runtime::signals::shutdown();
+    let mut signals = weir_runtime::signals::Signals::install().context("signals cannot be handled")?;
     tokio::select! {
-        () = signalled => tracing::info!("stopping"),
+        _ = signals.next() => tracing::info!("stopping"),
         ended = policy => ended?.map_err(|error| anyhow!(error)).context("the policy API ended")?,
         ended = xds => ended?.map_err(|error| anyhow!(error)).context("xDS ended")?,
         _ = worlds => return Err(anyhow!("the compiler's loop ended")),

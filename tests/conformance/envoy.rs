@@ -1,0 +1,175 @@
+//! A stock Envoy fed by our control plane, once with state-of-the-world and once with incremental xDS.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use weir_tests::backend::Backend;
+use weir_tests::{ControlPlane, Process, eventually, http, peer, split};
+
+fn manifest(v1: SocketAddr, v2: SocketAddr, weights: (u32, u32), extra: &str) -> String {
+    let version = |version: &str, address: SocketAddr| {
+        format!(
+            "---
+apiVersion: v1
+kind: Service
+metadata: {{name: reviews-{version}, namespace: default}}
+spec: {{selector: {{app: reviews, version: {version}}}, ports: [{{name: http, port: 9080, appProtocol: http}}]}}
+---
+apiVersion: weir.dev/v1
+kind: Workload
+metadata: {{name: reviews-{version}-a, namespace: default, labels: {{app: reviews, version: {version}}}}}
+spec: {{address: {}, ports: {{http: {}}}, locality: eu/eu-1/a}}
+",
+            address.ip(),
+            address.port()
+        )
+    };
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: reviews, namespace: default}}
+spec: {{selector: {{app: reviews}}, ports: [{{name: http, port: 9080, appProtocol: http}}]}}
+{}{}---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: reviews, namespace: default}}
+spec:
+  parentRefs: [{{group: \"\", kind: Service, name: reviews, port: 9080}}]
+  rules:
+{extra}  - backendRefs: [{{name: reviews-v1, port: 9080, weight: {}}}, {{name: reviews-v2, port: 9080, weight: {}}}]
+",
+        version("v1", v1),
+        version("v2", v2),
+        weights.0,
+        weights.1
+    )
+}
+
+/// A bootstrap as Envoy's documentation has it for aggregated discovery.
+fn bootstrap(api: &str, node: &str, xds: SocketAddr, outbound: SocketAddr) -> String {
+    format!(
+        "node:
+  id: {node}
+  cluster: default
+  locality: {{region: eu, zone: eu-1, sub_zone: a}}
+  metadata: {{weir: {{service: default/frontend, outbound: \"{outbound}\"}}}}
+dynamic_resources:
+  ads_config:
+    api_type: {api}
+    transport_api_version: V3
+    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+cluster_manager:
+  load_stats_config:
+    api_type: GRPC
+    transport_api_version: V3
+    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
+static_resources:
+  clusters:
+  - name: xds
+    type: STATIC
+    connect_timeout: 1s
+    load_assignment:
+      cluster_name: xds
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
+",
+        xds.ip(),
+        xds.port()
+    )
+}
+
+fn envoy(dir: &Path, name: &str, api: &str, xds: SocketAddr, outbound: SocketAddr) -> Process {
+    let file = dir.join(format!("{name}.yaml"));
+    std::fs::write(&file, bootstrap(api, name, xds, outbound)).unwrap();
+    let mut command = Command::new(peer("envoy"));
+    command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+    Process::start(name, dir, command.stdout(Stdio::null()))
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Counts which version answers; any other answer is an error.
+fn ask(outbound: SocketAddr, requests: u64, host: &str) -> (u64, Vec<String>) {
+    let mut second = 0;
+    let mut wrong = Vec::new();
+    for _ in 0..requests {
+        match http::get(outbound, host, "/reviews/7") {
+            Ok(answer) if answer.status == 200 && answer.text() == "v1" => {}
+            Ok(answer) if answer.status == 200 && answer.text() == "v2" => second += 1,
+            Ok(answer) => wrong.push(format!("{} {}", answer.status, answer.text())),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    (second, wrong)
+}
+
+fn follows_a_split(api: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let (v1, v2) = (Backend::start("v1"), Backend::start("v2"));
+    let plane = ControlPlane::start(dir.path());
+    plane.apply(&manifest(v1.address, v2.address, (90, 10), ""));
+    let outbound = free_address();
+    let mut envoy = envoy(dir.path(), "stock-envoy", api, plane.xds, outbound);
+    eventually("Envoy serves", Duration::from_secs(30), || {
+        assert!(envoy.running(), "Envoy ended: {}", envoy.said());
+        http::get(outbound, "reviews", "/").is_ok_and(|answer| answer.status == 200)
+    });
+    for host in ["reviews", "reviews:9080", "reviews.default", "reviews.default.svc:9080", "reviews.default.svc.cluster.local"] {
+        assert_eq!(ask(outbound, 1, host).1, Vec::<String>::new(), "{host}");
+    }
+    let (second, wrong) = ask(outbound, 2000, "reviews");
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(split::plausible(second, 2000, 0.1), "{second} of 2000 at 10 %");
+
+    plane.apply(&manifest(v1.address, v2.address, (50, 50), ""));
+    let written = Instant::now();
+    let mut transition = Vec::new();
+    while written.elapsed() < Duration::from_secs(1) {
+        transition.extend(ask(outbound, 10, "reviews:9080").1);
+    }
+    assert_eq!(transition, Vec::<String>::new(), "errors while the split changed");
+    let (second, wrong) = ask(outbound, 2000, "reviews");
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(split::plausible(second, 2000, 0.5), "{second} of 2000 at 50 %, a second after it was written");
+
+    // Verbose mode is a regular expression to us and none to RE2: a policy that this target refuses.
+    let refused = "  - matches: [{path: {type: RegularExpression, value: '(?x)/ a'}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n";
+    plane.apply(&manifest(v1.address, v2.address, (0, 100), refused));
+    eventually("the refusal is shown", Duration::from_secs(10), || plane.weir_ok(&["status"]).contains("Invalid regex"));
+    let status = plane.weir_ok(&["status"]);
+    assert!(status.contains("stock-envoy refused"), "{status}");
+    let (second, wrong) = ask(outbound, 500, "reviews");
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(split::plausible(second, 500, 0.5), "the last good configuration is served: {second} of 500");
+
+    plane.apply(&manifest(v1.address, v2.address, (100, 0), ""));
+    eventually("Envoy takes what follows", Duration::from_secs(10), || ask(outbound, 20, "reviews") == (0, vec![]));
+    plane.wait_in_sync(1);
+    assert!(!plane.weir_ok(&["status"]).contains("refused"));
+    eventually("load is reported", Duration::from_secs(20), || {
+        let status = plane.status();
+        status["load"].as_array().unwrap().iter().any(|one| one["requests"].as_u64().unwrap_or(0) > 1000)
+    });
+    let said = envoy.said();
+    assert!(!said.contains("[critical]") && !said.contains("[error]"), "{said}");
+}
+
+#[test]
+fn a_stock_envoy_follows_a_split_over_state_of_the_world_xds() {
+    follows_a_split("GRPC");
+}
+
+#[test]
+fn a_stock_envoy_follows_a_split_over_incremental_xds() {
+    follows_a_split("DELTA_GRPC");
+}
