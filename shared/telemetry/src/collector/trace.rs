@@ -36,7 +36,7 @@ pub struct CollectedSpan {
 
 impl CollectedSpan {
     /// `None` if its ids are malformed.
-    pub(super) fn from_wire(span: Span, service: &str) -> Option<(u128, CollectedSpan)> {
+    pub(crate) fn from_wire(span: Span, service: &str) -> Option<(u128, CollectedSpan)> {
         let trace_id = u128::from_be_bytes(span.trace_id.try_into().ok()?);
         let span_id = u64::from_be_bytes(span.span_id.try_into().ok()?);
         let parent_span_id = match span.parent_span_id.len() {

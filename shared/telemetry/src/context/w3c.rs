@@ -60,7 +60,8 @@ pub(super) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'
     values.next().is_none().then_some(first)
 }
 
-/// All `tracestate` headers as one list within the limits; `None` if there is none, it is empty or malformed.
+/// All `tracestate` headers as one list within the limits; `None` if there is none, it is empty or malformed. A key that occurs
+/// twice, though forbidden, is passed on as it came.
 fn trace_state(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(TRACESTATE).iter();
     let first = values.next()?;
@@ -74,9 +75,6 @@ fn trace_state(headers: &HeaderMap) -> Option<HeaderValue> {
                 continue;
             }
             if count == MAX_MEMBERS || !is_member(member) {
-                return None;
-            }
-            if members[..count].iter().any(|other| key(other) == key(member)) {
                 return None;
             }
             members[count] = member;
@@ -112,10 +110,6 @@ fn joined(members: &mut [&str], mut bytes: usize) -> HeaderValue {
     }
     // Every member was visible ASCII.
     HeaderValue::from_maybe_shared(list.into_bytes()).unwrap_or(HeaderValue::from_static(""))
-}
-
-fn key(member: &str) -> &str {
-    member.split_once('=').map_or(member, |(key, _)| key)
 }
 
 /// `key=value` as Level 2 has it: a key of up to 256 of `a-z 0-9 _ - * / @` which starts with a letter or digit, a value of
