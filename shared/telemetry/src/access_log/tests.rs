@@ -151,9 +151,9 @@ fn dates_are_right_across_leap_years() {
 
 #[test]
 fn texts_are_bounded() {
-    let mut record = AccessRecord::Http(HttpAccess { path: "p".repeat(9000).into(), ..HttpAccess::default() });
+    let mut record =
+        AccessRecord::Http(HttpAccess { path: "p".repeat(9000).into(), ..HttpAccess::default() });
     record.bound();
     let AccessRecord::Http(http) = record else { panic!() };
     assert_eq!(http.path.len(), crate::span::MAX_TEXT);
 }
-

@@ -61,7 +61,10 @@ fn connected_means_one_root_and_every_parent_present() {
     assert_eq!(picture.lines().count(), 4, "every span is drawn once: {picture}");
     assert!(picture.contains("its parent is missing"));
     let twice = vec![span(1, None, "a", 0), span(2, Some(1), "a", 1), span(2, Some(1), "a", 1)];
-    assert_eq!(Trace::new(1, twice).summary(), TraceSummary { spans: 2, services: vec!["a".into()], connected: true });
+    assert_eq!(
+        Trace::new(1, twice).summary(),
+        TraceSummary { spans: 2, services: vec!["a".into()], connected: true }
+    );
 }
 
 #[test]

@@ -72,7 +72,11 @@ fn future_versions_are_read_like_this_one_and_go_out_as_this_one() {
         let mut out = HeaderMap::new();
         inject(&parent, &mut out);
         let flags = parent.flags;
-        assert_eq!(out["traceparent"], format!("00-{TRACE}-{SPAN}-0{flags}"), "unknown flags are not passed on");
+        assert_eq!(
+            out["traceparent"],
+            format!("00-{TRACE}-{SPAN}-0{flags}"),
+            "unknown flags are not passed on"
+        );
     }
 }
 
@@ -93,7 +97,8 @@ fn tracestate_is_kept_or_refused_whole() {
     let (longest, too_long) = (format!("{}=1", "z".repeat(256)), format!("{}=1", "z".repeat(257)));
     assert!(state(&[&longest]).is_some());
     let value_too_long = format!("a={}", "v".repeat(257));
-    for wrong in ["a", "a=", "=1", "A=1", "a b=1", "a=1=2", "a=1,b", "é=1", "a=é", &too_long, &value_too_long] {
+    for wrong in ["a", "a=", "=1", "A=1", "a b=1", "a=1=2", "a=1,b", "é=1", "a=é", &too_long, &value_too_long]
+    {
         assert_eq!(state(&[wrong]), None, "{wrong}");
     }
     let many = |n: usize| (0..n).map(|i| format!("k{i}=v")).collect::<Vec<_>>().join(",");
@@ -116,7 +121,12 @@ fn a_long_tracestate_loses_long_members_first_then_the_last() {
 
 #[test]
 fn injecting_replaces_what_was_there() {
-    let mut map = headers(&[("traceparent", "junk"), ("tracestate", "bad state"), ("tracestate", "a=1"), ("x-other", "1")]);
+    let mut map = headers(&[
+        ("traceparent", "junk"),
+        ("tracestate", "bad state"),
+        ("tracestate", "a=1"),
+        ("x-other", "1"),
+    ]);
     let context = traceparent(&format!("00-{TRACE}-{SPAN}-01")).unwrap();
     inject(&context.child(7), &mut map);
     assert_eq!(map["traceparent"], format!("00-{TRACE}-0000000000000007-01"));
@@ -149,7 +159,16 @@ fn b3_single_in_all_its_forms() {
     // 64-bit trace ids, and upper case, exist in the wild.
     assert_eq!(b3(&format!("{SPAN}-{SPAN}-1")).parent.unwrap().trace_id, 0x00f0_67aa_0ba9_02b7);
     assert!(b3(&format!("{}-{SPAN}-1", TRACE.to_uppercase())).parent.is_some());
-    let bad = ["", "2", "-", "--", TRACE, &format!("{TRACE}-{SPAN}-x"), &format!("{TRACE}-{SPAN}-1-"), &format!("{TRACE}-{SPAN}-1-zz")];
+    let bad = [
+        "",
+        "2",
+        "-",
+        "--",
+        TRACE,
+        &format!("{TRACE}-{SPAN}-x"),
+        &format!("{TRACE}-{SPAN}-1-"),
+        &format!("{TRACE}-{SPAN}-1-zz"),
+    ];
     let bad_ids = [
         &format!("{}-{SPAN}-1", "0".repeat(32)),
         &format!("{TRACE}-{}-1", "0".repeat(16)),
@@ -172,14 +191,20 @@ fn b3_multi_in_all_its_forms() {
     assert_eq!(with(&[("x-b3-sampled", "maybe")]).decision, None);
     assert!(with(&[]).parent.is_some());
     let alone = extract(&headers(&[("x-b3-sampled", "0")]));
-    assert_eq!((alone.parent, alone.decision, alone.formats), (None, Some(Decision::Deny), Formats::B3_MULTI));
+    assert_eq!(
+        (alone.parent, alone.decision, alone.formats),
+        (None, Some(Decision::Deny), Formats::B3_MULTI)
+    );
     let no_span = extract(&headers(&[("x-b3-traceid", TRACE)]));
     assert_eq!(no_span, Incoming::default());
 
     let mut out = headers(&[&ids[..], &[("x-b3-sampled", "1"), ("x-b3-flags", "0")]].concat());
     let parent = extract(&out).parent.unwrap();
     inject(&parent.child(1), &mut out);
-    assert_eq!((&out["x-b3-traceid"], &out["x-b3-spanid"]), (&TRACE.parse().unwrap(), &"0000000000000001".parse().unwrap()));
+    assert_eq!(
+        (&out["x-b3-traceid"], &out["x-b3-spanid"]),
+        (&TRACE.parse().unwrap(), &"0000000000000001".parse().unwrap())
+    );
     assert_eq!(out["x-b3-sampled"], "1");
     assert!(!out.contains_key("x-b3-parentspanid") && !out.contains_key("x-b3-flags"));
 }
@@ -199,12 +224,20 @@ fn w3c_wins_and_every_format_that_came_goes_out() {
     inject(&incoming.parent.unwrap().child(2), &mut map);
     assert_eq!(map["traceparent"], format!("00-{TRACE}-0000000000000002-01"));
     assert_eq!(map["b3"], format!("{TRACE}-0000000000000002-1"));
-    assert_eq!((&map["x-b3-traceid"], &map["x-b3-sampled"]), (&TRACE.parse().unwrap(), &"1".parse().unwrap()));
+    assert_eq!(
+        (&map["x-b3-traceid"], &map["x-b3-sampled"]),
+        (&TRACE.parse().unwrap(), &"1".parse().unwrap())
+    );
 }
 
 #[test]
 fn a_b3_decision_alone_does_not_hide_a_parent_in_the_other_headers() {
-    let single = extract(&headers(&[("b3", "0"), ("x-b3-traceid", TRACE), ("x-b3-spanid", SPAN), ("x-b3-sampled", "1")]));
+    let single = extract(&headers(&[
+        ("b3", "0"),
+        ("x-b3-traceid", TRACE),
+        ("x-b3-spanid", SPAN),
+        ("x-b3-sampled", "1"),
+    ]));
     assert!(single.parent.is_some() && single.decision == Some(Decision::Accept));
     let multi = extract(&headers(&[("b3", &format!("{TRACE}-{SPAN}-1")), ("x-b3-sampled", "0")]));
     assert!(multi.parent.is_some() && multi.decision == Some(Decision::Accept));

@@ -41,7 +41,8 @@ fn any() -> SocketAddr {
 }
 
 fn config(addr: SocketAddr, service: &str) -> ExporterConfig {
-    let resource = Resource { service_name: service.to_owned(), node_id: "n1".to_owned(), ..Resource::default() };
+    let resource =
+        Resource { service_name: service.to_owned(), node_id: "n1".to_owned(), ..Resource::default() };
     ExporterConfig {
         endpoint: format!("http://{addr}"),
         resource,
@@ -52,7 +53,14 @@ fn config(addr: SocketAddr, service: &str) -> ExporterConfig {
 }
 
 fn span(trace_id: u128, span_id: u64) -> SpanRecord {
-    SpanRecord { trace_id, span_id, start_unix_nanos: 1, end_unix_nanos: 2, method: "GET".into(), ..SpanRecord::default() }
+    SpanRecord {
+        trace_id,
+        span_id,
+        start_unix_nanos: 1,
+        end_unix_nanos: 2,
+        method: "GET".into(),
+        ..SpanRecord::default()
+    }
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -123,7 +131,9 @@ async fn a_request_through_two_sidecars_is_one_connected_trace() {
     assert!(summary.connected, "{}", trace.render());
     assert_eq!(summary.services, ["frontend", "reviews"]);
     let last = trace.spans.last().unwrap();
-    assert!(last.error && last.kind == "client" && last.service == "reviews" && last.name == "HTTP /reviews/*");
+    assert!(
+        last.error && last.kind == "client" && last.service == "reviews" && last.name == "HTTP /reviews/*"
+    );
     for (key, value) in [
         ("http.request.method", "_OTHER"),
         ("http.request.method_original", "BREW"),
@@ -149,9 +159,13 @@ fn a_grpc_span_says_service_method_and_status() {
     let wire = encode::span(&SpanRecord { grpc, status: Some(200), ..span(1, 2) });
     let (_, collected) = crate::collector::CollectedSpan::from_wire(wire, "s").unwrap();
     assert_eq!(collected.name, "pkg.Greeter/Hello");
-    for (key, value) in
-        [("rpc.system", "grpc"), ("rpc.service", "pkg.Greeter"), ("rpc.method", "Hello"), ("rpc.grpc.status_code", "14"), ("error.type", "14")]
-    {
+    for (key, value) in [
+        ("rpc.system", "grpc"),
+        ("rpc.service", "pkg.Greeter"),
+        ("rpc.method", "Hello"),
+        ("rpc.grpc.status_code", "14"),
+        ("error.type", "14"),
+    ] {
         assert_eq!(collected.attribute(key), Some(value));
     }
     assert!(collected.error);
@@ -204,7 +218,8 @@ async fn while_the_collector_is_down_memory_is_bounded_and_every_loss_counted() 
 #[tokio::test]
 async fn a_silent_collector_is_given_up_in_time() {
     let listener = TcpListener::bind(any()).await.unwrap();
-    let silent = ExporterConfig { timeout: Duration::from_millis(100), ..config(listener.local_addr().unwrap(), "s") };
+    let silent =
+        ExporterConfig { timeout: Duration::from_millis(100), ..config(listener.local_addr().unwrap(), "s") };
     let (sink, handle) = Exporter::start(silent).unwrap();
     sink.try_send(span(1, 1));
     until("a failed request", || handle.counts().failed_requests >= 2).await;

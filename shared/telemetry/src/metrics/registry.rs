@@ -69,7 +69,7 @@ impl Registry {
         labels: &[&str],
         read: impl Fn() -> f64 + Send + Sync + 'static,
     ) {
-        let labels = labels.iter().map(|value| Text::new(value)).collect();
+        let labels = labels.iter().map(Text::new).collect();
         self.0.observers.lock().push(Observer { family, labels, read: Arc::new(read) });
     }
 

@@ -13,10 +13,17 @@ enum Sample {
     Value(f64),
 }
 
+/// A family with all its series.
+struct Shown {
+    family: &'static Family,
+    series: Vec<(LabelValues, Sample)>,
+}
+
 pub(super) fn render(registry: &Registry) -> String {
-    let mut families: BTreeMap<&'static str, (&'static Family, Vec<(LabelValues, Sample)>)> = BTreeMap::new();
+    let mut families: BTreeMap<&'static str, Shown> = BTreeMap::new();
     let mut add = |family: &'static Family, labels, sample| {
-        families.entry(family.name).or_insert_with(|| (family, Vec::new())).1.push((labels, sample));
+        let shown = families.entry(family.name).or_insert_with(|| Shown { family, series: Vec::new() });
+        shown.series.push((labels, sample));
     };
     for table in registry.tables() {
         for (labels, words) in table.sums() {
@@ -30,7 +37,7 @@ pub(super) fn render(registry: &Registry) -> String {
         add(family, Box::default(), Sample::Value(value));
     }
     let mut out = String::new();
-    for (family, mut series) in families.into_values() {
+    for Shown { family, mut series } in families.into_values() {
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
         head(&mut out, family);
         for (labels, sample) in &series {

@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::cells::bucket;
 use super::*;
 
-static REQUESTS: Family = Family::counter("test_requests_total", "Requests, \"all\" of\nthem.", &["route", "code"]);
+static REQUESTS: Family =
+    Family::counter("test_requests_total", "Requests, \"all\" of\nthem.", &["route", "code"]);
 static ACTIVE: Family = Family::gauge("test_active", "Under way.", &[]);
 static DURATION: Family = Family::histogram("test_duration_seconds", "Durations.", &["route"]);
 static SMALL: Family = Family::counter("test_small_total", "Few series.", &["key"]).max_series(3);
@@ -21,9 +22,9 @@ fn the_text_format() {
     let worker = registry.worker();
     let mut requests = worker.counters::<(u32, u16)>(&REQUESTS);
     for _ in 0..3 {
-        requests.get((1, 200), |labels| drop(labels.push("a\\b\"c\nd").push(200))).inc();
+        requests.get((1, 200), |labels| labels.push("a\\b\"c\nd").push(200)).inc();
     }
-    requests.get((2, 503), |labels| drop(labels.push("").push(503))).add(7);
+    requests.get((2, 503), |labels| labels.push("").push(503)).add(7);
     worker.gauge(&ACTIVE, &[]).dec();
     let durations = worker.histogram(&DURATION, &["r"]);
     durations.record(Duration::from_micros(500));
@@ -110,7 +111,7 @@ fn workers_count_alone_and_the_scrape_sums() {
                 let worker = registry.worker();
                 let mut requests = worker.counters::<u16>(&REQUESTS);
                 for i in 0..10_000u16 {
-                    requests.get(i % 2, |labels| drop(labels.push("r").push(200 + i % 2))).inc();
+                    requests.get(i % 2, |labels| labels.push("r").push(200 + i % 2)).inc();
                 }
                 worker.gauge(&ACTIVE, &[]).inc();
             })
@@ -131,8 +132,8 @@ fn two_keys_of_a_worker_may_mean_one_series() {
     let worker = registry.worker();
     let (mut a, mut b) = (worker.counters::<u8>(&REQUESTS), worker.counters::<u8>(&REQUESTS));
     for key in 0..3 {
-        a.get(key, |labels| drop(labels.push("r").push(200))).inc();
-        b.get(key, |labels| drop(labels.push("r").push(200))).inc();
+        a.get(key, |labels| labels.push("r").push(200)).inc();
+        b.get(key, |labels| labels.push("r").push(200)).inc();
     }
     assert!(text(&registry).contains("test_requests_total{route=\"r\",code=\"200\"} 6\n"));
 }
@@ -143,13 +144,13 @@ fn beyond_the_bound_everything_is_counted_as_other() {
     let (one, two) = (registry.worker(), registry.worker());
     let mut first = one.counters::<u32>(&SMALL);
     for key in 0..1000 {
-        first.get(key, |labels| drop(labels.push(key))).inc();
+        first.get(key, |labels| labels.push(key)).inc();
         assert!(first.len() <= 8, "the worker's map has a bound too");
     }
     // Another worker finds the same series full, and known ones open.
     let mut second = two.counters::<u32>(&SMALL);
-    second.get(2, |labels| drop(labels.push(2))).inc();
-    second.get(77, |labels| drop(labels.push(77))).inc();
+    second.get(2, |labels| labels.push(2)).inc();
+    second.get(77, |labels| labels.push(77)).inc();
     let text = text(&registry);
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("test_small_total{")).collect();
     assert_eq!(
@@ -170,7 +171,7 @@ fn idle_series_leave_and_make_room_and_held_ones_stay() {
     let worker = registry.worker();
     let mut series = worker.counters::<u32>(&SMALL);
     for key in 0..3 {
-        series.get(key, |labels| drop(labels.push(key))).inc();
+        series.get(key, |labels| labels.push(key)).inc();
     }
     let held = series.get(0, |_| unreachable!("known")).clone();
     for _ in 0..2 * EXPIRE_AFTER {
@@ -183,7 +184,7 @@ fn idle_series_leave_and_make_room_and_held_ones_stay() {
     let now = text(&registry);
     assert!(now.contains("test_small_total{key=\"0\"} 2\n"), "somebody holds it, so nothing is lost: {now}");
     assert!(now.contains("test_small_total{key=\"1\"} 21\n") && !now.contains("key=\"2\""), "{now}");
-    series.get(9, |labels| drop(labels.push(9))).inc();
+    series.get(9, |labels| labels.push(9)).inc();
     assert!(text(&registry).contains("test_small_total{key=\"9\"} 1\n"), "the room is used again");
 }
 
@@ -193,9 +194,9 @@ fn a_counter_never_goes_backwards_when_one_worker_forgets_it() {
     let (one, two) = (registry.worker(), registry.worker());
     let mut idle = one.counters::<u8>(&SMALL);
     let mut busy = two.counters::<u8>(&SMALL);
-    idle.get(0, |labels| drop(labels.push("k"))).add(100);
+    idle.get(0, |labels| labels.push("k")).add(100);
     for round in 1..=30u64 {
-        busy.get(0, |labels| drop(labels.push("k"))).inc();
+        busy.get(0, |labels| labels.push("k")).inc();
         idle.expire();
         busy.expire();
         registry.expire();
@@ -203,7 +204,7 @@ fn a_counter_never_goes_backwards_when_one_worker_forgets_it() {
         assert!(text(&registry).contains(&expected), "round {round}");
     }
     assert!(idle.is_empty());
-    idle.get(0, |labels| drop(labels.push("k"))).inc();
+    idle.get(0, |labels| labels.push("k")).inc();
     assert!(text(&registry).contains("test_small_total{key=\"k\"} 131\n"));
 }
 
@@ -212,15 +213,16 @@ fn forgetting_everything_with_a_new_configuration_loses_no_count() {
     let registry = Registry::new();
     let worker = registry.worker();
     let mut series = worker.counters::<u8>(&SMALL);
-    series.get(0, |labels| drop(labels.push("k"))).inc();
+    series.get(0, |labels| labels.push("k")).inc();
     series.clear();
-    series.get(1, |labels| drop(labels.push("k"))).inc();
+    series.get(1, |labels| labels.push("k")).inc();
     assert!(text(&registry).contains("test_small_total{key=\"k\"} 2\n"));
 }
 
 #[test]
 fn buckets_are_the_first_bound_not_below() {
-    for nanos in (0..70).map(|shift| 1u64.checked_shl(shift).unwrap_or(u64::MAX)).chain(DURATION_BOUNDS_NANOS) {
+    for nanos in (0..70).map(|shift| 1u64.checked_shl(shift).unwrap_or(u64::MAX)).chain(DURATION_BOUNDS_NANOS)
+    {
         for nanos in [nanos.saturating_sub(1), nanos, nanos.saturating_add(1)] {
             let expected = DURATION_BOUNDS_NANOS.partition_point(|bound| *bound < nanos);
             assert_eq!(bucket(nanos), expected, "{nanos}");

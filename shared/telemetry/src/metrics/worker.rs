@@ -124,8 +124,8 @@ struct Known<H> {
 
 impl<K: Eq + Hash, H: Handle> Series<K, H> {
     /// The handle for `key`. Only for a key not known yet, `labels` is asked for the label values it stands for; two keys may
-    /// stand for the same.
-    pub fn get(&mut self, key: K, labels: impl FnOnce(&mut Labels)) -> &H {
+    /// stand for the same. `get(key, |labels| labels.push(route).push(status))`.
+    pub fn get(&mut self, key: K, labels: impl for<'a> FnOnce(&'a mut Labels) -> &'a mut Labels) -> &H {
         // Keys without bound meet a map with one: twice the series, so that keys of the `_other` series fit too.
         if self.known.len() > self.table.family.max_series.saturating_mul(2) {
             self.known.retain(|_, known| !known.overflowed);

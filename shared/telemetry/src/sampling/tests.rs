@@ -67,11 +67,15 @@ fn an_open_b3_decision_is_made_by_the_trace_id() {
 #[test]
 fn without_a_caller_the_ratio_decides() {
     assert_eq!(never().decide(Incoming::default(), counting()), Sampling::Pass);
-    let Sampling::Record { context, parent: None } = Sampler::always().decide(Incoming::default(), counting())
+    let Sampling::Record { context, parent: None } =
+        Sampler::always().decide(Incoming::default(), counting())
     else {
         panic!()
     };
-    assert_eq!((context.trace_id, context.span_id, context.flags), (1 << 64 | 2, 3, SAMPLED | RANDOM_TRACE_ID));
+    assert_eq!(
+        (context.trace_id, context.span_id, context.flags),
+        (1 << 64 | 2, 3, SAMPLED | RANDOM_TRACE_ID)
+    );
     assert_eq!(context.formats, Formats::W3C);
     let telling = Sampler { propagate_unsampled: true, ..never() };
     let Sampling::Propagate(context) = telling.decide(Incoming::default(), counting()) else { panic!() };
@@ -80,7 +84,9 @@ fn without_a_caller_the_ratio_decides() {
 
 #[test]
 fn a_broken_generator_still_makes_valid_ids() {
-    let Sampling::Record { context, .. } = Sampler::always().decide(Incoming::default(), || 0) else { panic!() };
+    let Sampling::Record { context, .. } = Sampler::always().decide(Incoming::default(), || 0) else {
+        panic!()
+    };
     assert!(context.trace_id != 0 && context.span_id != 0);
 }
 

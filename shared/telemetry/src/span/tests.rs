@@ -19,7 +19,13 @@ fn errors_are_judged_by_side_and_protocol() {
 #[test]
 fn names_are_of_low_cardinality() {
     let named = |method: &str, route: &str| {
-        SpanRecord { method: method.into(), route_pattern: route.into(), path: "/a/1".into(), ..SpanRecord::default() }.name()
+        SpanRecord {
+            method: method.into(),
+            route_pattern: route.into(),
+            path: "/a/1".into(),
+            ..SpanRecord::default()
+        }
+        .name()
     };
     assert_eq!(named("GET", "/a/*"), "GET /a/*");
     assert_eq!(named("GET", ""), "GET");
