@@ -1,20 +1,118 @@
-//! The data plane: one module per stage of the request path, one `LocalRuntime` thread per worker.
+//! The data plane: one module per stage of the request path, in the order a request meets them.
 //!
-//! The way in, agreed with the binary (the types of `weir-config` and `weir-telemetry` follow as they appear):
+//! | stage | module | in → out |
+//! |---|---|---|
+//! | listener | `listener` | bound socket → accepted connection, its protocol |
+//! | detect | `detect` | first bytes → HTTP/1 or HTTP/2 |
+//! | http | `http` | connection → requests, through hyper's codecs; `tcp` takes opaque bytes |
+//! | | `forward` | **the whole path of a request on one page** |
+//! | route | `route` | request head → scope (a pinned snapshot's routes) → route |
+//! | balance | `balance` | route → cluster → endpoint |
+//! | pool | `pool` | endpoint → connection that is ready, or circuit open |
+//! | upstream | `upstream` | attempt → response; `retry` asks for another lap from balance |
+//! | respond | `respond` | `reject` → status, response flag |
 //!
-//! ```text
-//! pub struct WorkerArgs {                       // Send; one per worker
-//!     pub id: weir_runtime::workers::WorkerId,
-//!     pub sockets: Vec<std::net::TcpListener>,  // this worker's share of `bind_workers`, one per listener address of the node
-//!     pub outbound: Option<SocketAddr>,         // which of them is the outbound HTTP listener: it serves before it is configured
-//!     pub snapshots: tokio::sync::watch::Receiver<std::sync::Arc<weir_config::Snapshot>>,
-//!     pub demand: weir_config::Demand,          // a clone
-//!     pub drain: weir_runtime::drain::DrainSignal,
-//!     pub telemetry: ...,                       // this worker's metrics, span sink and access log
-//!     pub seed: u64,                            // weir_runtime::random::entropy_seed()
-//! }
-//! pub async fn run(args: WorkerArgs)            // ends when the drain has stopped, or when nothing is open any more while draining
-//! ```
+//! Beside the path: `exchange` is all that one request owns, and the body of its response; `body` and `upload` are what moves;
+//! `timer` holds its limits; `downstream`, `worker` and `pinned` are a connection, a thread and a snapshot as that thread has
+//! it; `telemetry` tells about it.
 //!
-//! A listener takes connections as soon as a snapshot has one for its address; until then they wait in the kernel's queue. The
-//! outbound HTTP listener takes them at once: what it can answer without configuration is why there is none (503).
+//! [`run`] is one worker. It lives on one thread, and **nothing on the request path is shared with other workers but immutable
+//! snapshots and single-word atomics**: no lock is taken, no shared reference count is touched. Every queue, buffer, pool and
+//! wait has its bound in `weir_model::limits` or in the cluster's circuit breakers.
+//!
+//! It knows nothing of xDS: names it lacks are asked for through [`weir_config::Demand`].
+
+mod balance;
+mod body;
+mod detect;
+mod downstream;
+mod exchange;
+mod forward;
+mod http;
+mod listener;
+mod pinned;
+mod pool;
+mod reject;
+mod respond;
+mod retry;
+mod route;
+mod tcp;
+mod telemetry;
+mod timer;
+mod upload;
+mod upstream;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use weir_config::{Demand, Snapshot};
+use weir_runtime::drain::DrainSignal;
+use weir_runtime::net::Acceptor;
+use weir_runtime::workers::WorkerId;
+
+pub use telemetry::TelemetryArgs;
+use worker::Worker;
+
+/// What one worker needs. It is made on main's thread and moved to the worker's.
+#[derive(Debug)]
+pub struct WorkerArgs {
+    /// Which worker.
+    pub id: WorkerId,
+    /// Where connections come in.
+    pub entrances: Vec<Entrance>,
+    /// The configuration; the worker serves from its present value at once.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// The way to ask for names.
+    pub demand: Demand,
+    /// The way out.
+    pub drain: DrainSignal,
+    /// Where spans, metrics and log lines go.
+    pub telemetry: TelemetryArgs,
+    /// For this worker's random decisions.
+    pub seed: u64,
+}
+
+/// A worker's share of a listening address.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The address as the node's metadata and so the configuration have it. The socket may be bound to another one.
+    pub address: SocketAddr,
+    /// The worker's own socket, non-blocking (`weir_runtime::net::bind_workers`).
+    pub socket: TcpListener,
+    /// Whether it leads to the application beside this sidecar.
+    pub inbound: bool,
+    /// Whether it is the outbound HTTP listener: authorities are resolved by asking the control plane, and it takes
+    /// connections before it is configured. Other entrances leave connections in the kernel's queue until then.
+    pub on_demand: bool,
+}
+
+/// Serves until the drain has stopped. Call it on the worker's own `LocalRuntime`.
+///
+/// # Errors
+///
+/// If a socket cannot be taken into the runtime.
+pub async fn run(args: WorkerArgs) -> io::Result<()> {
+    let WorkerArgs { id, entrances, mut snapshots, demand, drain, telemetry, seed } = args;
+    let mut acceptors = Vec::new();
+    let mut described = Vec::new();
+    for Entrance { address, socket, inbound, on_demand } in entrances {
+        acceptors.push(Acceptor::new(socket)?);
+        described.push(worker::Entrance { address, inbound, on_demand });
+    }
+    let snapshot = snapshots.borrow_and_update().clone();
+    let telemetry = telemetry::Telemetry::new(telemetry);
+    let worker = Rc::new(Worker::new(id.0, snapshot, described, demand, drain.worker(), seed, telemetry));
+    tokio::task::spawn_local(worker.clone().follow(snapshots));
+    tokio::task::spawn_local(worker.clone().tick());
+    for (entrance, acceptor) in acceptors.into_iter().enumerate() {
+        tokio::task::spawn_local(listener::serve(worker.clone(), entrance, acceptor));
+    }
+    worker.drain.draining().await;
+    worker.finish_all();
+    worker.drain.stopped().await;
+    Ok(())
+}

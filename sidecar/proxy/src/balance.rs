@@ -1,0 +1,48 @@
+//! From a route to a cluster, and from a cluster to an endpoint (stage 10).
+
+use weir_config::{ClusterLoads, Forward, Target};
+use weir_decide::balance::Loads;
+use weir_model::Time;
+
+use crate::pinned::WorkerCluster;
+use crate::reject::Kind;
+use crate::worker::Worker;
+
+/// One side of a split.
+pub(crate) fn target<'a>(worker: &Worker, forward: &'a Forward) -> &'a Target {
+    &forward.targets[forward.split.pick(&mut worker.random.borrow_mut())]
+}
+
+/// An endpoint by index; one that was tried for this request before only if there is no other.
+pub(crate) fn endpoint(
+    worker: &Worker,
+    cluster: &WorkerCluster,
+    hash: Option<u64>,
+    tried: &[usize],
+    now: Time,
+) -> Result<usize, Kind> {
+    let loads = Untried { loads: cluster.config.loads(now), tried };
+    let position = &mut cluster.position.borrow_mut();
+    let random = &mut worker.random.borrow_mut();
+    cluster.config.table.pick(position, &loads, hash, now, random).ok_or(Kind::NoEndpoint)
+}
+
+/// To the balancer, an endpoint that was just tried in vain is an ejected one.
+struct Untried<'a> {
+    loads: ClusterLoads<'a>,
+    tried: &'a [usize],
+}
+
+impl Loads for Untried<'_> {
+    fn active(&self, endpoint: usize) -> u32 {
+        self.loads.active(endpoint)
+    }
+
+    fn latency(&self, endpoint: usize, now: Time) -> Option<std::time::Duration> {
+        self.loads.latency(endpoint, now)
+    }
+
+    fn ejected(&self, endpoint: usize) -> bool {
+        self.tried.contains(&endpoint) || self.loads.ejected(endpoint)
+    }
+}

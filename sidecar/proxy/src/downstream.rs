@@ -1,0 +1,187 @@
+//! One open downstream connection as its worker sees it: what it is doing, and how it is told to end.
+//!
+//! No timer and no channel per connection: the worker looks over its connections a few times a second and when draining
+//! begins, sets a flag on those that have to end, and wakes their tasks.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use weir_model::{Time, limits};
+use weir_runtime::io::Rewind;
+
+use crate::route::Scope;
+use crate::tcp::Upgrade;
+use crate::worker::Worker;
+
+/// An open connection.
+pub(crate) struct Downstream {
+    pub(crate) worker: Rc<Worker>,
+    /// Which of the worker's entrances it came through.
+    pub(crate) entrance: usize,
+    pub(crate) peer: SocketAddr,
+    /// What the last request was served from: the next one usually goes to the same authority.
+    pub(crate) remembered: RefCell<Option<Rc<Scope>>>,
+    /// Set when a response switches protocols: what the connection becomes.
+    pub(crate) upgrade: RefCell<Option<Upgrade>>,
+    requests: Cell<u32>,
+    /// Whether part of a request head has come.
+    in_head: Cell<bool>,
+    /// When it last became idle, or when the head began.
+    since: Cell<Time>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What the connection has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    /// Go on.
+    Serve,
+    /// End after what is under way.
+    Finish,
+    /// End.
+    Close,
+}
+
+impl Downstream {
+    pub(crate) fn new(worker: Rc<Worker>, entrance: usize, peer: SocketAddr) -> Downstream {
+        let order = if worker.drain.is_draining() { Order::Finish } else { Order::Serve };
+        Downstream {
+            since: Cell::new(worker.recently()),
+            worker,
+            entrance,
+            peer,
+            remembered: RefCell::default(),
+            upgrade: RefCell::default(),
+            requests: Cell::new(0),
+            in_head: Cell::new(false),
+            order: Cell::new(order),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// A request begins.
+    pub(crate) fn begin(&self) {
+        self.requests.set(self.requests.get() + 1);
+        self.in_head.set(false);
+    }
+
+    /// A request is over.
+    pub(crate) fn end(&self, now: Time) {
+        self.requests.set(self.requests.get() - 1);
+        self.since.set(now);
+    }
+
+    /// Gives an order, unless a stricter one was given.
+    pub(crate) fn order(&self, order: Order) {
+        if order > self.order.get() {
+            self.order.set(order);
+            if let Some(waker) = &*self.waker.borrow() {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Waits until the connection has to end after what is under way.
+    pub(crate) async fn finishing(&self) {
+        poll_fn(|cx| if self.ordered(cx) == Order::Serve { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
+    /// The order in force. `cx` is the connection's task: it is woken by the next one.
+    pub(crate) fn ordered(&self, cx: &Context<'_>) -> Order {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        self.order.get()
+    }
+
+    /// Ends the connection if it has taken too long over a head, or was idle for too long.
+    pub(crate) fn sweep(&self, now: Time) {
+        if self.requests.get() > 0 {
+            return;
+        }
+        let waited = now.since(self.since.get());
+        if self.in_head.get() {
+            if waited >= limits::HEAD_TIMEOUT {
+                self.order(Order::Close);
+            }
+        } else if waited >= limits::DOWNSTREAM_IDLE {
+            self.order(Order::Finish);
+        }
+    }
+
+    /// Bytes came.
+    fn received(&self) {
+        if self.requests.get() == 0 && !self.in_head.replace(true) {
+            self.since.set(self.worker.recently());
+        }
+    }
+}
+
+/// The stream of an HTTP/1 connection, which notes when a head begins.
+pub(crate) struct Watched {
+    stream: Rewind<TcpStream>,
+    downstream: Rc<Downstream>,
+}
+
+impl Watched {
+    pub(crate) fn new(stream: Rewind<TcpStream>, downstream: Rc<Downstream>) -> Watched {
+        Watched { stream, downstream }
+    }
+
+    pub(crate) fn into_inner(self) -> Rewind<TcpStream> {
+        self.stream
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.downstream.received();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,373 @@
+//! One request and its response, from the request's head to the last byte of the response: all that they own.
+//!
+//! It is made when a request comes, travels through `forward`, and then becomes the response's body. Guards in it give back what
+//! the request took (its place at the breaker, at the endpoint, on the connection) whichever way it ends, and its end is where
+//! metrics, span and log are written. **An exchange that is dropped early was left by its downstream.**
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use weir_config::Route;
+use weir_decide::hop;
+use weir_decide::route::RouteIndex;
+use weir_model::Time;
+
+use crate::body::{Body, BodyError};
+use crate::downstream::Downstream;
+use crate::pinned::WorkerCluster;
+use crate::pool::{Active, Counted, Word, http1, http2};
+use crate::reject::{Breaker, Kind};
+use crate::respond::{answer, grpc_status};
+use crate::route::Scope;
+use crate::tcp::Upgrade;
+use crate::telemetry::Recording;
+use crate::timer::{Timer, now};
+use crate::upload;
+
+/// One request and its response.
+pub(crate) struct Exchange {
+    pub(crate) downstream: Rc<Downstream>,
+    pub(crate) started: Time,
+    pub(crate) timer: Timer,
+    source: Source,
+    pub(crate) version: Version,
+    pub(crate) method: Method,
+    pub(crate) grpc: bool,
+    /// Where it went, as far as it got.
+    pub(crate) scope: Option<Rc<Scope>>,
+    pub(crate) route: Option<RouteIndex>,
+    pub(crate) cluster: Option<Rc<WorkerCluster>>,
+    admitted: Option<Counted>,
+    pub(crate) active: Option<Active>,
+    retrying: Option<Counted>,
+    pub(crate) retries: u16,
+    /// When the current attempt began, and how long its response head took.
+    pub(crate) attempted: Time,
+    pub(crate) waited: Option<std::time::Duration>,
+    pub(crate) upload: Option<Rc<upload::Source>>,
+    /// What came of it.
+    pub(crate) status: Option<StatusCode>,
+    pub(crate) grpc_status: Option<u8>,
+    pub(crate) failure: Option<Kind>,
+    complete: bool,
+    pub(crate) bytes_up: u64,
+    pub(crate) bytes_down: u64,
+    /// Only if a span or a log line will be written.
+    pub(crate) recording: Option<Box<Recording>>,
+    /// Whether it is an opaque connection.
+    pub(crate) opaque: bool,
+}
+
+/// Where a response body comes from.
+pub(crate) enum Source {
+    /// There is none, or no more.
+    None,
+    /// From us.
+    Local(Bytes),
+    /// An HTTP/1 connection that this exchange drives.
+    Http1 { body: Incoming, lease: Box<http1::Lease> },
+    /// An HTTP/1 connection that drives itself.
+    Detached(Incoming),
+    /// A stream of an HTTP/2 connection.
+    Http2(http2::Receive),
+    /// There is no body: the connection speaks another protocol from here on.
+    Upgraded(Box<Upgraded>),
+}
+
+/// An upstream connection after an upgrade.
+pub(crate) struct Upgraded {
+    pub(crate) stream: TcpStream,
+    /// What was read of it beyond the response.
+    pub(crate) early: Bytes,
+    pub(crate) counted: Counted,
+}
+
+impl Source {
+    /// The body of a response on an HTTP/1 connection. If the request body is not through, both go on independently.
+    pub(crate) fn http1(body: Incoming, lease: http1::Lease, unfinished: bool) -> Source {
+        if unfinished {
+            lease.detach();
+            Source::Detached(body)
+        } else {
+            Source::Http1 { body, lease: Box::new(lease) }
+        }
+    }
+
+    fn is_end(&self) -> bool {
+        match self {
+            Source::None | Source::Upgraded(_) => true,
+            Source::Local(bytes) => bytes.is_empty(),
+            Source::Http1 { body, .. } | Source::Detached(body) => body.is_end_stream(),
+            Source::Http2(receive) => receive.is_end(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let hyper = |polled: Poll<Option<Result<_, _>>>| {
+            polled.map(|frame| frame.map(|frame| frame.map_err(BodyError::Hyper)))
+        };
+        match self {
+            Source::None | Source::Upgraded(_) => Poll::Ready(None),
+            Source::Local(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Http1 { body, lease } => hyper(lease.poll_frame(body, cx)),
+            Source::Detached(body) => hyper(std::pin::Pin::new(body).poll_frame(cx)),
+            Source::Http2(receive) => {
+                receive.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Http2)))
+            }
+        }
+    }
+
+    /// It was read to its end: its connection is free.
+    fn finish(self, now: Time) {
+        if let Source::Http1 { lease, .. } = self {
+            lease.release(now);
+        }
+    }
+}
+
+impl Exchange {
+    /// A request has come.
+    pub(crate) fn begin<B>(downstream: Rc<Downstream>, request: &Request<B>) -> Box<Exchange> {
+        let method = request.method();
+        // gRPC is only ever a POST, so that other requests save the look at their content type.
+        let grpc = *method == Method::POST && hop::is_grpc(request.headers());
+        let exchange = Exchange::new(downstream, method.clone(), request.version(), grpc);
+        exchange.downstream.worker.telemetry.enter(exchange.inbound());
+        exchange
+    }
+
+    /// An opaque connection has come.
+    pub(crate) fn opaque(downstream: &Rc<Downstream>, cluster: usize, access_log: bool) -> Box<Exchange> {
+        let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
+        exchange.opaque = true;
+        exchange.cluster = downstream.worker.pinned().clusters.get(cluster).cloned();
+        if access_log {
+            exchange.recording = Some(Box::new(Recording::opaque()));
+        }
+        exchange
+    }
+
+    fn new(downstream: Rc<Downstream>, method: Method, version: Version, grpc: bool) -> Box<Exchange> {
+        downstream.begin();
+        let started = now();
+        Box::new(Exchange {
+            downstream,
+            started,
+            timer: Timer::default(),
+            source: Source::None,
+            version,
+            method,
+            grpc,
+            scope: None,
+            route: None,
+            cluster: None,
+            admitted: None,
+            active: None,
+            retrying: None,
+            retries: 0,
+            attempted: started,
+            waited: None,
+            upload: None,
+            status: None,
+            grpc_status: None,
+            failure: None,
+            complete: false,
+            bytes_up: 0,
+            bytes_down: 0,
+            recording: None,
+            opaque: false,
+        })
+    }
+
+    /// The route it takes, once it has one.
+    pub(crate) fn route(&self) -> Option<&Route> {
+        Some(self.scope.as_ref()?.routes.route(self.route?))
+    }
+
+    /// The listener's direction.
+    pub(crate) fn inbound(&self) -> bool {
+        self.downstream.worker.is_inbound(self.downstream.entrance)
+    }
+
+    /// Takes its place among the cluster's requests.
+    pub(crate) fn admit(&mut self, cluster: &Rc<WorkerCluster>) -> Result<(), Kind> {
+        self.cluster = Some(cluster.clone());
+        let max = cluster.config.model.circuit_breakers.max_requests;
+        self.admitted = cluster.shared.admit(Word::Requests, max);
+        let worker = self.downstream.worker.id;
+        if self.admitted.is_none() {
+            cluster.shared.state.traffic.of(worker).refuse();
+            return Err(Kind::Overflow(Breaker::Requests));
+        }
+        cluster.shared.state.traffic.of(worker).start();
+        Ok(())
+    }
+
+    /// An attempt failed and another one follows.
+    pub(crate) fn retry(
+        &mut self,
+        outcome: Result<&Response<Source>, &Kind>,
+        headers: Option<&mut HeaderMap>,
+    ) {
+        let status = outcome.ok().map(|response| response.status());
+        let downstream = self.downstream.clone();
+        downstream.worker.telemetry.attempt(self, status, outcome.err(), headers, now());
+        self.end_attempt(false);
+        self.retries += 1;
+        self.active = None;
+        self.waited = None;
+        if let (None, Some(cluster)) = (&self.retrying, &self.cluster) {
+            // The decision to retry was made with the budget at hand; this only counts.
+            self.retrying = cluster.shared.admit(Word::Retries, u32::MAX);
+        }
+    }
+
+    /// Why there is no good response, or only a part of one.
+    pub(crate) fn fail(&mut self, kind: &Kind) {
+        self.failure = Some(kind.clone());
+    }
+
+    /// An opaque or upgraded connection has ended; bytes up and down.
+    pub(crate) fn carried(&mut self, (up, down): (u64, u64)) {
+        self.bytes_up += up;
+        self.bytes_down += down;
+        self.complete = true;
+    }
+
+    /// Ends the part of the exchange that happens before the response: from here on it is the response's body.
+    pub(crate) fn attach(mut self: Box<Self>, response: Response<Source>) -> Response<Body> {
+        let (head, source) = response.into_parts();
+        self.respond(head.status, &head.headers);
+        if let Source::Upgraded(upstream) = source {
+            let downstream = self.downstream.clone();
+            downstream.upgrade.replace(Some(Upgrade { upstream, exchange: self }));
+            return Response::from_parts(head, Body::Empty);
+        }
+        if source.is_end() {
+            source.finish(now());
+            self.complete = true;
+            return Response::from_parts(head, Body::Empty);
+        }
+        if let Source::Local(bytes) = source {
+            self.bytes_down = bytes.len() as u64;
+            self.complete = true;
+            return Response::from_parts(head, Body::Full(bytes));
+        }
+        self.source = source;
+        Response::from_parts(head, Body::Download(self))
+    }
+
+    /// Notes what the response says.
+    pub(crate) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.status = Some(status);
+        if self.grpc {
+            self.grpc_status = grpc_status(headers);
+        }
+    }
+
+    /// The next frame of the response.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match self.source.poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let Poll::Ready(kind) = self.timer.poll(cx) else { return Poll::Pending };
+                self.failure = Some(kind);
+                self.source = Source::None;
+                return Poll::Ready(Some(Err(BodyError::timeout())));
+            }
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                self.timer.touch();
+                if let Some(data) = frame.data_ref() {
+                    self.bytes_down += data.len() as u64;
+                } else if let Some(trailers) = frame.trailers_ref().filter(|_| self.grpc) {
+                    self.grpc_status = grpc_status(trailers);
+                }
+                if self.source.is_end() {
+                    self.finish();
+                }
+            }
+            Some(Err(error)) => {
+                self.failure = Some(match error {
+                    BodyError::Http2(error) if error.is_reset() => {
+                        Kind::StreamReset(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))
+                    }
+                    BodyError::Hyper(_) | BodyError::Http2(_) | BodyError::Timeout(_) => {
+                        Kind::ConnectionLost { reused: false }
+                    }
+                });
+                self.source = Source::None;
+            }
+            None => self.finish(),
+        }
+        Poll::Ready(frame)
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        self.source.is_end()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::None | Source::Upgraded(_) => SizeHint::with_exact(0),
+            Source::Local(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Http1 { body, .. } | Source::Detached(body) => body.size_hint(),
+            Source::Http2(receive) => receive.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.complete = true;
+        std::mem::replace(&mut self.source, Source::None).finish(now());
+    }
+
+    /// Whether it ended well: not in a failure of ours, nor in an answer that says that the server failed.
+    pub(crate) fn success(&self) -> bool {
+        let status = self.status.is_some_and(|status| !status.is_server_error());
+        // Unknown, deadline exceeded, unimplemented, internal, unavailable, data loss.
+        let grpc = self.grpc_status.is_none_or(|code| !matches!(code, 2 | 4 | 12 | 13 | 14 | 15));
+        self.failure.is_none() && (self.opaque || (status && grpc))
+    }
+
+    /// Envoy's flag, if something went wrong.
+    pub(crate) fn flag(&self) -> Option<&'static str> {
+        self.failure.as_ref().map(|kind| answer(kind).flag)
+    }
+
+    fn end_attempt(&self, success: bool) {
+        if let Some(active) = &self.active {
+            active.pool.endpoint.traffic.of(self.downstream.worker.id).end(success);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let now = now();
+        if !self.complete && self.failure.is_none() {
+            self.failure = Some(Kind::DownstreamLost);
+        }
+        if let Some(upload) = &self.upload {
+            self.bytes_up += upload.bytes();
+        }
+        let success = self.success();
+        self.end_attempt(success);
+        if let (Some(_), Some(cluster)) = (&self.admitted, &self.cluster) {
+            cluster.shared.state.traffic.of(self.downstream.worker.id).end(success);
+        }
+        self.downstream.worker.telemetry.end(self, now);
+        self.downstream.end(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

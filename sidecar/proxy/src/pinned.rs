@@ -1,0 +1,142 @@
+//! A snapshot as one worker holds it: the shared immutable value, and beside each cluster what is this worker's own.
+//!
+//! Made once per snapshot and worker, then shared by plain reference counts: a request pins it for its whole life. Pools and
+//! balancer positions move over from the snapshot before, so that a change of one cluster leaves the connections of all
+//! others alone; pools of endpoints that are gone retire.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use weir_config::{Cluster, Listener, Snapshot};
+use weir_decide::balance::Position;
+
+use crate::pool::{ClusterShared, EndpointPool};
+use crate::telemetry::Telemetry;
+use crate::worker::Entrance;
+
+/// A snapshot with this worker's pools.
+pub(crate) struct Pinned {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// In the order of the snapshot's.
+    pub(crate) clusters: Vec<Rc<WorkerCluster>>,
+    /// For each of the worker's entrances the index of its listener.
+    listeners: Vec<Option<usize>>,
+}
+
+/// A cluster with this worker's pools.
+pub(crate) struct WorkerCluster {
+    pub(crate) config: Arc<Cluster>,
+    pub(crate) shared: Rc<ClusterShared>,
+    /// In the order of the cluster's endpoints.
+    pub(crate) pools: Vec<Rc<EndpointPool>>,
+    pub(crate) position: RefCell<Position>,
+}
+
+impl Pinned {
+    /// The first one of a worker.
+    pub(crate) fn first(snapshot: Arc<Snapshot>, entrances: &[Entrance], telemetry: &Telemetry) -> Pinned {
+        Pinned::after(&[], snapshot, entrances, telemetry)
+    }
+
+    /// The one that follows this one; takes over its pools.
+    pub(crate) fn next(
+        &self,
+        snapshot: Arc<Snapshot>,
+        entrances: &[Entrance],
+        telemetry: &Telemetry,
+    ) -> Pinned {
+        Pinned::after(&self.clusters, snapshot, entrances, telemetry)
+    }
+
+    /// The listener of an entrance, if it is configured.
+    pub(crate) fn listener(&self, entrance: usize) -> Option<&Listener> {
+        let index = *self.listeners.get(entrance)?;
+        self.snapshot.listeners.get(index?)
+    }
+
+    /// Every pool, once.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&WorkerCluster, &Rc<EndpointPool>)> {
+        self.clusters.iter().flat_map(|cluster| cluster.pools.iter().map(move |pool| (&**cluster, pool)))
+    }
+
+    fn after(
+        before: &[Rc<WorkerCluster>],
+        snapshot: Arc<Snapshot>,
+        entrances: &[Entrance],
+        telemetry: &Telemetry,
+    ) -> Pinned {
+        let mut changed = Vec::new();
+        let mut clusters = Vec::with_capacity(snapshot.clusters.len());
+        for (index, config) in snapshot.clusters.iter().enumerate() {
+            let previous = before.get(index);
+            clusters.push(match previous {
+                Some(same) if Arc::ptr_eq(&same.config, config) => same.clone(),
+                _ => {
+                    changed.extend(previous);
+                    Rc::new(WorkerCluster::new(
+                        config.clone(),
+                        previous.map(|previous| &**previous),
+                        telemetry,
+                    ))
+                }
+            });
+        }
+        changed.extend(before.iter().skip(clusters.len()));
+        for previous in changed {
+            previous.retire_what_is_gone(snapshot_cluster(&clusters, previous));
+        }
+        let index_of = |entrance: &Entrance| {
+            snapshot.listeners.iter().position(|listener| listener.address == Some(entrance.address))
+        };
+        let listeners = entrances.iter().map(index_of).collect();
+        Pinned { snapshot, clusters, listeners }
+    }
+}
+
+/// The cluster with the same state, which is to say of the same name and life.
+fn snapshot_cluster<'a>(
+    clusters: &'a [Rc<WorkerCluster>],
+    previous: &WorkerCluster,
+) -> Option<&'a WorkerCluster> {
+    let same = |cluster: &&Rc<WorkerCluster>| cluster.shared.state.id == previous.shared.state.id;
+    clusters.iter().find(same).map(|cluster| &**cluster)
+}
+
+impl WorkerCluster {
+    fn new(config: Arc<Cluster>, previous: Option<&WorkerCluster>, telemetry: &Telemetry) -> WorkerCluster {
+        let previous = previous.filter(|previous| previous.shared.state.id == config.state.id);
+        let shared = match previous {
+            Some(previous) => previous.shared.clone(),
+            None => {
+                let metrics = telemetry.connections_to(&config.state.name);
+                Rc::new(ClusterShared::new(config.state.clone(), metrics))
+            }
+        };
+        let known: HashMap<u64, &Rc<EndpointPool>> = previous
+            .into_iter()
+            .flat_map(|previous| &previous.pools)
+            .map(|pool| (pool.endpoint.id, pool))
+            .collect();
+        let pool = |endpoint: &Arc<weir_config::EndpointState>| match known.get(&endpoint.id) {
+            Some(pool) => Rc::clone(pool),
+            None => Rc::new(EndpointPool::new(endpoint.clone(), shared.clone())),
+        };
+        let pools = config.endpoints.iter().map(pool).collect();
+        WorkerCluster { pools, shared, config, position: RefCell::default() }
+    }
+
+    fn retire_what_is_gone(&self, now: Option<&WorkerCluster>) {
+        let kept: Vec<u64> =
+            now.into_iter().flat_map(|now| &now.pools).map(|pool| pool.endpoint.id).collect();
+        for pool in &self.pools {
+            if !kept.contains(&pool.endpoint.id) {
+                pool.retire();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

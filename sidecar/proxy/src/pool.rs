@@ -1,0 +1,230 @@
+//! From an endpoint to a connection that is ready, or to an open circuit breaker (stage 11).
+//!
+//! Each worker has its own connections to each endpoint. They outlive snapshots: a pool lives as long as its endpoint is in
+//! force, and when the endpoint goes, idle connections close at once and busy ones when they are done. The bounds are the
+//! cluster's circuit breakers, which count for the whole sidecar, and [`limits::IDLE_CONNECTIONS`] per endpoint and worker.
+//!
+//! A request for which there is no connection makes one. At the limit of connections it takes the place of an idle one of
+//! the same cluster; where there is none it waits, if as many may.
+
+pub(crate) mod http1;
+pub(crate) mod http2;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use http::Request;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use weir_config::{ClusterState, EndpointState};
+use weir_decide::circuit;
+use weir_model::{Time, limits};
+use weir_runtime::net::{self, ConnectOptions};
+
+use crate::body::Body;
+use crate::pinned::WorkerCluster;
+use crate::reject::{Breaker, Kind};
+use crate::telemetry::ConnectionMetrics;
+
+/// How often a request that waits for a connection looks whether another worker has freed one: only its own worker wakes it.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// What one worker shares between the pools of a cluster, for as long as the cluster lives.
+pub(crate) struct ClusterShared {
+    pub(crate) state: Arc<ClusterState>,
+    metrics: ConnectionMetrics,
+    /// Requests of this worker that wait for room.
+    waiting: Cell<u32>,
+    /// Told when this worker has freed a connection while requests wait.
+    freed: Notify,
+}
+
+/// One worker's connections to one endpoint.
+pub(crate) struct EndpointPool {
+    pub(crate) endpoint: Arc<EndpointState>,
+    pub(crate) shared: Rc<ClusterShared>,
+    http1: RefCell<Vec<Box<http1::Http1>>>,
+    http2: RefCell<http2::Connections>,
+    retired: Cell<bool>,
+}
+
+/// Why a request did not get its response head.
+pub(crate) enum Failure {
+    /// The connection turned out closed before anything was written: the request is whole and goes on another one.
+    Unsent {
+        request: Box<Request<Body>>,
+        /// Whether the connection had carried no request before.
+        fresh: bool,
+    },
+    /// It may have been written.
+    Failed(Kind),
+}
+
+/// What a cluster counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    Requests,
+    Pending,
+    Retries,
+    Connections,
+}
+
+/// One of what a cluster counts, for as long as this lives.
+pub(crate) struct Counted {
+    shared: Rc<ClusterShared>,
+    word: Word,
+}
+
+/// One request in flight at an endpoint.
+pub(crate) struct Active {
+    pub(crate) pool: Rc<EndpointPool>,
+}
+
+impl ClusterShared {
+    pub(crate) fn new(state: Arc<ClusterState>, metrics: ConnectionMetrics) -> ClusterShared {
+        ClusterShared { state, metrics, waiting: Cell::new(0), freed: Notify::new() }
+    }
+
+    fn word(&self, word: Word) -> &AtomicU32 {
+        match word {
+            Word::Requests => &self.state.requests,
+            Word::Pending => &self.state.pending,
+            Word::Retries => &self.state.retries,
+            Word::Connections => &self.state.connections,
+        }
+    }
+
+    /// Counts one more, unless there are `max` already.
+    pub(crate) fn admit(self: &Rc<Self>, word: Word, max: u32) -> Option<Counted> {
+        let before = self.word(word).fetch_add(1, Relaxed);
+        if !circuit::admit(before, max) {
+            self.word(word).fetch_sub(1, Relaxed);
+            return None;
+        }
+        if let Word::Connections = word {
+            self.metrics.open.inc();
+        }
+        Some(Counted { shared: self.clone(), word })
+    }
+
+    /// Waits until there may be room for a connection.
+    async fn room(&self) {
+        self.waiting.set(self.waiting.get() + 1);
+        let _left = Waiting(&self.waiting);
+        tokio::select! {
+            () = self.freed.notified() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+    }
+
+    fn tell_freed(&self) {
+        if self.waiting.get() > 0 {
+            self.freed.notify_one();
+        }
+    }
+}
+
+struct Waiting<'a>(&'a Cell<u32>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.shared.word(self.word).fetch_sub(1, Relaxed);
+        if let Word::Connections = self.word {
+            self.shared.metrics.open.dec();
+            self.shared.tell_freed();
+        }
+    }
+}
+
+impl Active {
+    pub(crate) fn new(pool: Rc<EndpointPool>) -> Active {
+        pool.endpoint.active.fetch_add(1, Relaxed);
+        Active { pool }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.pool.endpoint.active.fetch_sub(1, Relaxed);
+    }
+}
+
+impl EndpointPool {
+    pub(crate) fn new(endpoint: Arc<EndpointState>, shared: Rc<ClusterShared>) -> EndpointPool {
+        EndpointPool {
+            endpoint,
+            shared,
+            http1: RefCell::default(),
+            http2: RefCell::default(),
+            retired: Cell::new(false),
+        }
+    }
+
+    /// The endpoint is gone: closes what is idle, and lets what is busy close when it is done.
+    pub(crate) fn retire(&self) {
+        self.retired.set(true);
+        let idle = self.http1.take();
+        let streams = self.http2.take();
+        // Outside the borrow: closing a connection tells those who wait.
+        drop((idle, streams));
+    }
+
+    /// Closes what has been idle for too long, or was closed by the peer.
+    pub(crate) fn sweep(&self, now: Time, idle: Duration) {
+        let idle = idle.min(limits::IDLE_CONNECTION_AGE);
+        http1::sweep(self, now, idle);
+        http2::sweep(self, now, idle);
+    }
+
+    /// Closes the HTTP/1 connection that has been idle longest; whether there was one.
+    pub(crate) fn evict(&self) -> bool {
+        let mut idle = self.http1.borrow_mut();
+        let oldest = (!idle.is_empty()).then(|| idle.remove(0));
+        drop(idle);
+        oldest.is_some()
+    }
+
+    /// A new connection, counted.
+    pub(crate) async fn connect(&self, timeout: Duration) -> Result<TcpStream, Kind> {
+        let connected = net::connect(self.endpoint.address, timeout, ConnectOptions::default()).await;
+        let metrics = &self.shared.metrics;
+        if connected.is_ok() {
+            metrics.made.inc()
+        } else {
+            metrics.failed.inc()
+        }
+        connected.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Kind::ConnectTimeout,
+            kind => Kind::ConnectFailed(kind),
+        })
+    }
+
+    /// Counts a request as waiting for a connection.
+    fn pend(&self, cluster: &WorkerCluster) -> Result<Counted, Kind> {
+        let max = cluster.config.model.circuit_breakers.max_pending;
+        self.shared.admit(Word::Pending, max).ok_or(Kind::Overflow(Breaker::Pending))
+    }
+
+    /// Counts a new connection; makes room for it by closing an idle one of the same cluster if there are too many.
+    pub(crate) fn permit(&self, cluster: &WorkerCluster) -> Option<Counted> {
+        let max = cluster.config.model.circuit_breakers.max_connections;
+        self.shared.admit(Word::Connections, max).or_else(|| {
+            let evicted = cluster.pools.iter().any(|pool| pool.evict());
+            if evicted { self.shared.admit(Word::Connections, max) } else { None }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

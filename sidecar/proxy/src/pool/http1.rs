@@ -1,0 +1,191 @@
+//! Upstream HTTP/1.1 connections: idle ones in a stack, the last used on top, so that the others grow old and close.
+//!
+//! A busy connection is driven by the request that has it, not by a task of its own: what arrives wakes the one who waits for
+//! it, and nobody in between. Only where a response comes before the request body is through does the connection get a task,
+//! since then both directions have to go on whichever of them is read.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use tokio::net::TcpStream;
+use weir_model::{Time, limits};
+use weir_runtime::io::HyperIo;
+
+use super::{Counted, EndpointPool, Failure};
+use crate::body::Body;
+use crate::pinned::WorkerCluster;
+use crate::reject::Kind;
+
+/// One connection.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<Body>,
+    /// Moves bytes when polled. `None` once it is over.
+    driver: Option<http1::Connection<HyperIo<TcpStream>, Body>>,
+    over: bool,
+    /// Whether it has carried a request.
+    used: bool,
+    idle_since: Time,
+    _counted: Counted,
+}
+
+/// A connection in use, and where it goes back to.
+pub(crate) struct Lease {
+    connection: Box<Http1>,
+    pool: Rc<EndpointPool>,
+}
+
+impl EndpointPool {
+    /// A connection for one request: an idle one, or a new one.
+    pub(crate) async fn http1(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
+        if let Some(lease) = self.idle_http1() {
+            return Ok(lease);
+        }
+        let _pending = self.pend(cluster)?;
+        loop {
+            if let Some(counted) = self.permit(cluster) {
+                let stream = self.connect(cluster.config.model.connect_timeout).await?;
+                return Ok(Lease { connection: Http1::new(stream, counted).await?, pool: self.clone() });
+            }
+            self.shared.room().await;
+            if let Some(lease) = self.idle_http1() {
+                return Ok(lease);
+            }
+        }
+    }
+
+    fn idle_http1(self: &Rc<Self>) -> Option<Lease> {
+        let connection = self.http1.borrow_mut().pop()?;
+        Some(Lease { connection, pool: self.clone() })
+    }
+}
+
+impl Http1 {
+    async fn new(stream: TcpStream, counted: Counted) -> Result<Box<Http1>, Kind> {
+        let handshake =
+            http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(HyperIo::new(stream));
+        // It only builds the connection; nothing is sent.
+        let (sender, driver) = handshake.await.map_err(|_| Kind::ConnectionLost { reused: false })?;
+        let driver = Some(driver);
+        Ok(Box::new(Http1 {
+            sender,
+            driver,
+            over: false,
+            used: false,
+            idle_since: Time(0),
+            _counted: counted,
+        }))
+    }
+
+    /// Moves what can be moved; whether the connection is over.
+    fn drive(&mut self, cx: &mut Context<'_>) -> bool {
+        if let (false, Some(driver)) = (self.over, &mut self.driver) {
+            self.over = Pin::new(driver).poll(cx).is_ready();
+        }
+        self.over
+    }
+}
+
+impl Lease {
+    /// Sends a request and waits for the head of the response.
+    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failure> {
+        let connection = &mut *self.connection;
+        let reused = std::mem::replace(&mut connection.used, true);
+        let mut response = pin!(connection.sender.try_send_request(request));
+        let response = poll_fn(|cx| {
+            let over = connection.drive(cx);
+            match response.as_mut().poll(cx) {
+                Poll::Pending if over => {
+                    // Nobody will take the request any more; without the driver it comes back.
+                    connection.driver = None;
+                    response.as_mut().poll(cx)
+                }
+                polled => polled,
+            }
+        });
+        response.await.map_err(|mut error| match error.take_message() {
+            Some(request) => Failure::Unsent { request: Box::new(request), fresh: !reused },
+            None => Failure::Failed(failed(&error.into_error(), reused)),
+        })
+    }
+
+    /// The next frame of the response body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let ready = Pin::new(&mut *body).poll_frame(cx);
+        if ready.is_ready() {
+            return ready;
+        }
+        if self.connection.drive(cx) {
+            // What the driver still holds of the body ends with it, as broken off.
+            self.connection.driver = None;
+        }
+        Pin::new(body).poll_frame(cx)
+    }
+
+    /// The response is through: the connection is idle, if it may go on.
+    pub(crate) fn release(mut self, now: Time) {
+        let connection = &mut *self.connection;
+        if !connection.sender.is_ready() {
+            // The driver has not been back since the last byte was taken.
+            connection.drive(&mut Context::from_waker(Waker::noop()));
+        }
+        if connection.over || !connection.sender.is_ready() || self.pool.retired.get() {
+            return;
+        }
+        let mut idle = self.pool.http1.borrow_mut();
+        if idle.len() < limits::IDLE_CONNECTIONS {
+            self.connection.idle_since = now;
+            idle.push(self.connection);
+            drop(idle);
+            self.pool.shared.tell_freed();
+        }
+    }
+
+    /// The request body is not through yet: the connection goes on by itself and ends when it is done.
+    pub(crate) fn detach(self) {
+        tokio::task::spawn_local(async move {
+            let Lease { mut connection, .. } = self;
+            let done = poll_fn(|cx| {
+                if connection.drive(cx) || connection.sender.is_ready() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            });
+            done.await;
+        });
+    }
+
+    /// After a response with status 101: the stream, and what was read of it beyond the response.
+    pub(crate) async fn upgrade(mut self) -> Option<(TcpStream, Bytes, Counted)> {
+        poll_fn(|cx| if self.connection.drive(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        let connection = *self.connection;
+        let parts = connection.driver?.into_parts();
+        Some((parts.io.into_inner(), parts.read_buf, connection._counted))
+    }
+}
+
+/// Closes idle connections that are too old, and those the peer has closed.
+pub(super) fn sweep(pool: &EndpointPool, now: Time, age: Duration) {
+    let mut idle = pool.http1.take();
+    idle.retain_mut(|connection| {
+        let young = now.since(connection.idle_since) < age;
+        young && !connection.drive(&mut Context::from_waker(Waker::noop()))
+    });
+    pool.http1.replace(idle);
+}
+
+fn failed(error: &hyper::Error, reused: bool) -> Kind {
+    if error.is_parse() { Kind::Protocol } else { Kind::ConnectionLost { reused } }
+}

@@ -1,0 +1,159 @@
+//! From a request head to the route it takes (stage 6).
+//!
+//! A [`Scope`] is what requests to one authority are served from: a pinned snapshot and the routes behind the name. The
+//! connection remembers the last one, so that a caller that stays with one authority pays for the look-up once per snapshot.
+//! An unknown authority is asked for, and its first requests wait.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http::header::HOST;
+use weir_config::{Asked, ListenerKind, NameLookup, Routes};
+use weir_decide::route::{Head, RouteIndex};
+use weir_model::{Time, Tracing, limits};
+
+use crate::downstream::Downstream;
+use crate::pinned::Pinned;
+use crate::reject::Kind;
+use crate::worker::Worker;
+
+/// A remembered scope is looked up again after this long, so that the name counts as used.
+const REMEMBER: Duration = Duration::from_secs(60);
+
+/// What requests to one authority are served from.
+pub(crate) struct Scope {
+    pub(crate) pinned: Rc<Pinned>,
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) tracing: Option<Tracing>,
+    pub(crate) access_log: bool,
+    /// The authority it was looked up by; absent if any will do.
+    authority: Option<Box<str>>,
+    looked_up: Time,
+}
+
+/// The authority of a request: of its URI, which counts where it has one (RFC 9112 section 3.2.2), else its only `Host`.
+pub(crate) fn authority<B>(request: &Request<B>) -> Result<&str, Kind> {
+    if let Some(authority) = request.uri().authority() {
+        return Ok(authority.as_str());
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().map_err(|_| Kind::Malformed("Host is not text")),
+        (None, _) => Err(Kind::Malformed("no Host")),
+        (Some(_), Some(_)) => Err(Kind::Malformed("several Host fields")),
+    }
+}
+
+/// What a request to `authority` is served from; waits for the control plane if the name is new.
+pub(crate) async fn scope(downstream: &Downstream, authority: &str, now: Time) -> Result<Rc<Scope>, Kind> {
+    let worker = &downstream.worker;
+    let pinned = worker.pinned();
+    if let Some(scope) = &*downstream.remembered.borrow() {
+        let same = scope.authority.as_deref().is_none_or(|known| known == authority);
+        if same && Rc::ptr_eq(&scope.pinned, &pinned) && now.since(scope.looked_up) < REMEMBER {
+            return Ok(scope.clone());
+        }
+    }
+    let scope = match look_up(downstream, pinned, authority, now) {
+        Found::Scope(scope) => scope,
+        Found::Nothing(kind) => return Err(kind),
+        Found::Unknown => on_demand(downstream, authority, now).await?,
+    };
+    let scope = Rc::new(scope);
+    downstream.remembered.replace(Some(scope.clone()));
+    Ok(scope)
+}
+
+/// The first route that matches. `authority` is the request's.
+pub(crate) fn find<B>(
+    worker: &Worker,
+    scope: &Scope,
+    authority: &str,
+    request: &Request<B>,
+) -> Result<RouteIndex, Kind> {
+    let head = Head {
+        authority,
+        method: request.method(),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        headers: request.headers(),
+    };
+    scope.routes.matcher.find(&head, &mut worker.random.borrow_mut()).ok_or(Kind::NoRoute)
+}
+
+enum Found {
+    Scope(Scope),
+    Nothing(Kind),
+    /// The name has to be asked for.
+    Unknown,
+}
+
+fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Time) -> Found {
+    let listener = pinned.listener(downstream.entrance);
+    let (tracing, access_log) = match listener.map(|listener| &listener.kind) {
+        Some(ListenerKind::Http { routes, tracing, access_log }) => {
+            if !routes.hosts.is_empty() {
+                let (routes, tracing, access_log) = (routes.clone(), tracing.clone(), *access_log);
+                return Found::Scope(Scope {
+                    pinned,
+                    routes,
+                    tracing,
+                    access_log,
+                    authority: None,
+                    looked_up: now,
+                });
+            }
+            (tracing.clone(), *access_log)
+        }
+        // It spoke HTTP when this connection was accepted; configuration has moved on.
+        Some(ListenerKind::Tcp { .. }) => return Found::Nothing(Kind::NotConfigured),
+        None if downstream.worker.is_on_demand(downstream.entrance) => (None, false),
+        None => return Found::Nothing(Kind::NotConfigured),
+    };
+    let found = match pinned.snapshot.name(authority, now) {
+        NameLookup::Found(found) => found,
+        NameLookup::Absent => return Found::Nothing(Kind::NoSuchName),
+        NameLookup::Unknown => return Found::Unknown,
+    };
+    let routes = found.routes.clone();
+    let tracing = found.tracing.clone().or(tracing);
+    let access_log = access_log || found.access_log;
+    Found::Scope(Scope {
+        pinned,
+        routes,
+        tracing,
+        access_log,
+        authority: Some(authority.into()),
+        looked_up: now,
+    })
+}
+
+/// Asks for a name and waits until a snapshot knows it, or knows that there is none.
+async fn on_demand(downstream: &Downstream, authority: &str, now: Time) -> Result<Scope, Kind> {
+    let worker = &downstream.worker;
+    match worker.demand.want(authority) {
+        Asked::Sent => {}
+        Asked::Full => return Err(Kind::NameUnknown("too many names are being asked for")),
+        Asked::Invalid => return Err(Kind::NoSuchName),
+    }
+    if !worker.demand.connected() {
+        return Err(Kind::NameUnknown("the control plane is not connected"));
+    }
+    let _waiting = worker.wait_for_name().ok_or(Kind::NameUnknown("too many requests wait for names"))?;
+    let answered = async {
+        loop {
+            worker.repinned().await;
+            match look_up(downstream, worker.pinned(), authority, now) {
+                Found::Scope(scope) => return Ok(scope),
+                Found::Nothing(kind) => return Err(kind),
+                Found::Unknown => {}
+            }
+        }
+    };
+    match tokio::time::timeout(limits::ON_DEMAND_WAIT, answered).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Kind::NameUnknown("the control plane did not answer in time")),
+    }
+}

@@ -1,0 +1,108 @@
+//! The timeouts of one exchange behind one timer, which exists only if there is a timeout.
+//!
+//! Request and attempt limits are moments; the idle limit follows the last byte. The timer is armed for the earliest of them
+//! and, since idle moments only ever move away, armed anew only when it goes off: a byte that moves costs one store.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+use weir_model::Time;
+use weir_runtime::clock;
+
+use crate::reject::Kind;
+
+/// The limits of one exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    /// When the request has to be over.
+    request: Option<Time>,
+    /// When the current attempt has to be over.
+    attempt: Option<Time>,
+    idle: Option<Duration>,
+    /// When something moved last; kept only with an idle limit.
+    moved: Time,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Starts the limits that hold for the whole exchange.
+    pub(crate) fn start(&mut self, request: Option<Time>, idle: Option<Duration>, now: Time) {
+        *self = Timer { request, attempt: None, idle, moved: now, sleep: None };
+        self.arm();
+    }
+
+    /// Starts the limit of an attempt, or lifts it.
+    pub(crate) fn attempt(&mut self, until: Option<Time>) {
+        if self.attempt != until {
+            self.attempt = until;
+            self.arm();
+        }
+    }
+
+    /// Something moved.
+    pub(crate) fn touch(&mut self) {
+        if self.idle.is_some() {
+            self.moved = now();
+        }
+    }
+
+    /// Ready with the limit that was exceeded. Costs nothing without limits.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Kind> {
+        loop {
+            let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+            if sleep.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = now();
+            if let Some(kind) = self.exceeded(now) {
+                return Poll::Ready(kind);
+            }
+            self.arm();
+        }
+    }
+
+    fn exceeded(&self, now: Time) -> Option<Kind> {
+        let passed = |moment: Option<Time>| moment.is_some_and(|moment| moment <= now);
+        if passed(self.request) {
+            Some(Kind::RequestTimeout)
+        } else if passed(self.attempt) {
+            Some(Kind::AttemptTimeout)
+        } else {
+            passed(self.idle.map(|idle| self.moved + idle)).then_some(Kind::IdleTimeout)
+        }
+    }
+
+    fn arm(&mut self) {
+        let idle = self.idle.map(|idle| self.moved + idle);
+        let Some(next) = [self.request, self.attempt, idle].into_iter().flatten().min() else {
+            self.sleep = None;
+            return;
+        };
+        let next: Instant = clock::Time(next.0).instant();
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(next),
+            None => self.sleep = Some(Box::pin(tokio::time::sleep_until(next))),
+        }
+    }
+}
+
+/// Runs a future within the limits of a timer. Without limits it costs nothing.
+pub(crate) async fn within<F: Future>(timer: &mut Timer, future: F) -> Result<F::Output, Kind> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Ok(output)),
+        Poll::Pending => timer.poll(cx).map(Err),
+    })
+    .await
+}
+
+/// The monotonic clock as the model has it.
+pub(crate) fn now() -> Time {
+    Time(clock::now().nanos())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! A request body on its way up, kept for another attempt as far as that may be needed.
+//!
+//! The body is read once, by whichever attempt is the current one. If a retry may need it, what was read is also kept, up to
+//! [`limits::RETRY_BODY_BYTES`]; beyond that it is let go and the request can no longer be repeated. Nothing is read ahead.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use weir_model::limits;
+
+/// The downstream's body, shared by the attempts of one request.
+#[derive(Debug)]
+pub(crate) struct Source {
+    incoming: RefCell<Incoming>,
+    kept: RefCell<Kept>,
+    /// Bytes read from the downstream.
+    bytes: Cell<u64>,
+    /// Whether it broke off.
+    broken: Cell<bool>,
+    /// Attempts that still read.
+    readers: Cell<u32>,
+}
+
+/// What was read so far.
+#[derive(Debug)]
+enum Kept {
+    /// Everything.
+    All { data: Vec<Bytes>, bytes: usize, trailers: Option<HeaderMap> },
+    /// Nothing: no retry needs it, or it is too much.
+    Nothing,
+}
+
+impl Source {
+    pub(crate) fn new(incoming: Incoming, keep: bool) -> Rc<Source> {
+        let kept =
+            if keep { Kept::All { data: Vec::new(), bytes: 0, trailers: None } } else { Kept::Nothing };
+        Rc::new(Source {
+            incoming: RefCell::new(incoming),
+            kept: RefCell::new(kept),
+            bytes: Cell::new(0),
+            broken: Cell::new(false),
+            readers: Cell::new(0),
+        })
+    }
+
+    /// The body from its beginning, for one attempt. The attempt before must be over.
+    pub(crate) fn read(self: &Rc<Source>) -> Upload {
+        self.readers.set(self.readers.get() + 1);
+        Upload { source: self.clone(), next: 0 }
+    }
+
+    /// Whether [`Source::read`] would give the whole body again.
+    pub(crate) fn repeatable(&self) -> bool {
+        !self.broken.get() && (self.bytes.get() == 0 || matches!(*self.kept.borrow(), Kept::All { .. }))
+    }
+
+    /// No further attempt will be made: lets go of what was kept.
+    pub(crate) fn settle(&self) {
+        self.kept.replace(Kept::Nothing);
+    }
+
+    /// Whether the downstream broke off.
+    pub(crate) fn broken(&self) -> bool {
+        self.broken.get()
+    }
+
+    /// Whether an attempt still has some of it to read.
+    pub(crate) fn unfinished(&self) -> bool {
+        self.readers.get() > 0
+    }
+
+    /// Bytes read from the downstream.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    fn keep(&self, frame: &Frame<Bytes>) {
+        let mut kept = self.kept.borrow_mut();
+        let Kept::All { data, bytes, trailers } = &mut *kept else { return };
+        if let Some(chunk) = frame.data_ref() {
+            *bytes += chunk.len();
+            if *bytes > limits::RETRY_BODY_BYTES {
+                *kept = Kept::Nothing;
+            } else {
+                data.push(chunk.clone());
+            }
+        } else if let Some(fields) = frame.trailers_ref() {
+            *trailers = Some(fields.clone());
+        }
+    }
+}
+
+/// One attempt's view of the body.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    source: Rc<Source>,
+    /// How many of the kept chunks (and then the trailers) this attempt has had.
+    next: usize,
+}
+
+impl Upload {
+    /// The next frame.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Kept::All { data, trailers, .. } = &*self.source.kept.borrow() {
+            if let Some(chunk) = data.get(self.next) {
+                self.next += 1;
+                return Poll::Ready(Some(Ok(Frame::data(chunk.clone()))));
+            }
+            if let Some(fields) = trailers {
+                self.next += 1;
+                let given = self.next > data.len() + 1;
+                return Poll::Ready((!given).then(|| Ok(Frame::trailers(fields.clone()))));
+            }
+        }
+        let frame = ready!(Pin::new(&mut *self.source.incoming.borrow_mut()).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.source.bytes.set(self.source.bytes.get() + length as u64);
+                self.source.keep(frame);
+                self.next += 1;
+            }
+            Some(Err(_)) => self.source.broken.set(true),
+            None => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Whether the last frame was given out.
+    pub(crate) fn is_end(&self) -> bool {
+        let replaying = match &*self.source.kept.borrow() {
+            Kept::All { data, trailers, .. } => self.next < data.len() + usize::from(trailers.is_some()),
+            Kept::Nothing => false,
+        };
+        !replaying && self.source.incoming.borrow().is_end_stream()
+    }
+
+    /// How much is left.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let kept: usize = match &*self.source.kept.borrow() {
+            Kept::All { data, .. } => data.iter().skip(self.next).map(Bytes::len).sum(),
+            Kept::Nothing => 0,
+        };
+        let rest = self.source.incoming.borrow().size_hint();
+        match rest.exact() {
+            Some(exact) => SizeHint::with_exact(exact + kept as u64),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.source.readers.set(self.source.readers.get() - 1);
+    }
+}
