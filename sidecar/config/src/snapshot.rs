@@ -208,6 +208,11 @@ impl Cluster {
         ClusterLoads { endpoints: &self.endpoints, decay: self.latency_decay(), now }
     }
 
+    /// How long an endpoint of this cluster has taken to answer lately; absent if it was never measured.
+    pub fn latency(&self, endpoint: &EndpointState, now: Time) -> Option<Duration> {
+        weir_decide::latency::read(endpoint.latency.load(Relaxed), now, self.latency_decay())
+    }
+
     /// Time after which an old latency weighs 1/e: the balancer's, or ten seconds where it does not look at latency.
     pub fn latency_decay(&self) -> Duration {
         match &self.model.load_balancing {

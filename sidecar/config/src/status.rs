@@ -72,7 +72,12 @@ impl ConfigStatus {
 
     /// How it stands now.
     pub fn get(&self) -> Status {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read(Status::clone)
+    }
+
+    /// Looks at how it stands now, without a copy of it. The task waits meanwhile.
+    pub fn read<T>(&self, look: impl FnOnce(&Status) -> T) -> T {
+        look(&self.shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Ends the stream to the control plane for good: it is the lease of this sidecar's workload, so peers are told to send

@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 /// The control planes a sidecar may use, tried in turn: `HOST:PORT` or `http://HOST:PORT`, separated by commas.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ControlPlanes(Vec<String>);
 
 impl ControlPlanes {
-    /// As URIs, at least one.
+    /// As URIs; at least one if they were parsed.
     pub fn uris(&self) -> &[String] {
         &self.0
     }

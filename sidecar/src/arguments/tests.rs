@@ -1,0 +1,114 @@
+use super::*;
+
+fn check(line: &str) -> Result<Options, Vec<String>> {
+    let words = std::iter::once("weir-sidecar").chain(line.split_whitespace());
+    Arguments::try_parse_from(words).unwrap().check(4)
+}
+
+fn mistakes(line: &str) -> Vec<String> {
+    check(line).unwrap_err()
+}
+
+#[test]
+fn a_full_line() {
+    let options = check(
+        "--xds a:1,b:2 --node-id n --service shop/reviews --label version=v1,app=reviews --locality eu/eu-1/a \
+         --inbound http=10.0.0.7:9080=8080 --inbound :9090=127.0.0.1:9091 --advertise 10.0.0.7 --outbound 15001 \
+         --outbound-tcp :5432=postgres.data:5432 --upstream shop/ratings --upstream details --admin-listen [::1]:0 \
+         --otlp http://127.0.0.1:4317 --trace-sampling 0.25 --access-log --workers 2 --state-dir /var/lib/weir \
+         --drain-pause 1s500ms --drain-deadline 1m",
+    )
+    .unwrap();
+    assert_eq!(options.control_planes.uris(), ["http://a:1", "http://b:2"]);
+    assert_eq!(options.service, Some(("shop".into(), "reviews".into())));
+    assert_eq!(
+        options.labels,
+        BTreeMap::from([("app".into(), "reviews".into()), ("version".into(), "v1".into())])
+    );
+    assert_eq!(options.locality.to_string(), "eu/eu-1/a");
+    let inbound = |name: &str, listen: &str, app: &str| InboundOption {
+        name: name.into(),
+        listen: listen.parse().unwrap(),
+        advertised: "10.0.0.7".parse().unwrap(),
+        app: app.parse().unwrap(),
+    };
+    let expected =
+        [inbound("http", "10.0.0.7:9080", "127.0.0.1:8080"), inbound("", "0.0.0.0:9090", "127.0.0.1:9091")];
+    assert_eq!(options.inbound, expected);
+    assert_eq!(options.outbound, Some("127.0.0.1:15001".parse().unwrap()));
+    assert_eq!(options.outbound_tcp, [("127.0.0.1:5432".parse().unwrap(), "postgres.data:5432".to_owned())]);
+    assert_eq!(options.upstreams, BTreeSet::from(["shop/ratings".to_owned(), "default/details".to_owned()]));
+    assert_eq!(options.admin, "[::1]:0".parse().unwrap());
+    assert_eq!(options.sampling, Some(Fraction(250_000)));
+    assert_eq!((options.workers, options.access_log), (2, true));
+    assert_eq!(options.drain_pause, Duration::from_millis(1500));
+    assert_eq!(options.drain_deadline, Duration::from_secs(60));
+}
+
+#[test]
+fn defaults() {
+    let options = check("--xds a:1 --service reviews --outbound 127.0.0.1:0").unwrap();
+    assert_eq!(options.service, Some(("default".into(), "reviews".into())));
+    assert_eq!(options.labels, BTreeMap::from([("app".into(), "reviews".into())]));
+    assert_eq!(options.workers, 4);
+    assert_eq!(options.sampling, None);
+    assert_eq!(options.admin, "127.0.0.1:15000".parse().unwrap());
+    assert_eq!(options.drain_deadline, Duration::from_secs(30));
+    let traced = check("--xds a:1 --outbound :0 --otlp http://c:4317").unwrap();
+    assert_eq!(traced.sampling, Some(Fraction(1_000_000)));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let found = mistakes(
+        "--xds nowhere --node-id ä --service Shop/x/y --label novalue --locality a/b/c/d --inbound 9080=0 --inbound x \
+         --advertise 0.0.0.0 --outbound nohost:80 --outbound-tcp :1=pg --upstream X --admin-listen 99999 --otlp c:4317 \
+         --trace-sampling 2 --workers 0 --drain-pause 5 --drain-deadline 1d",
+    );
+    let flags: BTreeSet<&str> = found.iter().filter_map(|mistake| mistake.split([' ', ':']).next()).collect();
+    assert_eq!(flags.len(), 16, "{found:#?}");
+    assert_eq!(found.iter().filter(|mistake| mistake.starts_with("--inbound")).count(), 2, "{found:#?}");
+}
+
+#[test]
+fn mistakes_say_what_to_do() {
+    for (line, what) in [
+        ("--inbound 9080=8080 --service a", "--advertise IP"),
+        ("--inbound 127.0.0.1:9080=8080", "--service NAMESPACE/NAME"),
+        ("--inbound 127.0.0.1:80=127.0.0.1:80 --service a", "leads to itself"),
+        ("--inbound Http=127.0.0.1:80=81 --service a", "not a port's name"),
+        ("--service a", "--outbound or --outbound-tcp is needed"),
+        ("--outbound :80 --admin-listen :80", "listened on already (--outbound)"),
+        ("--outbound :80 --label a=1 --label a=2", "two values"),
+        ("--outbound :80 --label /a=1", "not a domain"),
+        ("--outbound :80 --label a=-", "not a label's value"),
+        ("--outbound :80 --outbound-tcp :81=Pg.x:1", "not a service's name"),
+        ("--outbound :80 --outbound-tcp :81=pg:0", "not a port"),
+        ("--outbound :80 --otlp ftp://a:1", "http://127.0.0.1:4317"),
+        ("--outbound :80 --otlp http://a:1/v1/traces", "more or less than an address"),
+        ("--outbound :80 --drain-deadline 123456s", "30s"),
+        ("--outbound example.com:80", "not an IP address"),
+    ] {
+        let found = mistakes(&format!("--xds a:1 {line}"));
+        assert!(found.len() == 1 && found[0].contains(what), "{line}: {found:#?}");
+    }
+}
+
+#[test]
+fn port_zero_may_be_given_several_times() {
+    check("--xds a:1 --service a --outbound :0 --admin-listen :0 --inbound 127.0.0.1:0=1 --inbound 127.0.0.1:0=2").unwrap();
+}
+
+#[test]
+fn every_flag_has_its_variable() {
+    use clap::CommandFactory;
+    let command = Arguments::command();
+    for argument in
+        command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+    {
+        let flag = argument.get_long().unwrap();
+        let variable = format!("WEIR_{}", flag.replace('-', "_").to_uppercase());
+        assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(variable.as_str()), "--{flag}");
+    }
+    command.debug_assert();
+}

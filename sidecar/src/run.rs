@@ -1,0 +1,263 @@
+//! Wiring: sockets first, since their addresses are part of who this sidecar is; then the last good configuration and the
+//! control plane; then workers and the admin endpoint; then waiting for the end.
+
+mod sockets;
+
+use std::io::Write;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use weir_config::{Config, ConfigOptions, ConfigStatus, Snapshot};
+use weir_model::node::{Node, Target};
+use weir_runtime::drain::Drain;
+use weir_runtime::random::entropy_seed;
+use weir_runtime::signals::{Signals, Stop};
+use weir_runtime::workers::Workers;
+use weir_telemetry::access_log::{self, AccessLog, AccessLogHandle};
+use weir_telemetry::export::{Exporter, ExporterConfig, ExporterHandle, Resource, SpanSink};
+use weir_telemetry::metrics::{Registry, names};
+
+use crate::admin::{self, Admin};
+use crate::arguments::Options;
+use crate::identity;
+use crate::lifecycle::Lifecycle;
+use sockets::Sockets;
+
+/// How long the last spans and log lines may take to leave.
+const FLUSH: Duration = Duration::from_secs(2);
+/// How long the configuration task may take to end.
+const CONFIG_END: Duration = Duration::from_secs(3);
+/// How often metrics that stand still are looked for.
+const METRICS_GENERATION: Duration = Duration::from_secs(60);
+/// How long workers may take to end once everything is to be dropped.
+const WORKERS_END: Duration = Duration::from_secs(1);
+
+/// Runs the sidecar until it is told to stop.
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let mut signals = Signals::install().context("cannot listen for signals")?;
+    weir_runtime::limits::raise_open_files();
+    let state_dir = options.state_dir.clone();
+    if let Some(directory) = &state_dir {
+        std::fs::create_dir_all(directory).with_context(|| {
+            format!(
+                "cannot make the state directory {}; choose another with --state-dir",
+                directory.display()
+            )
+        })?;
+    }
+    let mut sockets = Sockets::bind(&options)?;
+    let node = node(&options, &sockets, state_dir.as_deref());
+    let telemetry = Telemetry::start(&options, &node)?;
+    let (snapshots, demand, status, config) = Config::start(ConfigOptions {
+        control_planes: options.control_planes.clone(),
+        node: node.clone(),
+        state_dir,
+        workers: options.workers,
+        bound: sockets.bound.clone(),
+        seed: entropy_seed(),
+    });
+    admin::metrics::register(&telemetry.registry, &status, &snapshots);
+    let lifecycle = Lifecycle::new();
+    let drain = Drain::new();
+    let workers = start_workers(&options, &mut sockets, &telemetry, &snapshots, &demand, &drain)?;
+    let admin = Rc::new(Admin {
+        node,
+        status: status.clone(),
+        snapshots: snapshots.clone(),
+        lifecycle: lifecycle.clone(),
+        listeners: sockets.required.clone(),
+        registry: telemetry.registry.clone(),
+        bound: sockets.admin.1.ip(),
+    });
+    tokio::task::spawn_local(admin::serve(sockets.admin.0, admin.clone()));
+    announce(&sockets.announcement);
+    tokio::task::spawn_local(announce_ready(admin, snapshots, status.clone()));
+    tokio::task::spawn_local(expire(telemetry.registry.clone()));
+    let tell = status.clone();
+    tokio::task::spawn_local(lifecycle.clone().run(move || tell.close(), options.drain_pause));
+
+    signals.next().await;
+    lifecycle.leave();
+    tokio::select! {
+        () = lifecycle.left() => {}
+        Stop::Now = next_stop(&mut signals) => return Ok(()),
+    }
+    tracing::info!("draining {} connections, at most {:?}", drain.open(), options.drain_deadline);
+    drain.start(options.drain_deadline);
+    let open = tokio::select! {
+        open = drain.drained() => open,
+        Stop::Now = next_stop(&mut signals) => drain.open(),
+    };
+    match open {
+        0 => tracing::info!("drained"),
+        open => tracing::warn!("{open} connections are cut off"),
+    }
+    drain.stop();
+    let ended = tokio::task::spawn_blocking(move || workers.join());
+    // A worker that hangs is cut off by the process's end.
+    let _ = tokio::time::timeout(WORKERS_END, ended).await;
+    telemetry.end().await;
+    let _ = tokio::time::timeout(CONFIG_END, config).await;
+    Ok(())
+}
+
+/// Waits for the signal that insists.
+async fn next_stop(signals: &mut Signals) -> Stop {
+    loop {
+        if signals.next().await == Stop::Now {
+            return Stop::Now;
+        }
+    }
+}
+
+fn node(options: &Options, sockets: &Sockets, state_dir: Option<&Path>) -> Node {
+    let id = options.node_id.clone().unwrap_or_else(|| {
+        identity::node_id(state_dir, entropy_seed()).unwrap_or_else(|error| {
+            tracing::warn!(
+                "cannot keep a node id in the state directory: {error}; it will be another after a restart"
+            );
+            identity::new_node_id(entropy_seed())
+        })
+    });
+    let (namespace, service) = match &options.service {
+        Some((namespace, name)) => (namespace.clone(), format!("{namespace}/{name}")),
+        None => ("default".to_owned(), String::new()),
+    };
+    Node {
+        id,
+        target: Target::Weir,
+        namespace,
+        service,
+        labels: options.labels.clone(),
+        locality: options.locality.clone(),
+        outbound: sockets.outbound,
+        outbound_tcp: sockets.outbound_tcp.clone(),
+        inbound: sockets.inbound.clone(),
+        upstreams: options.upstreams.clone(),
+        uses: Default::default(),
+        sampling: options.sampling,
+        access_log: options.access_log,
+    }
+}
+
+/// Where spans, metrics and log lines go.
+struct Telemetry {
+    registry: Registry,
+    spans: SpanSink,
+    exporter: Option<ExporterHandle>,
+    access_log: AccessLog,
+    log: Option<AccessLogHandle>,
+}
+
+impl Telemetry {
+    fn start(options: &Options, node: &Node) -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        registry.observe(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], || 1.0);
+        let (spans, exporter) = match &options.otlp {
+            Some(endpoint) => {
+                let (namespace, name) = node.service.split_once('/').unwrap_or(("", "weir-sidecar"));
+                let resource = Resource {
+                    service_name: name.to_owned(),
+                    service_namespace: namespace.to_owned(),
+                    service_instance_id: node.id.clone(),
+                    service_version: String::new(),
+                    node_id: node.id.clone(),
+                };
+                let config =
+                    ExporterConfig { endpoint: endpoint.clone(), resource, ..ExporterConfig::default() };
+                let (spans, exporter) = Exporter::start(config).context("--otlp")?;
+                let counts = exporter.counts_reader();
+                let show = |outcome: &str, read: fn(weir_telemetry::export::ExportCounts) -> u64| {
+                    let counts = counts.clone();
+                    registry.observe(&names::SPANS, &[outcome], move || read(counts()) as f64);
+                };
+                show("exported", |counts| counts.exported);
+                show("dropped_queue_full", |counts| counts.dropped_queue_full);
+                show("dropped_export_failed", |counts| counts.dropped_export_failed);
+                (spans, Some(exporter))
+            }
+            None => (SpanSink::disabled(), None),
+        };
+        let (access_log, log) = match options.access_log {
+            true => {
+                let started = AccessLog::start(std::io::stdout(), access_log::DEFAULT_QUEUE);
+                let (access_log, log) = started.context("cannot start the access log")?;
+                let dropped = log.dropped_reader();
+                registry.observe(&names::ACCESS_LOG_DROPPED, &[], move || dropped() as f64);
+                (access_log, Some(log))
+            }
+            false => (AccessLog::disabled(), None),
+        };
+        Ok(Self { registry, spans, exporter, access_log, log })
+    }
+
+    /// Sends what is left.
+    async fn end(self) {
+        if let Some(log) = self.log {
+            log.flush(FLUSH).await;
+        }
+        if let Some(exporter) = self.exporter {
+            let counts = exporter.shutdown(FLUSH).await;
+            let lost = counts.dropped_queue_full + counts.dropped_export_failed;
+            tracing::info!("{} spans exported, {lost} lost", counts.exported);
+        }
+    }
+}
+
+/// Says on stdout when this sidecar is ready for the first time.
+async fn announce_ready(
+    admin: Rc<Admin>,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    status: ConfigStatus,
+) {
+    while let Some(why) = admin.unready() {
+        tracing::debug!("not ready: {why}");
+        if snapshots.changed().await.is_err() {
+            return;
+        }
+    }
+    let control_plane = status.read(|status| status.control_plane_version.clone());
+    let revision = match control_plane.is_empty() {
+        true => snapshots.borrow().revision.to_string(),
+        false => control_plane,
+    };
+    announce(&format!("weir-sidecar ready revision={revision}"));
+}
+
+fn announce(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // Whoever does not read it does not need it.
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+async fn expire(registry: Registry) {
+    loop {
+        tokio::time::sleep(METRICS_GENERATION).await;
+        registry.expire();
+    }
+}
+
+fn start_workers(
+    options: &Options,
+    sockets: &mut Sockets,
+    _telemetry: &Telemetry,
+    _snapshots: &watch::Receiver<Arc<Snapshot>>,
+    _demand: &weir_config::Demand,
+    drain: &Drain,
+) -> anyhow::Result<Workers> {
+    let sockets = Mutex::new(std::mem::take(&mut sockets.workers));
+    let signal = drain.signal();
+    let workers = Workers::start(options.workers, "weir-worker", move |_| {
+        let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let signal = signal.clone();
+        async move {
+            signal.stopped().await;
+            drop(sockets);
+        }
+    });
+    workers.context("cannot start the workers")
+}
