@@ -1,13 +1,33 @@
 //! The compiler: a mesh and a node in, the resources this node enforces out. Pure, total and deterministic.
 //!
+//! The path, in order:
+//!
+//! 1. `scope`: which services this node gets, and under which names ([`resolve`] and [`authorities`] say what a name means).
+//! 2. `route`: the routes of a service's port, in order of precedence, for the callers of one namespace.
+//! 3. `express`: what the node's target cannot do is replaced by what is safe.
+//! 4. `service`: the clusters those routes refer to, and their endpoints.
+//! 5. `inbound`: the node's own listeners towards its application.
+//!
 //! What the policy refers to and does not exist becomes an answer (500 for its share), never a missing cluster; what a target cannot
-//! express becomes a diagnostic and a safe substitute, never a silent loss.
+//! express becomes a diagnostic and a safe substitute, never a silent loss. **Every reference in the result is to a resource in the result.**
+//!
+//! This crate knows neither Kubernetes nor protobuf, reads no clock, and answers the same for the same arguments.
 
+mod authority;
+mod express;
+mod inbound;
+mod index;
+mod memo;
 mod render;
+mod route;
+mod scope;
+mod service;
 
+pub use authority::{authorities, resolve};
 pub use render::render;
 
-use weir_model::mesh::Mesh;
+use std::ops::Deref;
+use weir_model::mesh::{Mesh, Name};
 use weir_model::node::Node;
 use weir_model::{Diagnostic, ResourceSet};
 
@@ -25,25 +45,31 @@ pub fn compile(mesh: &Mesh, node: &Node) -> Compiled {
     Compiler::new(mesh).compile(node)
 }
 
-/// A compiler for the nodes of one mesh: what nodes have in common is compiled once.
-pub struct Compiler<'m> {
-    mesh: &'m Mesh,
+/// A compiler for the nodes of one mesh: what nodes have in common is compiled once. It holds its mesh as a reference or as an `Arc`.
+#[derive(Debug)]
+pub struct Compiler<M> {
+    mesh: M,
+    index: index::Index,
+    memo: memo::Memo,
 }
 
-impl<'m> Compiler<'m> {
+impl<M: Deref<Target = Mesh>> Compiler<M> {
     /// Reads the mesh.
-    pub fn new(mesh: &'m Mesh) -> Self {
-        Self { mesh }
+    pub fn new(mesh: M) -> Self {
+        let index = index::Index::new(&mesh);
+        Self { mesh, index, memo: memo::Memo::default() }
     }
 
     /// The same as [`compile`].
-    pub fn compile(&self, _node: &Node) -> Compiled {
-        let _ = self.mesh;
-        Compiled::default()
+    pub fn compile(&mut self, node: &Node) -> Compiled {
+        scope::compile(&self.mesh, &self.index, &mut self.memo, node)
     }
 }
 
-/// The service port that an authority (`reviews`, `reviews.default.svc:9080`, …) names for a client in `namespace`.
-pub fn resolve(_mesh: &Mesh, _authority: &str, _namespace: &str) -> Option<(weir_model::mesh::Name, u16)> {
-    None
+/// The name of the cluster, of its endpoints and of the routes of a service's port: `outbound/NAMESPACE/NAME:PORT`.
+pub fn outbound_name(service: &Name, port: u16) -> String {
+    format!("outbound/{service}:{port}")
 }
+
+#[cfg(test)]
+mod tests;

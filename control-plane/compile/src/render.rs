@@ -3,9 +3,9 @@
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use weir_model::{
-    Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMutation, Health, HttpListener, Listener, ListenerKind,
-    LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch,
-    RouteSource, StringMatch, Timeouts,
+    Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMutation, Health,
+    HttpListener, Listener, ListenerKind, LoadBalancing, PathMatch, PathRewrite, Redirect, Resource,
+    RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Timeouts,
 };
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
@@ -35,7 +35,9 @@ impl Lines {
 fn cluster(out: &mut Lines, it: &Cluster) {
     out.line(0, format_args!("cluster {}", it.name));
     match &it.kind {
-        ClusterKind::Service { namespace, name, port } => out.line(1, format_args!("service {namespace}/{name}:{port}")),
+        ClusterKind::Service { namespace, name, port } => {
+            out.line(1, format_args!("service {namespace}/{name}:{port}"))
+        }
         ClusterKind::Application => out.line(1, "the application"),
         ClusterKind::Unknown => out.line(1, "unknown kind"),
     }
@@ -75,14 +77,24 @@ fn endpoints(out: &mut Lines, indent: usize, it: &Endpoints) {
     out.line(indent, format_args!("endpoints {}", it.name));
     for group in &it.localities {
         let place = &group.locality;
-        out.line(indent + 1, format_args!("locality {place} priority {} weight {}", group.priority, group.weight));
+        out.line(
+            indent + 1,
+            format_args!("locality {place} priority {} weight {}", group.priority, group.weight),
+        );
         for endpoint in &group.endpoints {
             let health = match endpoint.health {
                 Health::Healthy => String::new(),
                 other => format!(" {other:?}").to_lowercase(),
             };
-            let workload = if endpoint.workload.is_empty() { String::new() } else { format!(" ({})", endpoint.workload) };
-            out.line(indent + 2, format_args!("{} weight {}{workload}{health}", endpoint.address, endpoint.weight));
+            let workload = if endpoint.workload.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", endpoint.workload)
+            };
+            out.line(
+                indent + 2,
+                format_args!("{} weight {}{workload}{health}", endpoint.address, endpoint.weight),
+            );
         }
     }
 }
@@ -188,7 +200,11 @@ fn timeouts(out: &mut Lines, indent: usize, it: &Timeouts) {
 
 fn retry(it: &RetryPolicy) -> String {
     let mut on = Vec::new();
-    for (is, name) in [(it.on.connect_failure, "connect failure"), (it.on.refused_stream, "refused stream"), (it.on.reset, "reset")] {
+    for (is, name) in [
+        (it.on.connect_failure, "connect failure"),
+        (it.on.refused_stream, "refused stream"),
+        (it.on.reset, "reset"),
+    ] {
         if is {
             on.push(name.to_owned());
         }
@@ -218,7 +234,10 @@ fn rewrite(it: &PathRewrite) -> String {
 fn headers(out: &mut Lines, indent: usize, side: &str, it: &HeaderMutation) {
     for (verb, fields) in [("set", &it.set), ("add", &it.add)] {
         for (name, value) in fields {
-            out.line(indent, format_args!("{side} {verb} {name}: {}", String::from_utf8_lossy(value.as_bytes())));
+            out.line(
+                indent,
+                format_args!("{side} {verb} {name}: {}", String::from_utf8_lossy(value.as_bytes())),
+            );
         }
     }
     for name in &it.remove {

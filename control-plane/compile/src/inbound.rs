@@ -1,0 +1,148 @@
+//! The node's own listeners: from the mesh to the application beside it.
+//!
+//! What is spoken on an inbound listener is what the services that select the node say of the port it serves. All policy of the way there was
+//! enforced by the caller; here everything goes to the application.
+
+use crate::scope::Pass;
+use crate::service::http_version;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use weir_model::mesh::{AppProtocol, Name, WorkloadPort};
+use weir_model::node::Inbound;
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, Diagnostic, Direction, Discovery, Endpoint, Endpoints, Forward,
+    HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
+    Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
+    Severity, TcpListener, Timeouts, VirtualHost, WeightedCluster, limits,
+};
+
+/// The listeners and application clusters of a node.
+pub(crate) fn compile(pass: &mut Pass<'_>) {
+    let mut clusters: BTreeMap<SocketAddr, AppProtocol> = BTreeMap::new();
+    let node = pass.node;
+    for inbound in &node.inbound {
+        let protocol = protocol_of(pass, inbound);
+        let spoken = *clusters.entry(inbound.app).or_insert(protocol);
+        if spoken != protocol {
+            pass.say(conflict(inbound, spoken, protocol));
+        }
+        let listener = listener(inbound, protocol, pass);
+        pass.insert(Resource::Listener(listener));
+    }
+    for (address, protocol) in clusters {
+        pass.insert(Resource::Cluster(application(address, protocol)));
+    }
+}
+
+fn cluster_name(application: SocketAddr) -> String {
+    format!("inbound/{application}")
+}
+
+fn conflict(inbound: &Inbound, one: AppProtocol, other: AppProtocol) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        resource: format!("inbound {}", inbound.listen),
+        field: "ports.appProtocol".to_owned(),
+        message: format!("services say both {one:?} and {other:?} of the application at {}", inbound.app),
+        mend: "give the ports of these services the same appProtocol".to_owned(),
+    }
+}
+
+/// What the services that select the node say of an inbound port; the first by name decides.
+fn protocol_of(pass: &mut Pass<'_>, inbound: &Inbound) -> AppProtocol {
+    let node = pass.node;
+    let ports: Vec<WorkloadPort> = node.inbound.iter().map(workload_port).collect();
+    let wanted = workload_port(inbound);
+    let own = node.service.rsplit_once('/').map_or(node.service.as_str(), |(_, name)| name);
+    let first = Name::new(&node.namespace, "");
+    let services = pass.mesh.services.range(first..).take_while(|(name, _)| name.namespace == node.namespace);
+    let mut said = None;
+    for (name, service) in services {
+        if !service.selects(&node.labels) && (name.name != own || !service.selector.is_empty()) {
+            continue;
+        }
+        for port in &service.ports {
+            if service.workload_port(port, &ports) != Some(&wanted) {
+                continue;
+            }
+            match said {
+                None => said = Some(port.protocol),
+                Some(before) if before != port.protocol => pass.say(conflict(inbound, before, port.protocol)),
+                Some(_) => {}
+            }
+        }
+    }
+    said.unwrap_or(AppProtocol::Unspecified)
+}
+
+/// An inbound listener as the port of the workload that the node is.
+fn workload_port(inbound: &Inbound) -> WorkloadPort {
+    WorkloadPort { name: inbound.name.clone(), number: inbound.app.port(), address: inbound.listen }
+}
+
+fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &Pass<'_>) -> Listener {
+    let name = format!("inbound/{}", inbound.listen);
+    let cluster = cluster_name(inbound.app);
+    let access_log = pass.node.access_log;
+    let kind = match protocol {
+        AppProtocol::Tcp => ListenerKind::Tcp(TcpListener { cluster, access_log }),
+        AppProtocol::Unspecified | AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => {
+            let routes = RouteSource::Inline(routes(name.clone(), cluster));
+            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log })
+        }
+    };
+    Listener { name, address: Some(inbound.listen), direction: Direction::Inbound, kind }
+}
+
+fn routes(name: String, cluster: String) -> RouteConfiguration {
+    let forward = Forward {
+        clusters: vec![WeightedCluster {
+            cluster,
+            weight: 1,
+            request_headers: HeaderMutation::default(),
+            response_headers: HeaderMutation::default(),
+        }],
+        rewrite: Rewrite::default(),
+        timeouts: Timeouts::default(),
+        retry: Some(retry()),
+    };
+    let route = Route {
+        name: "inbound".to_owned(),
+        matches: RouteMatch::default(),
+        action: RouteAction::Forward(forward),
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    };
+    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+    RouteConfiguration { name, virtual_hosts: vec![host] }
+}
+
+/// Once more where the application closed an idle connection at the moment it was used. What cannot be reached is for the caller to try
+/// elsewhere.
+fn retry() -> RetryPolicy {
+    let on = RetryOn { refused_stream: true, reset: true, ..RetryOn::default() };
+    let backoff = Duration::from_millis(1);
+    RetryPolicy { attempts: 1, on, backoff_base: backoff, backoff_max: backoff }
+}
+
+fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
+    let name = cluster_name(address);
+    let endpoint = Endpoint { address, workload: String::new(), health: Health::Healthy, weight: 1 };
+    let locality = LocalityEndpoints {
+        locality: Locality::default(),
+        priority: 0,
+        weight: 1,
+        endpoints: vec![endpoint],
+    };
+    Cluster {
+        discovery: Discovery::Static(Endpoints { name: name.clone(), localities: vec![locality] }),
+        name,
+        kind: ClusterKind::Application,
+        load_balancing: LoadBalancing::RoundRobin,
+        http: http_version(protocol),
+        connect_timeout: limits::CONNECT_TIMEOUT,
+        idle_timeout: limits::IDLE_CONNECTION_AGE,
+        circuit_breakers: CircuitBreakers::default(),
+    }
+}

@@ -1,0 +1,118 @@
+//! A mesh, indexed by what the compiler asks of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use weir_model::mesh::{HttpRoute, Mesh, Name, Selection, TrafficPolicy};
+use weir_model::{CircuitBreakers, LoadBalancing, RetryPolicy};
+
+/// What is attached to what.
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// The workloads behind each service.
+    pub(crate) selection: Selection,
+    /// The routes attached to each service, on any port.
+    routes: BTreeMap<Name, BTreeSet<Name>>,
+    /// The policy of each service or port of one; of several, the one that was first.
+    policies: BTreeMap<(Name, Option<u16>), Name>,
+}
+
+impl Index {
+    pub(crate) fn new(mesh: &Mesh) -> Self {
+        let mut routes: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+        for (name, route) in &mesh.http_routes {
+            for parent in &route.parents {
+                routes.entry(parent.service.clone()).or_default().insert(name.clone());
+            }
+        }
+        let mut by_age: Vec<(&Name, &TrafficPolicy)> = mesh.traffic_policies.iter().collect();
+        by_age.sort_by_key(|(name, policy)| (policy.created_millis, *name));
+        let mut policies = BTreeMap::new();
+        for (name, policy) in by_age {
+            // A policy governs its own namespace only.
+            for target in policy.targets.iter().filter(|target| target.service.namespace == name.namespace) {
+                policies.entry((target.service.clone(), target.port)).or_insert_with(|| name.clone());
+            }
+        }
+        Self { selection: Selection::new(mesh), routes, policies }
+    }
+
+    /// The routes that apply to a port of a service for callers in `namespace`. Consumer routes, which are of that namespace, take the place of
+    /// producer routes, which are of the service's own (GEP-1426). `true` with consumer routes.
+    pub(crate) fn routes_of<'m>(
+        &self,
+        mesh: &'m Mesh,
+        service: &Name,
+        port: u16,
+        namespace: &str,
+    ) -> (Vec<(&'m Name, &'m HttpRoute)>, bool) {
+        let attached = self.routes.get(service).into_iter().flatten();
+        let attached: Vec<_> = attached
+            .filter_map(|name| mesh.http_routes.get_key_value(name))
+            .filter(|(_, route)| {
+                route
+                    .parents
+                    .iter()
+                    .any(|parent| parent.service == *service && parent.port.is_none_or(|only| only == port))
+            })
+            .collect();
+        let of = |wanted: &str| {
+            attached.iter().filter(|(name, _)| name.namespace == wanted).copied().collect::<Vec<_>>()
+        };
+        let consumer = if namespace == service.namespace { Vec::new() } else { of(namespace) };
+        if consumer.is_empty() { (of(&service.namespace), false) } else { (consumer, true) }
+    }
+
+    /// What policies say of a port of a service: field by field, one for the port before one for the whole service.
+    pub(crate) fn policy<'m>(&self, mesh: &'m Mesh, service: &Name, port: u16) -> Policy<'m> {
+        let of = |port| {
+            let name = self.policies.get(&(service.clone(), port))?;
+            mesh.traffic_policies.get_key_value(name)
+        };
+        Policy { port: of(Some(port)), service: of(None) }
+    }
+}
+
+/// What policies say of a port of a service; each answer comes with the policy that gave it.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy<'m> {
+    port: Option<(&'m Name, &'m TrafficPolicy)>,
+    service: Option<(&'m Name, &'m TrafficPolicy)>,
+}
+
+/// A value, and the policy it is from.
+type Said<'m, T> = Option<(&'m Name, T)>;
+
+impl<'m> Policy<'m> {
+    fn field<T>(&self, read: impl Fn(&'m TrafficPolicy) -> Option<T>) -> Said<'m, T> {
+        let said = [self.port, self.service].into_iter().flatten();
+        said.filter_map(|(name, policy)| Some((name, read(policy)?))).next()
+    }
+
+    pub(crate) fn load_balancing(&self) -> Said<'m, &'m LoadBalancing> {
+        self.field(|policy| policy.load_balancing.as_ref())
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Said<'m, Duration> {
+        self.field(|policy| policy.connect_timeout)
+    }
+
+    pub(crate) fn request_timeout(&self) -> Said<'m, Duration> {
+        self.field(|policy| policy.timeouts.request)
+    }
+
+    pub(crate) fn backend_request_timeout(&self) -> Said<'m, Duration> {
+        self.field(|policy| policy.timeouts.backend_request)
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Said<'m, Duration> {
+        self.field(|policy| policy.timeouts.idle)
+    }
+
+    pub(crate) fn retry(&self) -> Said<'m, &'m RetryPolicy> {
+        self.field(|policy| policy.retry.as_ref())
+    }
+
+    pub(crate) fn circuit_breakers(&self) -> Said<'m, &'m CircuitBreakers> {
+        self.field(|policy| policy.circuit_breakers.as_ref())
+    }
+}

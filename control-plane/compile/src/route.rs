@@ -1,0 +1,268 @@
+//! The routes of a service's port, in order of precedence.
+//!
+//! Without an attached HTTPRoute, requests go to the service's own endpoints. With one, only what its rules match goes anywhere: the rest finds no
+//! route, which every data plane answers with 404 (GEP-1294).
+
+use crate::index::{Index, Policy};
+use crate::memo::{self, versioned};
+use crate::service::{port_of, scaled, weight_scale};
+use crate::{express, outbound_name};
+use http::StatusCode;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use weir_model::mesh::{Backend, HttpRoute, HttpRule, Mesh, Name};
+use weir_model::node::Target;
+use weir_model::precedence::Precedence;
+use weir_model::{
+    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, PathMatch, PathRewrite, Resource,
+    RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts,
+    VirtualHost, WeightedCluster, limits,
+};
+
+const MILLION: u64 = 1_000_000;
+
+/// The routes of a port of a service.
+pub(crate) struct Request<'m> {
+    pub(crate) mesh: &'m Mesh,
+    pub(crate) index: &'m Index,
+    pub(crate) service: &'m Name,
+    pub(crate) port: u16,
+    pub(crate) routes: Vec<(&'m Name, &'m HttpRoute)>,
+    pub(crate) target: Target,
+}
+
+/// A match of a rule, and where it stands.
+struct Entry<'m> {
+    precedence: Precedence<'m>,
+    matches: &'m RouteMatch,
+    rule: &'m HttpRule,
+}
+
+/// What comes out.
+#[derive(Default)]
+struct Output {
+    routes: Vec<Route>,
+    clusters: BTreeSet<memo::ServicePort>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+pub(crate) fn routes(request: &Request<'_>) -> memo::Routes {
+    let everything = RouteMatch::default();
+    let policy = request.index.policy(request.mesh, request.service, request.port);
+    let mut out = Output::default();
+    if request.routes.is_empty() {
+        default_route(request, &policy, &mut out);
+    }
+    let mut entries = Vec::new();
+    for (name, route) in &request.routes {
+        for (rule_index, rule) in route.rules.iter().enumerate() {
+            let matches =
+                if rule.matches.is_empty() { std::slice::from_ref(&everything) } else { &rule.matches };
+            entries.extend(matches.iter().enumerate().map(|(position, matches)| Entry {
+                precedence: Precedence::of(matches, name, route.created_millis, rule_index, position),
+                matches,
+                rule,
+            }));
+        }
+    }
+    entries.sort_unstable_by(|a, b| a.precedence.cmp(&b.precedence));
+    for entry in &entries {
+        lower(request, &policy, entry, &mut out);
+    }
+    finish(request, out)
+}
+
+fn finish(request: &Request<'_>, mut out: Output) -> memo::Routes {
+    if out.routes.len() > limits::ROUTES {
+        out.diagnostics.push(Diagnostic {
+            severity: Severity::Error,
+            resource: format!("Service {}", request.service),
+            field: String::new(),
+            message: format!("{} routes, of which only the first {} apply", out.routes.len(), limits::ROUTES),
+            mend: "attach fewer routes to it".to_owned(),
+        });
+        out.routes.truncate(limits::ROUTES);
+    }
+    out.diagnostics.sort_unstable();
+    out.diagnostics.dedup();
+    let Output { routes, clusters, diagnostics } = out;
+    if request.target == Target::Envoy {
+        return memo::Routes { resource: None, routes, clusters, diagnostics };
+    }
+    let name = outbound_name(request.service, request.port);
+    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes };
+    let configuration = RouteConfiguration { name, virtual_hosts: vec![host] };
+    let resource = Some(versioned(Resource::Route(configuration)));
+    memo::Routes { resource, routes: Vec::new(), clusters, diagnostics }
+}
+
+/// Everything to the service's own endpoints.
+fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
+    let Request { service, port, target, .. } = *request;
+    out.clusters.insert((service.clone(), port));
+    let forward = Forward {
+        clusters: vec![WeightedCluster {
+            cluster: outbound_name(service, port),
+            weight: 1,
+            request_headers: HeaderMutation::default(),
+            response_headers: HeaderMutation::default(),
+        }],
+        rewrite: Rewrite::default(),
+        timeouts: timeouts(&Timeouts::default(), policy),
+        retry: retry(None, policy),
+    };
+    let route = Route {
+        name: format!("Service {service} port {port}"),
+        matches: RouteMatch::default(),
+        action: RouteAction::Forward(forward),
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    };
+    out.routes.extend(express::route(target, None, policy, route, &mut out.diagnostics));
+}
+
+/// One match of a rule: the shares of what does not resolve, then the rest.
+fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mut Output) {
+    let Precedence { route: name, rule: rule_index, position, .. } = entry.precedence;
+    let Entry { matches, rule, .. } = *entry;
+    let origin = express::Origin { route: name, rule: rule_index, position, spec: rule };
+    let route = |action| Route {
+        name: format!("HTTPRoute {name} rule {rule_index} match {position}"),
+        matches: matches.clone(),
+        action,
+        request_headers: rule.filters.request_headers.clone(),
+        response_headers: rule.filters.response_headers.clone(),
+    };
+    let mut lowered = Vec::new();
+    let live: Vec<(usize, &Backend)> =
+        rule.backends.iter().enumerate().filter(|(_, backend)| backend.weight > 0).collect();
+    if let Some(redirect) = &rule.filters.redirect {
+        let mut redirect = redirect.clone();
+        redirect.path = redirect.path.and_then(|path| fitting(path, &matches.path));
+        lowered.push(route(RouteAction::Redirect(redirect)));
+    } else if live.is_empty() {
+        lowered.push(failing(&route, "the rule has no backend"));
+    } else {
+        let (resolved, missing): (Vec<_>, Vec<_>) =
+            live.into_iter().partition(|(_, backend)| exists(request.mesh, backend));
+        let sum = |backends: &[(usize, &Backend)]| {
+            backends.iter().map(|(_, backend)| u64::from(backend.weight)).sum::<u64>()
+        };
+        let mut left = sum(&resolved) + sum(&missing);
+        for (index, backend) in missing {
+            let problem = problem(request.mesh, backend);
+            out.diagnostics.push(unresolved(&origin, index, &problem));
+            let mut share = failing(&route, &problem);
+            // Of the requests that the shares before did not take.
+            share.matches.fraction = fraction(backend.weight.into(), left);
+            left -= u64::from(backend.weight);
+            lowered.push(share);
+        }
+        if !resolved.is_empty() {
+            let path = rule.filters.rewrite_path.clone().and_then(|path| fitting(path, &matches.path));
+            let forward = Forward {
+                clusters: weighted(&resolved, left, &mut out.clusters),
+                rewrite: Rewrite { host: rule.filters.rewrite_host.clone(), path },
+                timeouts: timeouts(&rule.timeouts, policy),
+                retry: retry(rule.retry.as_ref(), policy),
+            };
+            lowered.push(route(RouteAction::Forward(forward)));
+        }
+    }
+    for route in lowered {
+        out.routes.extend(express::route(request.target, Some(&origin), policy, route, &mut out.diagnostics));
+    }
+}
+
+fn weighted(
+    resolved: &[(usize, &Backend)],
+    sum: u64,
+    clusters: &mut BTreeSet<memo::ServicePort>,
+) -> Vec<WeightedCluster> {
+    let scale = weight_scale(sum);
+    let one = |(_, backend): &(usize, &Backend)| {
+        let (service, port) = (&backend.target.service, backend.target.port);
+        clusters.insert((service.clone(), port));
+        WeightedCluster {
+            cluster: outbound_name(service, port),
+            weight: scaled(backend.weight, scale),
+            request_headers: backend.filters.request_headers.clone(),
+            response_headers: backend.filters.response_headers.clone(),
+        }
+    };
+    resolved.iter().map(one).collect()
+}
+
+/// A prefix can be replaced only where one matched; validation refuses everything else.
+fn fitting(path: PathRewrite, matched: &PathMatch) -> Option<PathRewrite> {
+    match (&path, matched) {
+        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Regex(_)) => None,
+        _ => Some(path),
+    }
+}
+
+/// `weight` of `left`; nothing if that is all of it.
+fn fraction(weight: u64, left: u64) -> Option<Fraction> {
+    if weight >= left {
+        return None;
+    }
+    let parts = (weight * MILLION + left / 2) / left;
+    // What is something stays something, and what is not all stays less than all.
+    u32::try_from(parts.clamp(1, MILLION - 1)).ok().map(Fraction)
+}
+
+/// An answer for requests that should go somewhere and cannot; the filters are of those that do.
+fn failing(route: &impl Fn(RouteAction) -> Route, body: &str) -> Route {
+    let answer = DirectResponse { status: StatusCode::INTERNAL_SERVER_ERROR, body: body.to_owned() };
+    Route {
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+        ..route(RouteAction::Direct(answer))
+    }
+}
+
+fn exists(mesh: &Mesh, backend: &Backend) -> bool {
+    let service = mesh.services.get(&backend.target.service);
+    service.is_some_and(|service| port_of(service, backend.target.port).is_some())
+}
+
+fn problem(mesh: &Mesh, backend: &Backend) -> String {
+    let (service, port) = (&backend.target.service, backend.target.port);
+    match mesh.services.contains_key(service) {
+        true => format!("service {service} has no port {port}"),
+        false => format!("service {service} does not exist"),
+    }
+}
+
+fn unresolved(origin: &express::Origin<'_>, backend: usize, problem: &str) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        resource: format!("HTTPRoute {}", origin.route),
+        field: format!("spec.rules[{}].backendRefs[{backend}]", origin.rule),
+        message: format!("{problem}: its share is answered 500"),
+        mend: "apply the service, or remove the reference".to_owned(),
+    }
+}
+
+/// A rule's own timeouts, else the policy's; zero means none.
+fn timeouts(own: &Timeouts, policy: &Policy<'_>) -> Timeouts {
+    let effective = |own: Option<Duration>, said: Option<(&Name, Duration)>| {
+        own.or(said.map(|(_, timeout)| timeout)).filter(|timeout| !timeout.is_zero())
+    };
+    Timeouts {
+        request: effective(own.request, policy.request_timeout()),
+        backend_request: effective(own.backend_request, policy.backend_request_timeout()),
+        idle: effective(own.idle, policy.idle_timeout()),
+    }
+}
+
+/// A rule's own retries, else the policy's, else the default.
+fn retry(own: Option<&RetryPolicy>, policy: &Policy<'_>) -> Option<RetryPolicy> {
+    let said = own.or_else(|| policy.retry().map(|(_, retry)| retry));
+    let mut retry = said.cloned().unwrap_or_default();
+    retry.attempts = retry.attempts.min(limits::RETRIES);
+    (retry.attempts > 0).then_some(retry)
+}
+
+#[cfg(test)]
+mod tests;

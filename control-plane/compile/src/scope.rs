@@ -1,0 +1,296 @@
+//! What a node gets: the services it declared or asked for, under the names it knows them by.
+//!
+//! | target | services | how they are named |
+//! |---|---|---|
+//! | weir | declared, and asked for | a listener for each authority |
+//! | gRPC | asked for | a listener for each authority |
+//! | Envoy | declared, or all of its namespace | one route configuration `outbound` with a virtual host for each service port |
+//!
+//! A name that was asked for and means nothing is left out, which tells the one who asked that it does not exist.
+
+use crate::index::Index;
+use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
+use crate::service::port_of;
+use crate::{Compiled, authority, inbound, outbound_name, route, service};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use weir_model::mesh::{AppProtocol, Mesh, Name, Service};
+use weir_model::node::{Node, Target};
+use weir_model::{
+    Diagnostic, Direction, HttpListener, Listener, ListenerKind, Resource, ResourceSet, RouteConfiguration,
+    RouteSource, Severity, TcpListener, Tracing, VirtualHost, limits,
+};
+
+/// Compiles for one node.
+pub(crate) fn compile(mesh: &Mesh, index: &Index, memo: &mut Memo, node: &Node) -> Compiled {
+    let mut pass =
+        Pass { mesh, index, memo, node, resources: ResourceSet::default(), found: BTreeSet::new() };
+    match node.target {
+        Target::Weir => {
+            pass.by_name();
+            if let Some(address) = node.outbound {
+                // Which routes apply is found by the authority of each request.
+                let name = format!("outbound/{address}");
+                let none = RouteConfiguration { name: name.clone(), virtual_hosts: Vec::new() };
+                pass.outbound_listener(address, name, RouteSource::Inline(none));
+            }
+        }
+        Target::Grpc => pass.by_name(),
+        Target::Envoy => {
+            if let Some(address) = node.outbound {
+                pass.envoy_routes();
+                pass.outbound_listener(
+                    address,
+                    format!("outbound/{address}"),
+                    RouteSource::Rds("outbound".to_owned()),
+                );
+            }
+        }
+    }
+    if node.target != Target::Grpc {
+        pass.tcp_listeners();
+        inbound::compile(&mut pass);
+    }
+    Compiled { resources: pass.resources, diagnostics: pass.found.into_iter().collect() }
+}
+
+/// The state of one compilation.
+pub(crate) struct Pass<'a> {
+    pub(crate) mesh: &'a Mesh,
+    index: &'a Index,
+    memo: &'a mut Memo,
+    pub(crate) node: &'a Node,
+    resources: ResourceSet,
+    found: BTreeSet<Diagnostic>,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn say(&mut self, diagnostic: Diagnostic) {
+        self.found.insert(diagnostic);
+    }
+
+    pub(crate) fn insert(&mut self, resource: Resource) {
+        self.resources.insert(resource);
+    }
+
+    fn insert_versioned(&mut self, (version, resource): &Versioned) {
+        self.resources.insert_versioned(*version, Arc::clone(resource));
+    }
+
+    /// Whether and how this node traces.
+    pub(crate) fn tracing(&self) -> Option<Tracing> {
+        self.node.sampling.map(|sampling| Tracing { sampling })
+    }
+
+    fn warn(&mut self, field: String, message: String, mend: &str) {
+        let (severity, resource, mend) = (Severity::Warning, "node".to_owned(), mend.to_owned());
+        self.say(Diagnostic { severity, resource, field, message, mend });
+    }
+
+    fn outbound_listener(&mut self, address: SocketAddr, name: String, routes: RouteSource) {
+        let http = HttpListener { routes, tracing: self.tracing(), access_log: self.node.access_log };
+        let kind = ListenerKind::Http(http);
+        self.insert(Resource::Listener(Listener {
+            name,
+            address: Some(address),
+            direction: Direction::Outbound,
+            kind,
+        }));
+    }
+
+    /// The services it declared; what is not there is told.
+    fn declared(&mut self) -> Vec<(&'a Name, &'a Service)> {
+        let mut services = Vec::new();
+        for upstream in &self.node.upstreams {
+            let (namespace, name) = upstream.split_once('/').unwrap_or((&self.node.namespace, upstream));
+            match self.mesh.services.get_key_value(&Name::new(namespace, name)) {
+                Some(service) => services.push(service),
+                None => {
+                    let mend = "declare services as NAMESPACE/NAME, or apply the service";
+                    self.warn(
+                        "upstreams".to_owned(),
+                        format!("service {namespace}/{name} does not exist"),
+                        mend,
+                    );
+                }
+            }
+        }
+        services
+    }
+
+    /// Listeners by authority.
+    fn by_name(&mut self) {
+        if self.node.target == Target::Weir {
+            for (name, service) in self.declared() {
+                for port in service.ports.iter().filter(|port| port.protocol != AppProtocol::Tcp) {
+                    let routes = self.named_routes(name, port.port);
+                    for authority in authority::authorities(name, service, port.port, &self.node.namespace) {
+                        self.named_listener(authority, routes.clone());
+                    }
+                }
+            }
+        }
+        for authority in &self.node.uses {
+            let Some((name, port)) = authority::resolve(self.mesh, authority, &self.node.namespace) else {
+                continue;
+            };
+            let opaque = self.mesh.services.get(&name).and_then(|service| port_of(service, port));
+            if opaque.is_none_or(|port| port.protocol == AppProtocol::Tcp) {
+                let message =
+                    format!("port {port} of service {name} carries opaque bytes (appProtocol), not HTTP");
+                self.warn(
+                    format!("uses[{authority:?}]"),
+                    message,
+                    "declare an outbound TCP listener for it, or give it an appProtocol",
+                );
+                continue;
+            }
+            let routes = self.named_routes(&name, port);
+            self.named_listener(authority.clone(), routes);
+        }
+    }
+
+    fn named_listener(&mut self, authority: String, routes: String) {
+        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: false };
+        let kind = ListenerKind::Http(http);
+        self.insert(Resource::Listener(Listener {
+            name: authority,
+            address: None,
+            direction: Direction::Outbound,
+            kind,
+        }));
+    }
+
+    /// The route configuration of a service's port, with everything it refers to; its name.
+    fn named_routes(&mut self, service: &Name, port: u16) -> String {
+        let routes = self.routes(service, port);
+        if let Some(resource) = &routes.resource {
+            self.insert_versioned(resource);
+        }
+        outbound_name(service, port)
+    }
+
+    /// The routes of a service's port; the clusters they refer to are inserted.
+    fn routes(&mut self, service: &Name, port: u16) -> Arc<Routes> {
+        let (routes, consumer) = self.index.routes_of(self.mesh, service, port, &self.node.namespace);
+        let key = RoutesKey {
+            target: self.node.target,
+            service: (service.clone(), port),
+            consumer: consumer.then(|| self.node.namespace.clone()),
+        };
+        let compiled = match self.memo.routes.get(&key) {
+            Some(compiled) => Arc::clone(compiled),
+            None => {
+                let (mesh, index, target) = (self.mesh, self.index, self.node.target);
+                let compiled =
+                    Arc::new(route::routes(&route::Request { mesh, index, service, port, routes, target }));
+                self.memo.routes.insert(key, Arc::clone(&compiled));
+                compiled
+            }
+        };
+        self.found.extend(compiled.diagnostics.iter().cloned());
+        for (service, port) in &compiled.clusters {
+            self.cluster(service, *port);
+        }
+        compiled
+    }
+
+    /// The cluster of a service's port and its endpoints; whether there is such a port.
+    fn cluster(&mut self, name: &Name, number: u16) -> bool {
+        let Some(found) = self.mesh.services.get(name) else { return false };
+        let Some(port) = port_of(found, number) else { return false };
+        let key: ServicePort = (name.clone(), number);
+        let (mesh, index, target) = (self.mesh, self.index, self.node.target);
+        let cluster = self.memo.clusters.entry((target, key.clone()));
+        let cluster = Arc::clone(
+            cluster.or_insert_with(|| Arc::new(service::cluster(mesh, index, name, port, target))),
+        );
+        let endpoints = self.memo.endpoints.entry(key);
+        let endpoints = Arc::clone(
+            endpoints.or_insert_with(|| Arc::new(service::endpoints(mesh, index, name, found, port))),
+        );
+        self.insert_versioned(&cluster.resource);
+        self.insert_versioned(&endpoints.resource);
+        self.found.extend(cluster.diagnostics.iter().chain(&endpoints.diagnostics).cloned());
+        true
+    }
+
+    /// One route configuration for all services, as an Envoy looks them up by authority itself.
+    fn envoy_routes(&mut self) {
+        let namespace = &self.node.namespace;
+        let services = match self.node.upstreams.is_empty() {
+            false => self.declared(),
+            true => {
+                let from = Name::new(namespace, "");
+                self.mesh
+                    .services
+                    .range(from..)
+                    .take_while(|(name, _)| name.namespace == *namespace)
+                    .collect()
+            }
+        };
+        let mut hosts: BTreeMap<ServicePort, VirtualHost> = BTreeMap::new();
+        // An Envoy refuses a domain that is there twice.
+        let mut domains = BTreeSet::new();
+        for (name, service) in services {
+            for port in service.ports.iter().filter(|port| port.protocol != AppProtocol::Tcp) {
+                if hosts.len() == limits::VIRTUAL_HOSTS {
+                    let message =
+                        format!("more than {} service ports: the rest is left out", limits::VIRTUAL_HOSTS);
+                    self.warn("upstreams".to_owned(), message, "declare the services it uses");
+                    break;
+                }
+                let own: Vec<String> = authority::authorities(name, service, port.port, namespace)
+                    .into_iter()
+                    .filter(|domain| domains.insert(domain.clone()))
+                    .collect();
+                if own.is_empty() {
+                    continue;
+                }
+                let routes = self.routes(name, port.port).routes.clone();
+                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes };
+                hosts.insert((name.clone(), port.port), host);
+            }
+        }
+        let virtual_hosts = hosts.into_values().collect();
+        self.insert(Resource::Route(RouteConfiguration { name: "outbound".to_owned(), virtual_hosts }));
+    }
+
+    /// Outbound listeners for opaque bytes; one that leads nowhere is left out.
+    fn tcp_listeners(&mut self) {
+        for (address, upstream) in &self.node.outbound_tcp {
+            let found = self.tcp_service(upstream).filter(|(name, port)| self.cluster(name, *port));
+            let Some((name, port)) = found else {
+                let mend = "write NAME.NAMESPACE:PORT of a service, or apply it";
+                self.warn(
+                    format!("outbound_tcp[\"{address}\"]"),
+                    format!("{upstream:?} is no port of a service"),
+                    mend,
+                );
+                continue;
+            };
+            let tcp = TcpListener { cluster: outbound_name(&name, port), access_log: self.node.access_log };
+            let (direction, kind) = (Direction::Outbound, ListenerKind::Tcp(tcp));
+            let name = format!("outbound-tcp/{address}");
+            self.insert(Resource::Listener(Listener { name, address: Some(*address), direction, kind }));
+        }
+    }
+
+    /// The port that a name means for bytes: without one, the service's first opaque port, or its only one.
+    fn tcp_service(&self, upstream: &str) -> Option<ServicePort> {
+        if let Some((name, port)) = upstream
+            .rsplit_once(':')
+            .and_then(|_| authority::resolve(self.mesh, upstream, &self.node.namespace))
+        {
+            return Some((name, port));
+        }
+        let host = upstream.to_ascii_lowercase();
+        let name = authority::service_name(host.strip_suffix('.').unwrap_or(&host), &self.node.namespace)?;
+        let ports = &self.mesh.services.get(&name)?.ports;
+        let opaque = ports.iter().find(|port| port.protocol == AppProtocol::Tcp);
+        let only = || if ports.len() == 1 { ports.first() } else { None };
+        let port = opaque.or_else(only)?.port;
+        Some((name, port))
+    }
+}
