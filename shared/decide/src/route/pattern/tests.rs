@@ -50,7 +50,6 @@ fn expressions_without_a_table_still_work() {
     assert!(matches!(large, Patterns::Engine(_)));
     let text = |last: &str| "ab".repeat(20) + last + &"b".repeat(16);
     assert!(large.is_match(text("a").as_bytes()) && !large.is_match(text("b").as_bytes()));
-}"), Patterns::Engine(_)));
 }
 
 #[test]
