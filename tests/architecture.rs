@@ -19,7 +19,11 @@ const TOKIO: &[&str] = &["tokio", "tokio-stream", "tokio-util", "hyper", "tonic"
 const TABLE: &[Row] = &[
     Row { name: "weir-proto", uses: &[], bans: &["tokio", "hyper", "serde"] },
     Row { name: "weir-model", uses: &[], bans: &["tokio", "prost", "tonic", "hyper", "serde", "regex"] },
-    Row { name: "weir-decide", uses: &["weir-model"], bans: &["tokio", "prost", "tonic", "hyper", "rand", "parking_lot", "dashmap"] },
+    Row {
+        name: "weir-decide",
+        uses: &["weir-model"],
+        bans: &["tokio", "prost", "tonic", "hyper", "rand", "parking_lot", "dashmap"],
+    },
     Row { name: "weir-xds", uses: &["weir-model", "weir-proto"], bans: TOKIO },
     Row { name: "weir-runtime", uses: &[], bans: &["prost", "tonic", "http", "serde"] },
     Row { name: "weir-telemetry", uses: &[], bans: &["hyper", "dashmap"] },
@@ -35,7 +39,11 @@ const TABLE: &[Row] = &[
     },
     Row { name: "weir-policy", uses: &["weir-model"], bans: &["tokio", "prost", "tonic", "hyper"] },
     Row { name: "weir-store", uses: &[], bans: &["prost", "tonic", "hyper", "http", "serde_json"] },
-    Row { name: "weir-compile", uses: &["weir-model"], bans: &["prost", "tonic", "tokio", "hyper", "serde", "serde_json", "regex"] },
+    Row {
+        name: "weir-compile",
+        uses: &["weir-model"],
+        bans: &["prost", "tonic", "tokio", "hyper", "serde", "serde_json", "regex"],
+    },
     Row {
         name: "weir-serve",
         uses: &[
@@ -60,25 +68,41 @@ const TABLE: &[Row] = &[
         uses: &["weir-serve", "weir-store", "weir-runtime", "weir-telemetry"],
         bans: &["weir-config", "weir-proxy", "prost", "tonic"],
     },
-    Row { name: "weir-cli", uses: &["weir-proto", "weir-telemetry"], bans: &["redb", "weir-serve", "weir-proxy"] },
+    Row {
+        name: "weir-cli",
+        uses: &["weir-proto", "weir-telemetry"],
+        bans: &["redb", "weir-serve", "weir-proxy"],
+    },
 ];
 
 /// Crates whose whole tree, not only their own dependencies, must be free of a runtime.
 const PURE: &[&str] = &["weir-model", "weir-decide", "weir-compile", "weir-policy"];
 
 fn metadata() -> Value {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--locked", "--offline"]).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// The direct dependencies of our crates, those for tests and for building left out.
 fn direct(metadata: &Value) -> BTreeMap<String, BTreeSet<String>> {
-    let members: BTreeSet<&str> = metadata["workspace_members"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    let packages = metadata["packages"].as_array().unwrap().iter().filter(|package| members.contains(package["id"].as_str().unwrap()));
+    let members: BTreeSet<&str> =
+        metadata["workspace_members"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let packages = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|package| members.contains(package["id"].as_str().unwrap()));
     packages
         .map(|package| {
-            let normal = package["dependencies"].as_array().unwrap().iter().filter(|dependency| dependency["kind"].is_null());
+            let normal = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null());
             let names = normal.map(|dependency| dependency["name"].as_str().unwrap().to_owned());
             (package["name"].as_str().unwrap().to_owned(), names.collect())
         })
@@ -115,7 +139,11 @@ fn every_crate_uses_only_what_lies_below_it_and_knows_nothing_it_must_not() {
 fn the_table_has_no_way_up() {
     for (index, row) in TABLE.iter().enumerate() {
         for used in row.uses {
-            assert!(TABLE[..index].iter().any(|below| below.name == *used), "{} uses {used}, which lies above it", row.name);
+            assert!(
+                TABLE[..index].iter().any(|below| below.name == *used),
+                "{} uses {used}, which lies above it",
+                row.name
+            );
         }
     }
 }
@@ -131,7 +159,10 @@ fn pure_crates_have_no_runtime_anywhere_below_them() {
             let normal = node["deps"].as_array().unwrap().iter().filter(|dependency| {
                 dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null())
             });
-            (node["id"].as_str().unwrap(), normal.map(|dependency| dependency["pkg"].as_str().unwrap()).collect())
+            (
+                node["id"].as_str().unwrap(),
+                normal.map(|dependency| dependency["pkg"].as_str().unwrap()).collect(),
+            )
         })
         .collect();
     for pure in PURE {
@@ -151,10 +182,24 @@ fn pure_crates_have_no_runtime_anywhere_below_them() {
 
 #[test]
 fn the_top_level_is_what_it_says() {
-    let allowed = ["Cargo.toml", "Cargo.lock", "proto", "sidecar", "control-plane", "shared", "deploy", "tests", "README.md", "target"];
+    let allowed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "proto",
+        "sidecar",
+        "control-plane",
+        "shared",
+        "deploy",
+        "tests",
+        "README.md",
+        "target",
+    ];
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     for entry in std::fs::read_dir(root).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} does not belong to the top level");
+        assert!(
+            name.starts_with('.') || allowed.contains(&name.as_str()),
+            "{name} does not belong to the top level"
+        );
     }
 }

@@ -124,7 +124,13 @@ fn follows_a_split(api: &str) {
         assert!(envoy.running(), "Envoy ended: {}", envoy.said());
         http::get(outbound, "reviews", "/").is_ok_and(|answer| answer.status == 200)
     });
-    for host in ["reviews", "reviews:9080", "reviews.default", "reviews.default.svc:9080", "reviews.default.svc.cluster.local"] {
+    for host in [
+        "reviews",
+        "reviews:9080",
+        "reviews.default",
+        "reviews.default.svc:9080",
+        "reviews.default.svc.cluster.local",
+    ] {
         assert_eq!(ask(outbound, 1, host).1, Vec::<String>::new(), "{host}");
     }
     let (second, wrong) = ask(outbound, 2000, "reviews");
@@ -145,7 +151,9 @@ fn follows_a_split(api: &str) {
     // Verbose mode is a regular expression to us and none to RE2: a policy that this target refuses.
     let refused = "  - matches: [{path: {type: RegularExpression, value: '(?x)/ a'}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n";
     plane.apply(&manifest(v1.address, v2.address, (0, 100), refused));
-    eventually("the refusal is shown", Duration::from_secs(10), || plane.weir_ok(&["status"]).contains("Invalid regex"));
+    eventually("the refusal is shown", Duration::from_secs(10), || {
+        plane.weir_ok(&["status"]).contains("Invalid regex")
+    });
     let status = plane.weir_ok(&["status"]);
     assert!(status.contains("stock-envoy refused"), "{status}");
     let (second, wrong) = ask(outbound, 500, "reviews");
@@ -153,7 +161,9 @@ fn follows_a_split(api: &str) {
     assert!(split::plausible(second, 500, 0.5), "the last good configuration is served: {second} of 500");
 
     plane.apply(&manifest(v1.address, v2.address, (100, 0), ""));
-    eventually("Envoy takes what follows", Duration::from_secs(10), || ask(outbound, 20, "reviews") == (0, vec![]));
+    eventually("Envoy takes what follows", Duration::from_secs(10), || {
+        ask(outbound, 20, "reviews") == (0, vec![])
+    });
     plane.wait_in_sync(1);
     assert!(!plane.weir_ok(&["status"]).contains("refused"));
     eventually("load is reported", Duration::from_secs(20), || {

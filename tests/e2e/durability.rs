@@ -44,14 +44,19 @@ async fn no_acknowledged_write_is_lost_to_kill_9_and_no_batch_is_ever_half_there
         let stop = Arc::new(AtomicBool::new(false));
         let mut writers = Vec::new();
         for writer in 0..WRITERS {
-            let (acknowledged, sent, stop) = (Arc::clone(&acknowledged), Arc::clone(&sent), Arc::clone(&stop));
+            let (acknowledged, sent, stop) =
+                (Arc::clone(&acknowledged), Arc::clone(&sent), Arc::clone(&stop));
             let url = format!("http://{}", plane.policy);
             writers.push(tokio::spawn(async move {
                 let Ok(mut client) = PolicyServiceClient::connect(url).await else { return 0 };
                 let mut written = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let number = sent[writer as usize].fetch_add(1, Ordering::SeqCst) + 1;
-                    let request = wire::ApplyRequest { manifest: batch(writer, number), author: "test".into(), ..Default::default() };
+                    let request = wire::ApplyRequest {
+                        manifest: batch(writer, number),
+                        author: "test".into(),
+                        ..Default::default()
+                    };
                     match client.apply(request).await {
                         Ok(_) => acknowledged[writer as usize].store(number, Ordering::SeqCst),
                         Err(_) => break,
@@ -91,7 +96,10 @@ async fn check(plane: &ControlPlane, acknowledged: &[AtomicU64], sent: &[AtomicU
         let half = |half: &str| numbers.get(&format!("w{writer}-{half}")).copied().unwrap_or(0);
         let (left, right) = (half("left"), half("right"));
         assert_eq!(left, right, "round {round}, seed {seed}: half a batch of writer {writer} is visible");
-        assert!(left >= told, "round {round}, seed {seed}: writer {writer} was told {told} is written, {left} is there");
+        assert!(
+            left >= told,
+            "round {round}, seed {seed}: writer {writer} was told {told} is written, {left} is there"
+        );
         assert!(left <= ever, "round {round}, seed {seed}: writer {writer} never sent {left}");
     }
 }

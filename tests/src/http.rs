@@ -78,7 +78,8 @@ pub fn read(stream: &mut impl Read) -> std::io::Result<Answer> {
                 more(stream, &mut rest)?;
             };
             let size = String::from_utf8_lossy(&rest[..line]).into_owned();
-            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16).map_err(|_| bad("a chunk without size"))?;
+            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default(), 16)
+                .map_err(|_| bad("a chunk without size"))?;
             while rest.len() < line + 2 + size + 2 {
                 more(stream, &mut rest)?;
             }

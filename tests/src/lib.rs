@@ -3,11 +3,17 @@
 //! The tests themselves stand beside this folder, one folder a level: `architecture.rs`, `sim`, `conformance`, `e2e`, `bench`. They run the
 //! binaries of the same build profile as the test; `tests/run` builds them first.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on says so")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so"
+)]
 
 pub mod backend;
 pub mod http;
 mod process;
+pub mod script;
 pub mod split;
 
 pub use process::{ControlPlane, Process, Sidecar, binary, peer};

@@ -20,7 +20,11 @@ pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let path = profile.join(name);
-    assert!(path.exists(), "{} is not built; run `tests/run`, or `cargo build --workspace --bins` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built; run `tests/run`, or `cargo build --workspace --bins` first",
+        path.display()
+    );
     path
 }
 
@@ -64,7 +68,8 @@ impl Process {
 
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
         assert!(status.success(), "signal {name} to {}", self.id());
     }
 
@@ -94,7 +99,8 @@ impl Process {
         });
         let prefix = format!("{name} listening ");
         loop {
-            let line = rx.recv_timeout(START).unwrap_or_else(|_| panic!("{name} did not start:\n{}", self.said()));
+            let line =
+                rx.recv_timeout(START).unwrap_or_else(|_| panic!("{name} did not start:\n{}", self.said()));
             if let Some(rest) = line.strip_prefix(&prefix) {
                 let mut addresses = BTreeMap::<String, Vec<SocketAddr>>::new();
                 for (key, value) in rest.split_whitespace().filter_map(|word| word.split_once('=')) {
@@ -113,7 +119,11 @@ impl Drop for Process {
             let said = self.said();
             let from = said.len().saturating_sub(4000);
             let tail = said.get(from..).unwrap_or_default();
-            std::io::Write::write_all(&mut std::io::stderr(), format!("--- {}\n{tail}\n", self.log.display()).as_bytes()).unwrap();
+            std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("--- {}\n{tail}\n", self.log.display()).as_bytes(),
+            )
+            .unwrap();
         }
     }
 }
