@@ -5,7 +5,7 @@
 //! plane answers. What to subscribe to, what is in force and what is refused is decided in [`core`] and below.
 
 mod backoff;
-mod core;
+pub mod core;
 mod target;
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::link::Linker;
 use crate::status::ConfigStatus;
 use backoff::Backoff;
-pub(crate) use core::Core;
+pub use core::Core;
 pub use target::ControlPlanes;
 
 /// How long a TCP connect may take.
@@ -82,7 +82,7 @@ impl Config {
         let saved =
             options.state_dir.as_ref().and_then(|directory| persist::load(directory, &options.node.id));
         let restored = saved.is_some();
-        let linker = Linker::new(options.workers).with_bound(options.bound.clone());
+        let linker = Linker::new(options.workers).with_bound(options.bound);
         let core = Core::new(&options.node, linker, saved, now());
         let (snapshots, published) = watch::channel(Arc::new(Snapshot::empty()));
         let connected = Arc::new(AtomicBool::new(false));
@@ -359,3 +359,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
 pub(crate) fn now() -> Time {
     Time(clock::now().nanos())
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

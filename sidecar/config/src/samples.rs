@@ -2,12 +2,32 @@
 
 use std::time::Duration;
 
+use weir_model::node::{Node, Target};
 use weir_model::{
     CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoint, Endpoints, Forward,
     HeaderMutation, Health, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality,
     LocalityEndpoints, Resource, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
     TcpListener, Timeouts, VirtualHost, WeightedCluster,
 };
+
+/// A sidecar with an outbound listener.
+pub(crate) fn node(id: &str) -> Node {
+    Node {
+        id: id.to_owned(),
+        target: Target::Weir,
+        namespace: "default".to_owned(),
+        service: "default/shop".to_owned(),
+        labels: [("app".to_owned(), "shop".to_owned())].into(),
+        locality: Locality::default(),
+        outbound: Some(([127, 0, 0, 1], 15001).into()),
+        outbound_tcp: Default::default(),
+        inbound: Vec::new(),
+        upstreams: Default::default(),
+        uses: Default::default(),
+        sampling: None,
+        access_log: false,
+    }
+}
 
 /// Endpoints at these ports of loopback, in one locality if there are any.
 pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {

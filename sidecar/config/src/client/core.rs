@@ -21,7 +21,7 @@ const REFUSALS: usize = 256;
 
 /// The sans-IO half of the configuration task.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub struct Core {
     node: String,
     session: DeltaClient,
     graph: Graph,
@@ -38,7 +38,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// Begins with what was kept, if anything was.
-    pub(crate) fn new(node: &Node, linker: Linker, saved: Option<Saved>, now: Time) -> Self {
+    pub fn new(node: &Node, linker: Linker, saved: Option<Saved>, now: Time) -> Self {
         let mut core = Self {
             node: node.id.clone(),
             session: DeltaClient::new(node),
@@ -92,18 +92,18 @@ impl Core {
     }
 
     /// A stream was opened.
-    pub(crate) fn connect(&mut self) {
+    pub fn connect(&mut self) {
         self.session.connect();
     }
 
     /// The next request to send.
-    pub(crate) fn poll_output(&mut self) -> Option<DeltaDiscoveryRequest> {
+    pub fn poll_output(&mut self) -> Option<DeltaDiscoveryRequest> {
         self.session.poll_output()
     }
 
     /// Takes a response; whether there is a new snapshot to publish. The answer to it is in [`Core::poll_output`], to be sent
     /// after publication, so that what is acknowledged is served.
-    pub(crate) fn receive(&mut self, response: DeltaDiscoveryResponse) -> Result<bool, SessionError> {
+    pub fn receive(&mut self, response: DeltaDiscoveryResponse) -> Result<bool, SessionError> {
         let control_plane_version = response.system_version_info.clone();
         let received = self.session.receive(response)?;
         let kind = received.kind;
@@ -147,7 +147,7 @@ impl Core {
     }
 
     /// A request uses a name that no snapshot knows; whether there is something to publish.
-    pub(crate) fn want(&mut self, name: Arc<str>, now: Time) -> bool {
+    pub fn want(&mut self, name: Arc<str>, now: Time) -> bool {
         match self.names.want(name.clone(), now) {
             Wanted::Known => false,
             Wanted::Subscribe { evicted } => {
@@ -159,7 +159,7 @@ impl Core {
     }
 
     /// Gives up names that were not used for long; whether there is something to publish.
-    pub(crate) fn expire(&mut self, now: Time) -> bool {
+    pub fn expire(&mut self, now: Time) -> bool {
         let idle = self.names.expire(now);
         if idle.is_empty() {
             return false;
@@ -169,12 +169,12 @@ impl Core {
     }
 
     /// The snapshot of what is in force.
-    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, LinkError> {
+    pub fn snapshot(&mut self) -> Result<Snapshot, LinkError> {
         self.linker.link(self.graph.effective(), self.names.linked())
     }
 
     /// What is to be kept on disk.
-    pub(crate) fn saved(&self) -> Saved {
+    pub fn saved(&self) -> Saved {
         let resource = |(kind, name, version, resource): (ResourceType, &str, Version, &Arc<Resource>)| {
             let received =
                 self.graph.received().get(kind, name).is_some_and(|(received, _)| *received == version);
@@ -194,17 +194,17 @@ impl Core {
     }
 
     /// Received and effective resources.
-    pub(crate) fn graph(&self) -> &Graph {
+    pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// Names asked for.
-    pub(crate) fn names(&self) -> &Names {
+    pub fn names(&self) -> &Names {
         &self.names
     }
 
     /// What was refused last and not replaced since.
-    pub(crate) fn refused(&self) -> Vec<Refused> {
+    pub fn refused(&self) -> Vec<Refused> {
         let refused = self.refused.iter();
         refused
             .map(|((kind, name), error)| Refused { kind: *kind, name: name.clone(), error: error.clone() })
@@ -212,7 +212,7 @@ impl Core {
     }
 
     /// What the control plane calls the state it last sent; empty if it does not say.
-    pub(crate) fn control_plane_version(&self) -> &str {
+    pub fn control_plane_version(&self) -> &str {
         &self.control_plane_version
     }
 
@@ -284,3 +284,6 @@ impl Core {
         gave_back
     }
 }
+
+#[cfg(test)]
+mod tests;
