@@ -40,7 +40,9 @@ pub async fn serve(plane: Arc<Plane>, listener: TcpListener) {
                 async move { Ok::<_, Infallible>(response) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(weir_runtime::clock::HyperTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(16 * 1024);
+            http.timer(weir_runtime::clock::HyperTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT)
+                .max_buf_size(16 * 1024);
             // A caller that goes away in the middle is none of our business.
             let _gone = http.serve_connection(weir_runtime::io::HyperIo::new(stream), service).await;
             drop(permit);
@@ -80,14 +82,21 @@ fn metrics(plane: &Plane) -> String {
     gauge("weir_revision", "The newest revision of the policy.", plane.store.state().revision.0 as f64);
     gauge("weir_served_revision", "The revision that is compiled for sidecars.", world.revision.0 as f64);
     gauge("weir_sidecars_connected", "Sidecars with an open stream.", plane.registry.connected() as f64);
-    gauge("weir_sidecars_behind", "Connected sidecars which have not acknowledged the newest configuration.", plane.registry.behind() as f64);
+    gauge(
+        "weir_sidecars_behind",
+        "Connected sidecars which have not acknowledged the newest configuration.",
+        plane.registry.behind() as f64,
+    );
     gauge("weir_workloads_joined", "Workloads known through their sidecar's stream.", plane.joined() as f64);
     gauge("weir_services", "Services in the mesh.", world.mesh.services.len() as f64);
     gauge("weir_workloads", "Workloads in the mesh.", world.mesh.workloads.len() as f64);
     let summary = plane.propagation.lock().summary();
     let seconds = [("0.5", summary.p50), ("0.99", summary.p99), ("1", summary.max)];
     let name = "weir_propagation_seconds";
-    let _infallible = writeln!(out, "# HELP {name} From a durable change to a sidecar's acknowledgement, over the latest pairs.\n# TYPE {name} gauge");
+    let _infallible = writeln!(
+        out,
+        "# HELP {name} From a durable change to a sidecar's acknowledgement, over the latest pairs.\n# TYPE {name} gauge"
+    );
     for (quantile, value) in seconds {
         let _infallible = writeln!(out, "{name}{{quantile=\"{quantile}\"}} {}", value.as_secs_f64());
     }

@@ -94,7 +94,8 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        let protocol = Protocol { name: "sotw", session: ServerSession::sotw, answer: server::Response::into_sotw };
+        let protocol =
+            Protocol { name: "sotw", session: ServerSession::sotw, answer: server::Response::into_sotw };
         Ok(self.serve(request, protocol))
     }
 
@@ -104,7 +105,8 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        let protocol = Protocol { name: "delta", session: ServerSession::delta, answer: server::Response::into_delta };
+        let protocol =
+            Protocol { name: "delta", session: ServerSession::delta, answer: server::Response::into_delta };
         Ok(self.serve(request, protocol))
     }
 }
@@ -184,7 +186,11 @@ impl AdsStream {
         if let Some(node) = request.node().filter(|_| self.node.is_none()) {
             self.version = version(node);
         }
-        let events = self.session.lock().receive(request).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let events = self
+            .session
+            .lock()
+            .receive(request)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         for event in events {
             match event {
                 ServerEvent::Identified(node) => self.identify(node)?,

@@ -4,7 +4,7 @@
 //! called `spec`, a target port may be a number, and so may a retried status.
 
 use prost::Message;
-use prost_reflect::{DeserializeOptions, DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, SerializeOptions};
 use serde_json::Value;
 use std::sync::LazyLock;
 use weir_model::diagnostic::{Diagnostic, Severity};
@@ -14,12 +14,17 @@ use weir_proto::policy::v1 as wire;
 mod tests;
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(weir_proto::DESCRIPTORS).expect("the descriptors were made by the build from our own files")
+    DescriptorPool::decode(weir_proto::DESCRIPTORS)
+        .expect("the descriptors were made by the build from our own files")
 });
 
 /// The fields of `oneof spec`, in proto3 JSON, by kind.
-const SPECS: [(&str, &str); 4] =
-    [("Service", "service"), ("Workload", "workload"), ("HTTPRoute", "httpRoute"), ("TrafficPolicy", "trafficPolicy")];
+const SPECS: [(&str, &str); 4] = [
+    ("Service", "service"),
+    ("Workload", "workload"),
+    ("HTTPRoute", "httpRoute"),
+    ("TrafficPolicy", "trafficPolicy"),
+];
 
 /// The resource as `weir_policy::parse_value` takes it. What does not fit, such as a spec of another kind, is left for the parser to refuse.
 pub fn to_json(object: &wire::Object) -> Value {
@@ -63,9 +68,11 @@ pub fn from_json(mut value: Value) -> Result<wire::Object, String> {
             fields.insert(field, spec);
         }
     }
-    let descriptor = POOL.get_message_by_name("weir.policy.v1.Object").ok_or("no descriptor of weir.policy.v1.Object")?;
+    let descriptor =
+        POOL.get_message_by_name("weir.policy.v1.Object").ok_or("no descriptor of weir.policy.v1.Object")?;
     let options = DeserializeOptions::new().deny_unknown_fields(false);
-    let message = DynamicMessage::deserialize_with_options(descriptor, value, &options).map_err(|error| error.to_string())?;
+    let message = DynamicMessage::deserialize_with_options(descriptor, value, &options)
+        .map_err(|error| error.to_string())?;
     message.transcode_to().map_err(|error| error.to_string())
 }
 

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 use weir_proto::envoy::envoy::admin::v3::{ClientResourceStatus, UpdateFailureState};
-use weir_proto::envoy::envoy::r#type::matcher::v3::{NodeMatcher, StringMatcher, string_matcher::MatchPattern};
 use weir_proto::envoy::envoy::service::status::v3::client_config::GenericXdsConfig;
 use weir_proto::envoy::envoy::service::status::v3::client_status_discovery_service_server::ClientStatusDiscoveryService;
-use weir_proto::envoy::envoy::service::status::v3::{ClientConfig, ClientStatusRequest, ClientStatusResponse, ConfigStatus};
+use weir_proto::envoy::envoy::service::status::v3::{
+    ClientConfig, ClientStatusRequest, ClientStatusResponse, ConfigStatus,
+};
+use weir_proto::envoy::envoy::r#type::matcher::v3::{
+    NodeMatcher, StringMatcher, string_matcher::MatchPattern,
+};
 use weir_xds::ResourceStatus;
 use weir_xds::session::server::Nack;
 
@@ -51,7 +55,9 @@ fn answer(plane: &Plane, request: &ClientStatusRequest) -> Result<ClientStatusRe
     let mut wanted = Vec::new();
     for (index, matcher) in request.node_matchers.iter().enumerate() {
         wanted.push(exact_id(matcher).ok_or_else(|| {
-            Status::unimplemented(format!("node_matchers[{index}]: only node_id.exact is supported; name the node, or none for all"))
+            Status::unimplemented(format!(
+                "node_matchers[{index}]: only node_id.exact is supported; name the node, or none for all"
+            ))
         })?);
     }
     let connected = plane.registry.all().into_iter().filter(|state| state.ended.is_none());
@@ -61,11 +67,10 @@ fn answer(plane: &Plane, request: &ClientStatusRequest) -> Result<ClientStatusRe
 
 fn exact_id(matcher: &NodeMatcher) -> Option<&str> {
     match matcher {
-        NodeMatcher { node_id: Some(StringMatcher { match_pattern: Some(MatchPattern::Exact(id)), .. }), node_metadatas }
-            if node_metadatas.is_empty() =>
-        {
-            Some(id)
-        }
+        NodeMatcher {
+            node_id: Some(StringMatcher { match_pattern: Some(MatchPattern::Exact(id)), .. }),
+            node_metadatas,
+        } if node_metadatas.is_empty() => Some(id),
         _ => None,
     }
 }
@@ -86,7 +91,7 @@ fn resource(status: ResourceStatus) -> GenericXdsConfig {
         _ => (ConfigStatus::Stale, ClientResourceStatus::Requested),
     };
     let failure = |nack: Nack| UpdateFailureState {
-        details: nack.text,
+        details: nack.text.to_string(),
         version_info: nack.version.to_string(),
         ..Default::default()
     };

@@ -7,8 +7,8 @@ use tonic::Status;
 use weir_decide::route::{self, Considered, Finding, Head};
 use weir_model::node::{Node, Target};
 use weir_model::{
-    Cluster, Discovery, Forward, ListenerKind, Locality, Resource, ResourceSet, ResourceType, Route, RouteAction,
-    RouteConfiguration, RouteSource,
+    Cluster, Discovery, Forward, ListenerKind, Locality, Resource, ResourceSet, ResourceType, Route,
+    RouteAction, RouteConfiguration, RouteSource,
 };
 use weir_proto::policy::v1 as wire;
 
@@ -27,7 +27,11 @@ pub fn explain(plane: &Plane, request: &wire::ExplainRequest) -> Result<wire::Ex
         "" => client_of(if request.from_namespace.is_empty() { "default" } else { &request.from_namespace }),
         id => {
             let known = plane.registry.get(id);
-            known.ok_or_else(|| Status::not_found(format!("no sidecar {id:?} is connected; `weir status` lists them")))?.node
+            known
+                .ok_or_else(|| {
+                    Status::not_found(format!("no sidecar {id:?} is connected; `weir status` lists them"))
+                })?
+                .node
         }
     };
     Ok(explain_in(&plane.world(), node, &asked))
@@ -47,14 +51,23 @@ impl Asked {
         let wrong = |field: &str, problem: String| Status::invalid_argument(format!("{field}: {problem}"));
         let method = if request.method.is_empty() { "GET" } else { &request.method };
         let method = method.parse().map_err(|_| wrong("method", format!("{method:?} is no HTTP method")))?;
-        let url = if request.url.contains("://") { request.url.clone() } else { format!("http://{}", request.url) };
-        let uri: Uri = url.parse().map_err(|error| wrong("url", format!("{:?}: {error}; write http://HOST[:PORT]/PATH", request.url)))?;
-        let authority = uri.authority().ok_or_else(|| wrong("url", "has no host; write http://HOST[:PORT]/PATH".to_owned()))?;
+        let url =
+            if request.url.contains("://") { request.url.clone() } else { format!("http://{}", request.url) };
+        let uri: Uri = url.parse().map_err(|error| {
+            wrong("url", format!("{:?}: {error}; write http://HOST[:PORT]/PATH", request.url))
+        })?;
+        let authority = uri
+            .authority()
+            .ok_or_else(|| wrong("url", "has no host; write http://HOST[:PORT]/PATH".to_owned()))?;
         let mut headers = HeaderMap::new();
         for (index, header) in request.headers.iter().enumerate() {
             let field = format!("headers[{index}]");
-            let name: HeaderName = header.name.parse().map_err(|_| wrong(&field, format!("{:?} is no field name", header.name)))?;
-            let value = HeaderValue::from_str(&header.value).map_err(|_| wrong(&field, "the value has control characters".to_owned()))?;
+            let name: HeaderName = header
+                .name
+                .parse()
+                .map_err(|_| wrong(&field, format!("{:?} is no field name", header.name)))?;
+            let value = HeaderValue::from_str(&header.value)
+                .map_err(|_| wrong(&field, "the value has control characters".to_owned()))?;
             headers.append(name, value);
         }
         Ok(Self {
@@ -93,7 +106,11 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked) -> wire::ExplainResp
         node.uses = BTreeSet::from([asked.authority.clone()]);
     }
     let resources = weir_compile::compile(&world.mesh, &node).resources;
-    let who = if node.id.is_empty() { format!("a client in namespace {}", node.namespace) } else { format!("{} ({})", node.id, node.target) };
+    let who = if node.id.is_empty() {
+        format!("a client in namespace {}", node.namespace)
+    } else {
+        format!("{} ({})", node.id, node.target)
+    };
     match configuration(&resources, &node, &asked.authority) {
         None => {
             told.step("service", format!("{who} knows no service {:?}: 404", asked.authority), vec![
@@ -108,11 +125,20 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked) -> wire::ExplainResp
             told.route(&resources, routes, asked);
         }
     }
-    wire::ExplainResponse { revision: world.revision.0, steps: told.steps, route: told.route, outcomes: told.outcomes }
+    wire::ExplainResponse {
+        revision: world.revision.0,
+        steps: told.steps,
+        route: told.route,
+        outcomes: told.outcomes,
+    }
 }
 
 /// The routes that a node has for an authority.
-fn configuration<'a>(resources: &'a ResourceSet, node: &Node, authority: &str) -> Option<&'a RouteConfiguration> {
+fn configuration<'a>(
+    resources: &'a ResourceSet,
+    node: &Node,
+    authority: &str,
+) -> Option<&'a RouteConfiguration> {
     let name = match node.target {
         Target::Envoy => "outbound".to_owned(),
         Target::Weir | Target::Grpc => {
@@ -163,7 +189,11 @@ impl Told {
         let found = route::explain(routes, &head);
         match &found.host {
             None => {
-                self.step("host", format!("no virtual host has the domain {:?}: 404", found.authority), Vec::new());
+                self.step(
+                    "host",
+                    format!("no virtual host has the domain {:?}: 404", found.authority),
+                    Vec::new(),
+                );
                 self.outcome("answer 404".to_owned(), 1.0, Vec::new());
                 return;
             }
@@ -177,7 +207,11 @@ impl Told {
                 Finding::Share(fraction) => f64::from(fraction.0) / 1_000_000.0,
                 Finding::Matches => 1.0,
             };
-            if let Some(route) = routes.virtual_hosts.get(considered.index.host).and_then(|host| host.routes.get(considered.index.route)) {
+            if let Some(route) = routes
+                .virtual_hosts
+                .get(considered.index.host)
+                .and_then(|host| host.routes.get(considered.index.route))
+            {
                 self.action(resources, route, left * share);
             }
             left *= 1.0 - share;
@@ -185,20 +219,26 @@ impl Told {
         if left > 0.0 {
             self.outcome("answer 404".to_owned(), left, Vec::new());
         }
-        let taken = found.considered.iter().rev().find(|considered| !matches!(considered.finding, Finding::Fails(_)));
+        let taken =
+            found.considered.iter().rev().find(|considered| !matches!(considered.finding, Finding::Fails(_)));
         let decision = match taken {
             Some(taken) => format!("{} takes it", taken.name),
             None => format!("none of {} routes takes it: 404", found.considered.len()),
         };
         self.route = taken.map(|taken| taken.name.clone()).unwrap_or_default();
         let at = self.steps.len().min(2);
-        self.steps.insert(at, wire::ExplainStep { stage: "route".to_owned(), decision, reasons: reasons(&found.considered) });
+        self.steps.insert(
+            at,
+            wire::ExplainStep { stage: "route".to_owned(), decision, reasons: reasons(&found.considered) },
+        );
     }
 
     fn action(&mut self, resources: &ResourceSet, route: &Route, share: f64) {
         match &route.action {
             RouteAction::Forward(forward) => self.forward(resources, forward, share),
-            RouteAction::Redirect(redirect) => self.outcome(format!("redirect {}", redirect.status.as_u16()), share, Vec::new()),
+            RouteAction::Redirect(redirect) => {
+                self.outcome(format!("redirect {}", redirect.status.as_u16()), share, Vec::new())
+            }
             RouteAction::Direct(direct) => {
                 let target = format!("answer {}: {}", direct.status.as_u16(), direct.body);
                 self.outcome(target, share, Vec::new());
@@ -211,16 +251,25 @@ impl Told {
         let mut weights = Vec::new();
         for weighted in forward.clusters.iter().filter(|cluster| cluster.weight > 0) {
             weights.push(format!("{} {}", weighted.cluster, weighted.weight));
-            let cluster = resources.get(ResourceType::Cluster, &weighted.cluster).map(|(_, resource)| &**resource);
+            let cluster =
+                resources.get(ResourceType::Cluster, &weighted.cluster).map(|(_, resource)| &**resource);
             let endpoints = match cluster {
                 Some(Resource::Cluster(cluster)) => endpoints(resources, cluster),
                 _ => Vec::new(),
             };
-            self.outcome(weighted.cluster.clone(), share * f64::from(weighted.weight) / sum.max(1.0), endpoints);
+            self.outcome(
+                weighted.cluster.clone(),
+                share * f64::from(weighted.weight) / sum.max(1.0),
+                endpoints,
+            );
         }
         self.step("split", format!("by weight: {}", weights.join(", ")), Vec::new());
         if let Some(retry) = &forward.retry {
-            self.step("retry", format!("up to {} more attempts within the budget", retry.attempts), Vec::new());
+            self.step(
+                "retry",
+                format!("up to {} more attempts within the budget", retry.attempts),
+                Vec::new(),
+            );
         }
     }
 }
@@ -228,7 +277,9 @@ impl Told {
 fn reasons(considered: &[Considered]) -> Vec<String> {
     let line = |one: &Considered| match &one.finding {
         Finding::Matches => format!("{}: matches", one.name),
-        Finding::Share(fraction) => format!("{}: matches, for {} % of such requests", one.name, f64::from(fraction.0) / 10_000.0),
+        Finding::Share(fraction) => {
+            format!("{}: matches, for {} % of such requests", one.name, f64::from(fraction.0) / 10_000.0)
+        }
         Finding::Fails(failure) => format!("{}: {} {}", one.name, failure.field, failure.reason),
     };
     let mut lines: Vec<String> = considered.iter().take(TOLD).map(line).collect();
@@ -242,11 +293,15 @@ fn reasons(considered: &[Considered]) -> Vec<String> {
 fn endpoints(resources: &ResourceSet, cluster: &Cluster) -> Vec<String> {
     let list = match &cluster.discovery {
         Discovery::Static(list) => Some(list),
-        Discovery::Eds(name) => match resources.get(ResourceType::Endpoints, name).map(|(_, resource)| &**resource) {
-            Some(Resource::Endpoints(list)) => Some(list),
-            _ => None,
-        },
+        Discovery::Eds(name) => {
+            match resources.get(ResourceType::Endpoints, name).map(|(_, resource)| &**resource) {
+                Some(Resource::Endpoints(list)) => Some(list),
+                _ => None,
+            }
+        }
     };
     let all = list.into_iter().flat_map(|list| list.iter());
-    all.take(ENDPOINTS).map(|(place, endpoint)| format!("{} ({}, {})", endpoint.address, endpoint.workload, place.locality)).collect()
+    all.take(ENDPOINTS)
+        .map(|(place, endpoint)| format!("{} ({}, {})", endpoint.address, endpoint.workload, place.locality))
+        .collect()
 }

@@ -43,7 +43,9 @@ impl Loads {
             for locality in &cluster.upstream_locality_stats {
                 if locality.upstream_endpoint_stats.is_empty() {
                     let sum = Sum {
-                        requests: locality.total_successful_requests.saturating_add(locality.total_error_requests),
+                        requests: locality
+                            .total_successful_requests
+                            .saturating_add(locality.total_error_requests),
                         errors: locality.total_error_requests,
                         in_progress: locality.total_requests_in_progress,
                     };
@@ -94,7 +96,13 @@ impl Loads {
                 let (cluster, endpoint) = pair.key().clone();
                 let total = |of: fn(&Sum) -> u64| pair.value().values().map(of).fold(0, u64::saturating_add);
                 let (requests, errors) = (total(|sum| sum.requests), total(|sum| sum.errors));
-                wire::ServiceLoad { cluster, endpoint, requests, errors, in_progress: total(|sum| sum.in_progress) }
+                wire::ServiceLoad {
+                    cluster,
+                    endpoint,
+                    requests,
+                    errors,
+                    in_progress: total(|sum| sum.in_progress),
+                }
             })
             .collect();
         sums.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
@@ -164,5 +172,8 @@ impl LoadReportingService for LoadReports {
 }
 
 fn wire_duration(duration: Duration) -> weir_proto::envoy::google::protobuf::Duration {
-    weir_proto::envoy::google::protobuf::Duration { seconds: duration.as_secs() as i64, nanos: duration.subsec_nanos() as i32 }
+    weir_proto::envoy::google::protobuf::Duration {
+        seconds: duration.as_secs() as i64,
+        nanos: duration.subsec_nanos() as i32,
+    }
 }

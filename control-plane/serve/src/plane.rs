@@ -63,7 +63,13 @@ pub struct Compilation {
 }
 
 impl World {
-    fn new(generation: u64, revision: Revision, written: Time, mesh: Mesh, encoder: Arc<Mutex<Encoder>>) -> Self {
+    fn new(
+        generation: u64,
+        revision: Revision,
+        written: Time,
+        mesh: Mesh,
+        encoder: Arc<Mutex<Encoder>>,
+    ) -> Self {
         Self { generation, revision, written, mesh: Arc::new(mesh), encoder, classes: Mutex::default() }
     }
 
@@ -165,6 +171,12 @@ impl Plane {
             parsed: Mutex::new(parsed),
             encoder,
         }))
+    }
+
+    /// A world of a mesh that no store holds.
+    #[cfg(test)]
+    pub(crate) fn world_of(&self, mesh: Mesh) -> World {
+        World::new(1, Revision(1), now(), mesh, Arc::clone(&self.encoder))
     }
 
     /// The worlds, from the current one on.
@@ -286,7 +298,9 @@ impl Plane {
         let writing = workloads.clone();
         match tokio::task::spawn_blocking(move || persist::save(&dir, &writing)).await {
             Ok(Ok(())) => *saved = workloads,
-            Ok(Err(error)) => tracing::warn!("the list of joined workloads could not be written: {error}; is the disk full?"),
+            Ok(Err(error)) => tracing::warn!(
+                "the list of joined workloads could not be written: {error}; is the disk full?"
+            ),
             Err(error) => tracing::warn!("the list of joined workloads could not be written: {error}"),
         }
     }

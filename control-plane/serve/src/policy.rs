@@ -79,10 +79,15 @@ impl Policy {
     }
 }
 
-fn attribution(author: &str, message: &str, peer: Option<std::net::SocketAddr>) -> Result<Attribution, Status> {
+fn attribution(
+    author: &str,
+    message: &str,
+    peer: Option<std::net::SocketAddr>,
+) -> Result<Attribution, Status> {
     for (field, text) in [("author", author), ("message", message)] {
         if text.len() > ATTRIBUTION_BYTES {
-            let problem = format!("{field} has {} bytes; at most {ATTRIBUTION_BYTES} are kept, shorten it", text.len());
+            let problem =
+                format!("{field} has {} bytes; at most {ATTRIBUTION_BYTES} are kept, shorten it", text.len());
             return Err(Status::invalid_argument(problem));
         }
     }
@@ -100,7 +105,10 @@ fn at(plane: &Plane, revision: Option<u64>) -> Result<State, Status> {
 
 #[tonic::async_trait]
 impl PolicyService for Policy {
-    async fn apply(&self, request: Request<wire::ApplyRequest>) -> Result<Response<wire::ApplyResponse>, Status> {
+    async fn apply(
+        &self,
+        request: Request<wire::ApplyRequest>,
+    ) -> Result<Response<wire::ApplyResponse>, Status> {
         let peer = request.remote_addr();
         let request = request.into_inner();
         let by = attribution(&request.author, &request.message, peer)?;
@@ -112,7 +120,10 @@ impl PolicyService for Policy {
         Ok(Response::new(wire::ApplyResponse { revision: commit.revision.0, changes, diagnostics }))
     }
 
-    async fn delete(&self, request: Request<wire::DeleteRequest>) -> Result<Response<wire::DeleteResponse>, Status> {
+    async fn delete(
+        &self,
+        request: Request<wire::DeleteRequest>,
+    ) -> Result<Response<wire::DeleteResponse>, Status> {
         let peer = request.remote_addr();
         let request = request.into_inner();
         let by = attribution(&request.author, &request.message, peer)?;
@@ -123,7 +134,10 @@ impl PolicyService for Policy {
         Ok(Response::new(wire::DeleteResponse { revision: commit.revision.0, changes, diagnostics }))
     }
 
-    async fn rollback(&self, request: Request<wire::RollbackRequest>) -> Result<Response<wire::RollbackResponse>, Status> {
+    async fn rollback(
+        &self,
+        request: Request<wire::RollbackRequest>,
+    ) -> Result<Response<wire::RollbackResponse>, Status> {
         let peer = request.remote_addr();
         let request = request.into_inner();
         let to = Revision(request.to_revision);
@@ -141,36 +155,51 @@ impl PolicyService for Policy {
         Ok(Response::new(wire::RollbackResponse { revision: commit.revision.0, changes, diagnostics }))
     }
 
-    async fn validate(&self, request: Request<wire::ValidateRequest>) -> Result<Response<wire::ValidateResponse>, Status> {
+    async fn validate(
+        &self,
+        request: Request<wire::ValidateRequest>,
+    ) -> Result<Response<wire::ValidateResponse>, Status> {
         let request = request.into_inner();
         self.blocking(move |plane| Ok(validate::validate(plane, request))).await.map(Response::new)
     }
 
     async fn get(&self, request: Request<wire::GetRequest>) -> Result<Response<wire::GetResponse>, Status> {
         let request = request.into_inner();
-        let wanted = request.object.ok_or_else(|| Status::invalid_argument("object is missing; name a kind and a name"))?;
+        let wanted = request
+            .object
+            .ok_or_else(|| Status::invalid_argument("object is missing; name a kind and a name"))?;
         let id = reference(&wanted, "object").map_err(|wrong| refusal(&[wrong]))?;
         self.blocking(move |plane| {
             let state = at(plane, request.revision)?;
             let entry = state.entries.get(&id.key());
-            let entry = entry.ok_or_else(|| Status::not_found(format!("there is no {id} at revision {}", state.revision)))?;
+            let entry = entry.ok_or_else(|| {
+                Status::not_found(format!("there is no {id} at revision {}", state.revision))
+            })?;
             stored(entry, state.revision)
         })
         .await
         .map(Response::new)
     }
 
-    async fn list(&self, request: Request<wire::ListRequest>) -> Result<Response<wire::ListResponse>, Status> {
+    async fn list(
+        &self,
+        request: Request<wire::ListRequest>,
+    ) -> Result<Response<wire::ListResponse>, Status> {
         let request = request.into_inner();
         let selection = paging::Selection::new(&request.kind, &request.namespace)?;
-        self.blocking(move |plane| paging::page(&at(plane, request.revision)?, &selection, request.limit, &request.page_token))
-            .await
-            .map(Response::new)
+        self.blocking(move |plane| {
+            paging::page(&at(plane, request.revision)?, &selection, request.limit, &request.page_token)
+        })
+        .await
+        .map(Response::new)
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<wire::WatchResponse, Status>> + Send>>;
 
-    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<wire::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let request = request.into_inner();
         let selection = paging::Selection::new(&request.kind, &request.namespace)?;
         let store = Arc::clone(&self.plane.store);
@@ -194,8 +223,12 @@ impl PolicyService for Policy {
                     after = last.revision;
                     for one in page {
                         let mut one = commit(&one);
-                        one.changes.retain(|change| change.object.as_ref().is_some_and(|object| selection.takes(object)));
-                        if !one.changes.is_empty() && tx.send(Ok(wire::WatchResponse { commit: Some(one) })).await.is_err() {
+                        one.changes.retain(|change| {
+                            change.object.as_ref().is_some_and(|object| selection.takes(object))
+                        });
+                        if !one.changes.is_empty()
+                            && tx.send(Ok(wire::WatchResponse { commit: Some(one) })).await.is_err()
+                        {
                             return;
                         }
                     }
@@ -208,7 +241,10 @@ impl PolicyService for Policy {
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(rx))))
     }
 
-    async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryResponse>, Status> {
+    async fn history(
+        &self,
+        request: Request<wire::HistoryRequest>,
+    ) -> Result<Response<wire::HistoryResponse>, Status> {
         let request = request.into_inner();
         let limit = if request.limit == 0 { 100 } else { request.limit.min(1000) } as usize;
         self.blocking(move |plane| {
@@ -220,7 +256,10 @@ impl PolicyService for Policy {
         .map(Response::new)
     }
 
-    async fn diff(&self, request: Request<wire::DiffRequest>) -> Result<Response<wire::DiffResponse>, Status> {
+    async fn diff(
+        &self,
+        request: Request<wire::DiffRequest>,
+    ) -> Result<Response<wire::DiffResponse>, Status> {
         let request = request.into_inner();
         self.blocking(move |plane| {
             let (from, to) = (at(plane, Some(request.from_revision))?, at(plane, request.to_revision)?);
@@ -231,12 +270,18 @@ impl PolicyService for Policy {
         .map(Response::new)
     }
 
-    async fn explain(&self, request: Request<wire::ExplainRequest>) -> Result<Response<wire::ExplainResponse>, Status> {
+    async fn explain(
+        &self,
+        request: Request<wire::ExplainRequest>,
+    ) -> Result<Response<wire::ExplainResponse>, Status> {
         let request = request.into_inner();
         self.blocking(move |plane| crate::explain::explain(plane, &request)).await.map(Response::new)
     }
 
-    async fn status(&self, request: Request<wire::StatusRequest>) -> Result<Response<wire::StatusResponse>, Status> {
+    async fn status(
+        &self,
+        request: Request<wire::StatusRequest>,
+    ) -> Result<Response<wire::StatusResponse>, Status> {
         status::status(&self.plane, &request.into_inner().node).map(Response::new)
     }
 }

@@ -56,7 +56,8 @@ impl Propagation {
             let rank = (q * sorted.len() as f64).ceil() as usize;
             sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
         };
-        let of_newest = self.samples.iter().filter(|(revision, _)| *revision == self.newest).map(|(_, took)| *took);
+        let of_newest =
+            self.samples.iter().filter(|(revision, _)| *revision == self.newest).map(|(_, took)| *took);
         Summary {
             changes: self.changes,
             p50: quantile(0.5),

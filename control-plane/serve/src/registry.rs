@@ -92,7 +92,14 @@ impl Registry {
     }
 
     /// A node's stream began. A later stream of the same node takes its place.
-    pub fn enter(&self, node: Node, version: String, peer: String, protocol: &'static str, session: Arc<Mutex<ServerSession>>) -> Entry {
+    pub fn enter(
+        &self,
+        node: Node,
+        version: String,
+        peer: String,
+        protocol: &'static str,
+        session: Arc<Mutex<ServerSession>>,
+    ) -> Entry {
         self.forget(crate::plane::now());
         let state = Arc::new(Mutex::new(NodeState {
             version,

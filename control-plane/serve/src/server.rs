@@ -28,7 +28,11 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve_policy(plane: Arc<Plane>, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), BoxError> {
+pub async fn serve_policy(
+    plane: Arc<Plane>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Result<(), BoxError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<PolicyServiceServer<policy::Policy>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -51,7 +55,11 @@ pub async fn serve_policy(plane: Arc<Plane>, listener: TcpListener, stop: impl F
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve_xds(plane: Arc<Plane>, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), BoxError> {
+pub async fn serve_xds(
+    plane: Arc<Plane>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+) -> Result<(), BoxError> {
     let ads = AggregatedDiscoveryServiceServer::new(ads::Ads::new(Arc::clone(&plane)))
         .max_decoding_message_size(XDS_MESSAGE_BYTES)
         .max_encoding_message_size(XDS_MESSAGE_BYTES);

@@ -35,7 +35,8 @@ pub fn load(dir: &Path) -> Result<BTreeMap<Name, Workload>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(format!("{}: {error}", path.display())),
     };
-    let damaged = |what: &str| format!("{}: {what}; workloads will appear as their sidecars reconnect", path.display());
+    let damaged =
+        |what: &str| format!("{}: {what}; workloads will appear as their sidecars reconnect", path.display());
     let value: Value = serde_json::from_str(&text).map_err(|error| damaged(&error.to_string()))?;
     if value["format"] != json!(FORMAT) {
         return Err(damaged("written by another version"));

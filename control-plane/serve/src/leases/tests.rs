@@ -63,10 +63,17 @@ fn a_restart_keeps_everybody_until_they_had_time_to_return() {
 fn leases_survive_on_disk_and_damage_is_told() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(persist::load(dir.path()), Ok(BTreeMap::new()), "no file is no lease");
-    let port = weir_model::mesh::WorkloadPort { name: "http".into(), number: 9080, address: "127.0.0.1:1".parse().unwrap() };
+    let port = weir_model::mesh::WorkloadPort {
+        name: "http".into(),
+        number: 9080,
+        address: "127.0.0.1:1".parse().unwrap(),
+    };
     let locality = Locality { region: "eu".into(), zone: "eu-1".into(), sub_zone: String::new() };
     let labels = BTreeMap::from([("app".to_owned(), "reviews".to_owned())]);
-    let written = BTreeMap::from([(name("a"), Workload { labels, locality, weight: 2, ports: vec![port], ready: true })]);
+    let written = BTreeMap::from([(
+        name("a"),
+        Workload { labels, locality, weight: 2, ports: vec![port], ready: true },
+    )]);
     persist::save(dir.path(), &written).unwrap();
     assert_eq!(persist::load(dir.path()), Ok(written));
     std::fs::write(dir.path().join("joined.json"), "{\"format\": 1, \"work").unwrap();

@@ -13,8 +13,13 @@ fn report(cluster: &str, address: &str, ok: u64, errors: u64, in_progress: u64) 
         total_requests_in_progress: in_progress,
         ..Default::default()
     };
-    let locality = endpoint::UpstreamLocalityStats { upstream_endpoint_stats: vec![stats], ..Default::default() };
-    endpoint::ClusterStats { cluster_name: cluster.to_owned(), upstream_locality_stats: vec![locality], ..Default::default() }
+    let locality =
+        endpoint::UpstreamLocalityStats { upstream_endpoint_stats: vec![stats], ..Default::default() };
+    endpoint::ClusterStats {
+        cluster_name: cluster.to_owned(),
+        upstream_locality_stats: vec![locality],
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -25,7 +30,10 @@ fn reports_of_several_nodes_are_summed_per_endpoint() {
     loads.add("b", &[report("c", "10.0.0.1", 1, 0, 1), report("c", "10.0.0.2", 7, 0, 0)]);
     let sums = loads.sums();
     assert_eq!(sums.len(), 2);
-    assert_eq!((sums[0].endpoint.as_str(), sums[0].requests, sums[0].errors, sums[0].in_progress), ("10.0.0.1:80", 11, 1, 4));
+    assert_eq!(
+        (sums[0].endpoint.as_str(), sums[0].requests, sums[0].errors, sums[0].in_progress),
+        ("10.0.0.1:80", 11, 1, 4)
+    );
     loads.leave("a");
     assert_eq!((loads.sums()[0].requests, loads.sums()[0].errors, loads.sums()[0].in_progress), (11, 1, 1));
 }

@@ -19,7 +19,8 @@ pub(super) fn refusal(diagnostics: &[Diagnostic]) -> Status {
         lines.push(format!("… and {} more", diagnostics.len() - TOLD));
     }
     // HTTP/2 peers may refuse a header block this large; the text alone always fits.
-    let details = wire::Refusal { diagnostics: diagnostics.iter().take(TOLD).map(convert::diagnostic).collect() };
+    let details =
+        wire::Refusal { diagnostics: diagnostics.iter().take(TOLD).map(convert::diagnostic).collect() };
     let text = truncated(lines.join("\n"), 3000);
     let details = details.encode_to_vec();
     let details = if details.len() <= 3000 { details } else { Vec::new() };
@@ -38,7 +39,10 @@ fn truncated(mut text: String, bytes: usize) -> String {
 /// What is stored cannot be read: an older control plane looks at a newer one's objects.
 pub(super) fn unreadable(diagnostics: &[Diagnostic]) -> Status {
     let lines: Vec<String> = diagnostics.iter().take(TOLD).map(ToString::to_string).collect();
-    let text = format!("the store holds objects that this version cannot read; run the version that wrote them\n{}", lines.join("\n"));
+    let text = format!(
+        "the store holds objects that this version cannot read; run the version that wrote them\n{}",
+        lines.join("\n")
+    );
     Status::data_loss(truncated(text, 3000))
 }
 
@@ -50,14 +54,20 @@ pub(super) fn store_error(error: &StoreError) -> Status {
         StoreError::Compacted { .. } | StoreError::Future { .. } => Code::OutOfRange,
         StoreError::Full { .. } => Code::ResourceExhausted,
         StoreError::Damaged { .. } => Code::DataLoss,
-        StoreError::NewerFormat { .. } | StoreError::Locked { .. } | StoreError::Io { .. } => Code::Unavailable,
+        StoreError::NewerFormat { .. } | StoreError::Locked { .. } | StoreError::Io { .. } => {
+            Code::Unavailable
+        }
     };
     Status::new(code, error.to_string())
 }
 
 /// A reference on the wire.
 pub(super) fn reference(id: &ObjectId) -> wire::ObjectRef {
-    wire::ObjectRef { kind: id.kind.to_string(), namespace: id.name.namespace.clone(), name: id.name.name.clone() }
+    wire::ObjectRef {
+        kind: id.kind.to_string(),
+        namespace: id.name.namespace.clone(),
+        name: id.name.name.clone(),
+    }
 }
 
 /// What happened, or would happen, to an object.
@@ -69,8 +79,14 @@ pub(super) fn change(id: &ObjectId, before: Option<&Object>, after: Option<&Obje
         (Some(before), Some(after)) if before != after => Action::Updated,
         _ => Action::Unchanged,
     };
-    let yaml = |object: Option<&Object>| object.map(|object| weir_policy::to_yaml([object])).unwrap_or_default();
-    wire::Change { action: action.into(), object: Some(reference(id)), before: yaml(before), after: yaml(after) }
+    let yaml =
+        |object: Option<&Object>| object.map(|object| weir_policy::to_yaml([object])).unwrap_or_default();
+    wire::Change {
+        action: action.into(),
+        object: Some(reference(id)),
+        before: yaml(before),
+        after: yaml(after),
+    }
 }
 
 /// A stored object.
@@ -88,7 +104,10 @@ pub(super) fn stored(entry: &Entry, revision: Revision) -> Result<wire::GetRespo
 
 /// A commit of the history. An object that this version cannot read is named, with its text left out.
 pub(super) fn commit(commit: &Commit) -> wire::Commit {
-    let changes = commit.changes.iter().filter_map(|applied| bytes_change(&applied.key, &applied.before, &applied.after));
+    let changes = commit
+        .changes
+        .iter()
+        .filter_map(|applied| bytes_change(&applied.key, &applied.before, &applied.after));
     wire::Commit {
         revision: commit.revision.0,
         author: commit.attribution.author.clone(),

@@ -55,10 +55,16 @@ pub(super) fn parse(objects: Vec<wire::Object>, manifest: &str) -> Result<Parsed
     }
     let mut seen = std::collections::BTreeSet::new();
     for object in &parsed {
-        let said = |known: &Diagnostic| known.severity == Severity::Error && known.resource == object.id.to_string();
+        let said =
+            |known: &Diagnostic| known.severity == Severity::Error && known.resource == object.id.to_string();
         if !seen.insert(&object.id) && !diagnostics.iter().any(said) {
             let problem = "is in this batch twice".to_owned();
-            diagnostics.push(error(object.id.to_string(), "metadata.name", problem, "remove one of the two, or rename it"));
+            diagnostics.push(error(
+                object.id.to_string(),
+                "metadata.name",
+                problem,
+                "remove one of the two, or rename it",
+            ));
         }
     }
     if parsed.len() > OBJECTS {
@@ -67,7 +73,12 @@ pub(super) fn parse(objects: Vec<wire::Object>, manifest: &str) -> Result<Parsed
     }
     if parsed.is_empty() && diagnostics.is_empty() {
         let problem = "the request holds no object".to_owned();
-        diagnostics.push(error("request", "objects", problem, "fill objects, or manifest with at least one YAML document"));
+        diagnostics.push(error(
+            "request",
+            "objects",
+            problem,
+            "fill objects, or manifest with at least one YAML document",
+        ));
     }
     refuse_errors(diagnostics).map(|diagnostics| Parsed { objects: parsed, diagnostics })
 }
@@ -127,7 +138,11 @@ impl Batch {
             }
         }
         if !missing.is_empty() {
-            return Err(Status::not_found(format!("there is no {} at revision {}", missing.join(", no "), state.revision)));
+            return Err(Status::not_found(format!(
+                "there is no {} at revision {}",
+                missing.join(", no "),
+                state.revision
+            )));
         }
         batch.judge(&current).map_err(|all| answer::refusal(&all))?;
         Ok(batch)
@@ -174,7 +189,12 @@ impl Batch {
                 Some(object) => _ = self.changes.insert(id.clone(), (Some(Arc::clone(object)), None)),
                 None => {
                     let problem = "does not exist and cannot be deleted".to_owned();
-                    self.diagnostics.push(error(id.to_string(), "", problem, "see what there is with `weir get`"));
+                    self.diagnostics.push(error(
+                        id.to_string(),
+                        "",
+                        problem,
+                        "see what there is with `weir get`",
+                    ));
                 }
             }
         }
@@ -227,7 +247,10 @@ impl Batch {
         let change = |(id, (before, after)): (&ObjectId, &(Option<Arc<Object>>, Option<Arc<Object>>))| {
             answer::change(id, before.as_deref(), after.as_deref())
         };
-        (self.changes.iter().map(change).collect(), self.diagnostics.iter().map(convert::diagnostic).collect())
+        (
+            self.changes.iter().map(change).collect(),
+            self.diagnostics.iter().map(convert::diagnostic).collect(),
+        )
     }
 }
 

@@ -16,7 +16,11 @@ pub(super) fn status(plane: &Plane, node: &str) -> Result<wire::StatusResponse, 
         "" => plane.registry.all(),
         id => match plane.registry.get(id) {
             Some(state) => vec![state],
-            None => return Err(Status::not_found(format!("no sidecar {id:?} is or was connected; `weir status` lists them"))),
+            None => {
+                return Err(Status::not_found(format!(
+                    "no sidecar {id:?} is or was connected; `weir status` lists them"
+                )));
+            }
         },
     };
     let summary = plane.propagation.lock().summary();
@@ -63,6 +67,6 @@ fn resource(status: ResourceStatus) -> wire::ResourceStatus {
         name: status.name,
         sent_version: version(status.sent),
         acknowledged_version: version(status.acked),
-        nack: status.nack.map(|nack| nack.text).unwrap_or_default(),
+        nack: status.nack.map(|nack| nack.text.to_string()).unwrap_or_default(),
     }
 }

@@ -19,7 +19,8 @@ const SIDECARS: usize = 1000;
 /// Answers; a batch that would be refused is an answer too.
 pub(super) fn validate(plane: &Plane, request: wire::ValidateRequest) -> wire::ValidateResponse {
     let mut wrong = Vec::new();
-    let nothing = request.objects.is_empty() && request.manifest.trim().is_empty() && !request.deletions.is_empty();
+    let nothing =
+        request.objects.is_empty() && request.manifest.trim().is_empty() && !request.deletions.is_empty();
     let mut parsed = Parsed { objects: Vec::new(), diagnostics: Vec::new() };
     if !nothing {
         match batch::parse(request.objects, &request.manifest) {
@@ -89,7 +90,8 @@ fn new_diagnostics(before: Compiled, after: Compiled) -> Vec<Diagnostic> {
 
 /// What one set has that the other has not, resource by resource.
 fn differences(before: &ResourceSet, after: &ResourceSet) -> Vec<wire::ResourceDiff> {
-    let keys = |set: &ResourceSet| set.iter().map(|(kind, name, _, _)| (kind, name.to_owned())).collect::<Vec<_>>();
+    let keys =
+        |set: &ResourceSet| set.iter().map(|(kind, name, _, _)| (kind, name.to_owned())).collect::<Vec<_>>();
     let mut all = keys(before);
     all.extend(keys(after));
     all.sort();
@@ -97,7 +99,12 @@ fn differences(before: &ResourceSet, after: &ResourceSet) -> Vec<wire::ResourceD
     all.into_iter().filter_map(|(kind, name)| difference(kind, name, before, after)).collect()
 }
 
-fn difference(kind: ResourceType, name: String, before: &ResourceSet, after: &ResourceSet) -> Option<wire::ResourceDiff> {
+fn difference(
+    kind: ResourceType,
+    name: String,
+    before: &ResourceSet,
+    after: &ResourceSet,
+) -> Option<wire::ResourceDiff> {
     use wire::change::Action;
     let (old, new) = (before.get(kind, &name), after.get(kind, &name));
     let action = match (old, new) {
