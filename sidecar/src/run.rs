@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
-use weir_config::{Config, ConfigOptions, ConfigStatus, Snapshot};
+use weir_config::{Config, ConfigOptions, ConfigStatus, Demand, Snapshot};
 use weir_model::node::{Node, Target};
+use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
 use weir_runtime::random::entropy_seed;
 use weir_runtime::signals::{Signals, Stop};
-use weir_runtime::workers::Workers;
+use weir_runtime::workers::{WorkerId, Workers};
 use weir_telemetry::access_log::{self, AccessLog, AccessLogHandle};
 use weir_telemetry::export::{Exporter, ExporterConfig, ExporterHandle, Resource, SpanSink};
 use weir_telemetry::metrics::{Registry, names};
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             )
         })?;
     }
-    let mut sockets = Sockets::bind(&options)?;
+    let sockets = Sockets::bind(&options)?;
     let node = node(&options, &sockets, state_dir.as_deref());
     let telemetry = Telemetry::start(&options, &node)?;
     let (snapshots, demand, status, config) = Config::start(ConfigOptions {
@@ -63,7 +64,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     admin::metrics::register(&telemetry.registry, &status, &snapshots);
     let lifecycle = Lifecycle::new();
     let drain = Drain::new();
-    let workers = start_workers(&options, &mut sockets, &telemetry, &snapshots, &demand, &drain)?;
+    let workers = start_workers(sockets.workers, &telemetry, &snapshots, &demand, &drain)?;
     let admin = Rc::new(Admin {
         node,
         status: status.clone(),
@@ -241,22 +242,39 @@ async fn expire(registry: Registry) {
     }
 }
 
+/// Starts the worker threads, each with its own share of every socket.
 fn start_workers(
-    options: &Options,
-    sockets: &mut Sockets,
-    _telemetry: &Telemetry,
-    _snapshots: &watch::Receiver<Arc<Snapshot>>,
-    _demand: &weir_config::Demand,
+    entrances: Vec<Vec<Entrance>>,
+    telemetry: &Telemetry,
+    snapshots: &watch::Receiver<Arc<Snapshot>>,
+    demand: &Demand,
     drain: &Drain,
 ) -> anyhow::Result<Workers> {
-    let sockets = Mutex::new(std::mem::take(&mut sockets.workers));
-    let signal = drain.signal();
-    let workers = Workers::start(options.workers, "weir-worker", move |_| {
-        let sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let signal = signal.clone();
+    let count = entrances.len();
+    let make = |(id, entrances)| WorkerArgs {
+        id: WorkerId(id),
+        entrances,
+        snapshots: snapshots.clone(),
+        demand: demand.clone(),
+        drain: drain.signal(),
+        telemetry: TelemetryArgs {
+            registry: telemetry.registry.clone(),
+            spans: telemetry.spans.clone(),
+            access_log: telemetry.access_log.clone(),
+        },
+        seed: entropy_seed(),
+    };
+    let args: Vec<Option<WorkerArgs>> = entrances.into_iter().enumerate().map(make).map(Some).collect();
+    let args = Mutex::new(args);
+    let workers = Workers::start(count, "weir-worker", move |id| {
+        let args = args.lock().unwrap_or_else(PoisonError::into_inner)[id.0].take();
         async move {
-            signal.stopped().await;
-            drop(sockets);
+            // Each worker is made once.
+            let Some(args) = args else { return };
+            if let Err(error) = weir_proxy::run(args).await {
+                tracing::error!("worker {id} cannot serve: {error}; the process ends");
+                std::process::exit(1);
+            }
         }
     });
     workers.context("cannot start the workers")

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use anyhow::{Context, bail};
 use weir_model::node::Inbound;
+use weir_proxy::Entrance;
 use weir_runtime::net::{self, BindOptions};
 
 use crate::arguments::Options;
@@ -14,7 +15,7 @@ use crate::arguments::Options;
 #[derive(Debug)]
 pub(crate) struct Sockets {
     /// Each worker's share.
-    pub(crate) workers: Vec<Vec<TcpListener>>,
+    pub(crate) workers: Vec<Vec<Entrance>>,
     /// The admin endpoint's, with its address.
     pub(crate) admin: (TcpListener, SocketAddr),
     /// Inbound listeners as peers reach them.
@@ -29,6 +30,24 @@ pub(crate) struct Sockets {
     pub(crate) required: Vec<SocketAddr>,
     /// One line for whoever started the process.
     pub(crate) announcement: String,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Inbound,
+    Outbound,
+    OutboundTcp,
+}
+
+impl Way {
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+            Self::OutboundTcp => "outbound-tcp",
+        }
+    }
 }
 
 impl Sockets {
@@ -47,7 +66,7 @@ impl Sockets {
             announcement: "weir-sidecar listening".to_owned(),
         };
         for inbound in &options.inbound {
-            let own = sockets.add("inbound", inbound.listen)?;
+            let own = sockets.add(Way::Inbound, inbound.listen)?;
             let reached = SocketAddr::new(inbound.advertised, own.port());
             if sockets.inbound.iter().any(|other| other.listen == reached) {
                 bail!(
@@ -62,25 +81,27 @@ impl Sockets {
             sockets.inbound.push(Inbound { name: inbound.name.clone(), listen: reached, app: inbound.app });
         }
         if let Some(listen) = options.outbound {
-            let own = sockets.add("outbound", listen)?;
+            let own = sockets.add(Way::Outbound, listen)?;
             sockets.required.push(own);
             sockets.outbound = Some(own);
         }
         for (listen, service) in &options.outbound_tcp {
-            let own = sockets.add("outbound-tcp", *listen)?;
+            let own = sockets.add(Way::OutboundTcp, *listen)?;
             sockets.outbound_tcp.insert(own, service.clone());
         }
         sockets.announce("admin", admin_address);
         Ok(sockets)
     }
 
-    fn add(&mut self, what: &str, listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+    /// Binds a socket for each worker, all to the address returned.
+    fn add(&mut self, way: Way, listen: SocketAddr) -> anyhow::Result<SocketAddr> {
+        let flag = way.flag();
         let (own, listeners) =
-            net::bind_workers(listen, self.workers.len()).with_context(|| format!("--{what}"))?;
-        for (worker, listener) in self.workers.iter_mut().zip(listeners) {
-            worker.push(listener);
+            net::bind_workers(listen, self.workers.len()).with_context(|| format!("--{flag}"))?;
+        for (worker, socket) in self.workers.iter_mut().zip(listeners) {
+            worker.push(Entrance { socket, inbound: way == Way::Inbound, on_demand: way == Way::Outbound });
         }
-        self.announce(what, own);
+        self.announce(flag, own);
         Ok(own)
     }
 

@@ -14,8 +14,9 @@ fn every_worker_gets_a_share_of_every_listener() {
                 --outbound-tcp :0=postgres.data:5432 --workers 3";
     let sockets = Sockets::bind(&options(line)).unwrap();
     assert_eq!(sockets.workers.len(), 3);
-    let addresses =
-        |worker: &Vec<TcpListener>| worker.iter().map(|l| l.local_addr().unwrap()).collect::<Vec<_>>();
+    let addresses = |worker: &Vec<Entrance>| -> Vec<SocketAddr> {
+        worker.iter().map(|entrance| entrance.socket.local_addr().unwrap()).collect()
+    };
     let first = addresses(&sockets.workers[0]);
     assert_eq!(first.len(), 4);
     assert!(sockets.workers.iter().all(|worker| addresses(worker) == first));
@@ -23,6 +24,9 @@ fn every_worker_gets_a_share_of_every_listener() {
     let reached = SocketAddr::new("10.0.0.7".parse().unwrap(), first[1].port());
     assert_eq!(sockets.inbound[1].listen, reached);
     assert_eq!(sockets.bound, BTreeMap::from([(reached, first[1])]));
+    let ways: Vec<_> =
+        sockets.workers[1].iter().map(|entrance| (entrance.inbound, entrance.on_demand)).collect();
+    assert_eq!(ways, [(true, false), (true, false), (false, true), (false, false)]);
     assert_eq!(sockets.outbound, Some(first[2]));
     assert_eq!(sockets.outbound_tcp, BTreeMap::from([(first[3], "postgres.data:5432".to_owned())]));
     assert_eq!(sockets.required, first[..3]);
