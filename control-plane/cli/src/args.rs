@@ -8,7 +8,14 @@ use std::path::PathBuf;
 #[command(name = "weir", version, after_help = EXAMPLES, propagate_version = true)]
 pub(crate) struct Args {
     /// The control plane's policy API.
-    #[arg(long, short = 's', env = "WEIR_SERVER", value_name = "ADDR:PORT", default_value = "127.0.0.1:15011", global = true)]
+    #[arg(
+        long,
+        short = 's',
+        env = "WEIR_SERVER",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:15011",
+        global = true
+    )]
     pub(crate) server: String,
     /// How results are printed.
     #[arg(long, short = 'o', env = "WEIR_OUTPUT", value_enum, default_value_t = Format::Table, global = true)]
@@ -34,7 +41,9 @@ pub(crate) enum Format {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Create or change resources from files: all of them or, if anything is wrong, none
-    #[command(after_help = "Examples:\n  weir apply -f reviews.yaml\n  weir apply -f policies/ -m 'canary to 50 %' --expected-revision 41\n  cat reviews.yaml | weir apply -f -")]
+    #[command(
+        after_help = "Examples:\n  weir apply -f reviews.yaml\n  weir apply -f policies/ -m 'canary to 50 %' --expected-revision 41\n  cat reviews.yaml | weir apply -f -"
+    )]
     Apply {
         #[command(flatten)]
         files: Files,
@@ -47,7 +56,9 @@ pub(crate) enum Command {
         files: Files,
     },
     /// Show how files, or two revisions, differ from each other or from what is stored
-    #[command(after_help = "Examples:\n  weir diff -f reviews.yaml      files against the current revision\n  weir diff 41                   revision 41 against the current one\n  weir diff 41 42                one revision against another")]
+    #[command(
+        after_help = "Examples:\n  weir diff -f reviews.yaml      files against the current revision\n  weir diff 41                   revision 41 against the current one\n  weir diff 41 42                one revision against another"
+    )]
     Diff {
         /// From this revision …
         #[arg(value_name = "FROM", required_unless_present = "files")]
@@ -60,7 +71,9 @@ pub(crate) enum Command {
         files: Vec<PathBuf>,
     },
     /// Print one resource, as it can be applied again
-    #[command(after_help = "Examples:\n  weir get httproute reviews\n  weir get service shop/cart --revision 12 -o json")]
+    #[command(
+        after_help = "Examples:\n  weir get httproute reviews\n  weir get service shop/cart --revision 12 -o json"
+    )]
     Get {
         /// Service, Workload, HTTPRoute or TrafficPolicy, in any case.
         kind: String,
@@ -126,7 +139,9 @@ pub(crate) enum Command {
         space: Namespace,
     },
     /// Say why a request would go where it goes
-    #[command(after_help = "Examples:\n  weir explain http://reviews:9080/reviews/7\n  weir explain -X POST -H 'x-canary: always' http://reviews.default/ --from shop")]
+    #[command(
+        after_help = "Examples:\n  weir explain http://reviews:9080/reviews/7\n  weir explain -X POST -H 'x-canary: always' http://reviews.default/ --from shop"
+    )]
     Explain {
         /// The request's URL, as the client writes it.
         url: String,
@@ -151,6 +166,17 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
         watch: Option<u64>,
     },
+    /// Run a whole mesh on this machine: canary under load, control plane killed, rollback; needs nothing but the built programs
+    #[command(
+        after_help = "Examples:\n  weir demo\n  weir demo --duration 2m --rate 1000 --outage 10s\n  weir demo -o json > demo.json"
+    )]
+    Demo(crate::demo::Options),
+    /// An application of the demo
+    #[command(hide = true)]
+    DemoApp(crate::demo::app::Options),
+    /// A program that ends with the demo
+    #[command(hide = true)]
+    DemoExec(crate::demo::process::Exec),
     /// Print a completion script for a shell
     Completions {
         /// The shell.
@@ -193,11 +219,17 @@ impl Write {
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut <Args as clap::CommandFactory>::command(), "weir", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut <Args as clap::CommandFactory>::command(),
+        "weir",
+        &mut std::io::stdout(),
+    );
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  weir demo                                  see a mesh work, on this machine
   weir apply -f reviews.yaml                 change policy
   weir status                                who serves what
   weir explain http://reviews:9080/          why a request goes where it goes

@@ -15,10 +15,14 @@ pub(crate) type Client = PolicyServiceClient<Channel>;
 pub(crate) async fn connect(server: &str, timeout: Duration) -> anyhow::Result<Client> {
     let url = if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
     if url.starts_with("https://") {
-        return Err(anyhow!("--server {server}: TLS to the policy API is not supported yet; write ADDR:PORT"));
+        return Err(anyhow!(
+            "--server {server}: TLS to the policy API is not supported yet; write ADDR:PORT"
+        ));
     }
-    let endpoint = Endpoint::from_shared(url).with_context(|| format!("--server {server:?} is no address; write ADDR:PORT"))?;
-    let channel = endpoint.connect_timeout(Duration::from_secs(5)).timeout(timeout).tcp_nodelay(true).connect().await;
+    let endpoint = Endpoint::from_shared(url)
+        .with_context(|| format!("--server {server:?} is no address; write ADDR:PORT"))?;
+    let channel =
+        endpoint.connect_timeout(Duration::from_secs(5)).timeout(timeout).tcp_nodelay(true).connect().await;
     let channel = channel.map_err(|error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
         anyhow!("no control plane answers at {server}: {cause}; is it running, and is --server (or WEIR_SERVER) its --policy-listen address?")
@@ -30,8 +34,12 @@ pub(crate) async fn connect(server: &str, timeout: Duration) -> anyhow::Result<C
 pub(crate) fn told(status: &Status) -> anyhow::Error {
     let message = status.message();
     match status.code() {
-        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::OutOfRange => anyhow!("{message}"),
-        Code::DeadlineExceeded | Code::Cancelled => anyhow!("the control plane did not answer in time; see --timeout ({message})"),
+        Code::FailedPrecondition | Code::InvalidArgument | Code::NotFound | Code::OutOfRange => {
+            anyhow!("{message}")
+        }
+        Code::DeadlineExceeded | Code::Cancelled => {
+            anyhow!("the control plane did not answer in time; see --timeout ({message})")
+        }
         code => anyhow!("{message} ({code:?})"),
     }
 }

@@ -29,15 +29,22 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Get { kind, name: None, space, revision } => {
             read::list(&mut client, Some(kind), space.namespace, revision, format).await
         }
-        Command::List { kind, space, revision } => read::list(&mut client, kind, space.namespace, revision, format).await,
+        Command::List { kind, space, revision } => {
+            read::list(&mut client, kind, space.namespace, revision, format).await
+        }
         Command::History { limit, changes } => read::history(&mut client, limit, changes, format).await,
-        Command::Watch { after, kind, space } => read::watch(&mut client, after, kind, space.namespace, format).await,
+        Command::Watch { after, kind, space } => {
+            read::watch(&mut client, after, kind, space.namespace, format).await
+        }
         Command::Explain { url, method, headers, from, node } => {
             let request = read::request(url, method, &headers, from, node)?;
             read::explain(&mut client, request, format).await
         }
         Command::Status { node, watch } => status::status(&mut client, node, watch, format).await,
-        Command::Completions { .. } => Ok(ExitCode::SUCCESS),
+        // They ask no control plane and were done in `main`.
+        Command::Demo(_) | Command::DemoApp(_) | Command::DemoExec(_) | Command::Completions { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

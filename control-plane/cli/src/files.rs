@@ -30,11 +30,13 @@ fn expand(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = std::fs::read_dir(path).with_context(|| format!("cannot read the directory {}", path.display()))?;
+    let entries =
+        std::fs::read_dir(path).with_context(|| format!("cannot read the directory {}", path.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let file = entry.with_context(|| format!("cannot read the directory {}", path.display()))?.path();
-        let known = file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json");
+        let known =
+            file.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json");
         if known && file.is_file() {
             files.push(file);
         }
@@ -56,9 +58,13 @@ fn read_one(path: &Path, most: u64) -> anyhow::Result<String> {
     };
     read.with_context(|| format!("cannot read {name}"))?;
     if bytes.len() as u64 > most {
-        bail!("{name}: the documents are larger than {} MiB in all; apply them in several batches", BYTES / 1024 / 1024);
+        bail!(
+            "{name}: the documents are larger than {} MiB in all; apply them in several batches",
+            BYTES / 1024 / 1024
+        );
     }
-    String::from_utf8(bytes).map_err(|error| anyhow!("{name}: is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+    String::from_utf8(bytes)
+        .map_err(|error| anyhow!("{name}: is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -8,6 +8,7 @@
 mod args;
 mod client;
 mod commands;
+mod demo;
 mod files;
 mod output;
 
@@ -17,17 +18,32 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Command::Completions { shell } = args.command {
-        args::completions(shell);
-        return ExitCode::SUCCESS;
+    match &args.command {
+        Command::Completions { shell } => {
+            args::completions(*shell);
+            return ExitCode::SUCCESS;
+        }
+        Command::DemoExec(exec) => return fail(&demo::process::exec(exec)),
+        _ => {}
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::anyhow!("no runtime: {error}")),
     };
-    match runtime.block_on(commands::run(args)) {
+    let done = runtime.block_on(run(args));
+    // A read of standard input cannot be given up, and is not worth waiting for.
+    runtime.shutdown_background();
+    match done {
         Ok(code) => code,
         Err(error) => fail(&error),
+    }
+}
+
+async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command {
+        Command::Demo(options) => demo::run(options, args.output).await,
+        Command::DemoApp(options) => demo::app::run(options).await.map(|()| ExitCode::SUCCESS),
+        _ => commands::run(args).await,
     }
 }
 

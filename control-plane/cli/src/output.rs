@@ -13,7 +13,9 @@ use weir_proto::policy::v1::diagnostic::Severity;
 /// An answer as its proto3 JSON form, with every field, so that a program finds what it looks for.
 pub(crate) fn value(name: &str, message: &impl prost::Message) -> anyhow::Result<Value> {
     let pool = DescriptorPool::decode(weir_proto::DESCRIPTORS).context("the built-in descriptors")?;
-    let descriptor = pool.get_message_by_name(&format!("weir.policy.v1.{name}")).with_context(|| format!("no message {name}"))?;
+    let descriptor = pool
+        .get_message_by_name(&format!("weir.policy.v1.{name}"))
+        .with_context(|| format!("no message {name}"))?;
     let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
     let options = SerializeOptions::new().skip_default_fields(false).stringify_64_bit_integers(false);
     Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
@@ -64,7 +66,8 @@ fn diagnostic(one: &wire::Diagnostic) -> String {
         Severity::Note | Severity::Unspecified => "note".cyan().to_string(),
     };
     let field = if one.field.is_empty() { String::new() } else { format!("{}: ", one.field.bold()) };
-    let mend = if one.mend.is_empty() { String::new() } else { format!("\n    {} {}", "→".dimmed(), one.mend) };
+    let mend =
+        if one.mend.is_empty() { String::new() } else { format!("\n    {} {}", "→".dimmed(), one.mend) };
     format!("{word}: {}: {field}{}{mend}\n", one.resource, one.message)
 }
 
@@ -76,7 +79,9 @@ pub(crate) fn changes(all: &[wire::Change]) -> String {
 /// What happened to each resource, with the lines that changed.
 pub(crate) fn changes_in_full(all: &[wire::Change]) -> String {
     let changed = all.iter().filter(|change| change.action() != Action::Unchanged);
-    changed.map(|change| format!("{} {}\n{}", object(change).bold(), action(change.action()), lines(change))).collect()
+    changed
+        .map(|change| format!("{} {}\n{}", object(change).bold(), action(change.action()), lines(change)))
+        .collect()
 }
 
 fn object(change: &wire::Change) -> String {

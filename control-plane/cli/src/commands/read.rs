@@ -51,26 +51,44 @@ pub(crate) async fn list(
     }
     match format {
         Format::Json => {
-            let objects = items.iter().map(|item| serde_saphyr::from_str::<Value>(&item.manifest)).collect::<Result<Vec<_>, _>>()?;
+            let objects = items
+                .iter()
+                .map(|item| serde_saphyr::from_str::<Value>(&item.manifest))
+                .collect::<Result<Vec<_>, _>>()?;
             output::data(&Value::Array(objects), format)?;
         }
         Format::Yaml => {
-            let documents: Vec<&str> = items.iter().map(|item| item.manifest.trim_start_matches("---\n")).collect();
+            let documents: Vec<&str> =
+                items.iter().map(|item| item.manifest.trim_start_matches("---\n")).collect();
             output::print(&documents.join("---\n"));
         }
         Format::Table => {
             let rows = items.iter().map(|item| {
                 let object = item.object.clone().unwrap_or_default();
                 let metadata = object.metadata.unwrap_or_default();
-                vec![object.kind, metadata.namespace, metadata.name, item.created_revision.to_string(), item.modified_revision.to_string()]
+                vec![
+                    object.kind,
+                    metadata.namespace,
+                    metadata.name,
+                    item.created_revision.to_string(),
+                    item.modified_revision.to_string(),
+                ]
             });
-            output::print(&output::table(&["KIND", "NAMESPACE", "NAME", "CREATED", "MODIFIED"], rows.collect()));
+            output::print(&output::table(
+                &["KIND", "NAMESPACE", "NAME", "CREATED", "MODIFIED"],
+                rows.collect(),
+            ));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn diff(client: &mut Client, from: u64, to: Option<u64>, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn diff(
+    client: &mut Client,
+    from: u64,
+    to: Option<u64>,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let request = wire::DiffRequest { from_revision: from, to_revision: to };
     let answer = client.diff(request).await.map_err(|status| told(&status))?.into_inner();
     if is_data(format) {
@@ -81,7 +99,12 @@ pub(crate) async fn diff(client: &mut Client, from: u64, to: Option<u64>, format
     Ok(if answer.changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-pub(crate) async fn history(client: &mut Client, limit: u32, changes: bool, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn history(
+    client: &mut Client,
+    limit: u32,
+    changes: bool,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let request = wire::HistoryRequest { limit, ..Default::default() };
     let answer = client.history(request).await.map_err(|status| told(&status))?.into_inner();
     if is_data(format) {
@@ -89,12 +112,24 @@ pub(crate) async fn history(client: &mut Client, limit: u32, changes: bool, form
     } else if changes {
         for commit in &answer.commits {
             let head = format!("revision {}", commit.revision);
-            output::print(&format!("{} {} {}  {}\n", head.bold(), commit.time, commit.author, commit.message));
+            output::print(&format!(
+                "{} {} {}  {}\n",
+                head.bold(),
+                commit.time,
+                commit.author,
+                commit.message
+            ));
             output::print(&output::changes_in_full(&commit.changes));
         }
     } else {
         let rows = answer.commits.iter().map(|commit| {
-            vec![commit.revision.to_string(), commit.time.clone(), commit.author.clone(), summary(commit), commit.message.clone()]
+            vec![
+                commit.revision.to_string(),
+                commit.time.clone(),
+                commit.author.clone(),
+                summary(commit),
+                commit.message.clone(),
+            ]
         });
         output::print(&output::table(&["REVISION", "TIME", "AUTHOR", "CHANGES", "MESSAGE"], rows.collect()));
     }
@@ -130,7 +165,10 @@ pub(crate) async fn watch(
             // One line each: a program reads them as they come.
             output::print(&format!("{}\n", output::value("Commit", &commit)?));
         } else {
-            output::print(&format!("revision {} {} {} {}\n", commit.revision, commit.time, commit.author, commit.message));
+            output::print(&format!(
+                "revision {} {} {} {}\n",
+                commit.revision, commit.time, commit.author, commit.message
+            ));
             output::print(&output::changes(&commit.changes));
         }
     }
@@ -146,14 +184,19 @@ pub(crate) fn request(
     node: Option<String>,
 ) -> anyhow::Result<wire::ExplainRequest> {
     let header = |text: &String| {
-        let (name, value) = text.split_once(':').ok_or_else(|| anyhow!("--header {text:?}: write NAME: VALUE"))?;
+        let (name, value) =
+            text.split_once(':').ok_or_else(|| anyhow!("--header {text:?}: write NAME: VALUE"))?;
         Ok(wire::HttpHeader { name: name.trim().to_owned(), value: value.trim().to_owned() })
     };
     let headers = headers.iter().map(header).collect::<anyhow::Result<_>>()?;
     Ok(wire::ExplainRequest { method, url, headers, from_namespace: from, node: node.unwrap_or_default() })
 }
 
-pub(crate) async fn explain(client: &mut Client, request: wire::ExplainRequest, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn explain(
+    client: &mut Client,
+    request: wire::ExplainRequest,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let answer = client.explain(request).await.map_err(|status| told(&status))?.into_inner();
     if is_data(format) {
         output::data(&output::value("ExplainResponse", &answer)?, format)?;

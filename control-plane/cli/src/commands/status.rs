@@ -40,11 +40,18 @@ pub(crate) async fn status(
 fn all(answer: &wire::StatusResponse) {
     let connected = answer.sidecars.iter().filter(|sidecar| sidecar.connected).count();
     let in_sync = answer.sidecars.iter().filter(|sidecar| sidecar.in_sync).count();
-    output::print(&format!("revision {}, {connected} sidecars connected, {in_sync} in sync\n", answer.revision));
+    output::print(&format!(
+        "revision {}, {connected} sidecars connected, {in_sync} in sync\n",
+        answer.revision
+    ));
     if let Some(propagation) = answer.propagation.filter(|propagation| propagation.changes > 0) {
         output::print(&format!(
             "written → serving: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms over {} changes; the last one took {:.1} ms\n",
-            propagation.p50_ms, propagation.p99_ms, propagation.max_ms, propagation.changes, propagation.last_ms
+            propagation.p50_ms,
+            propagation.p99_ms,
+            propagation.max_ms,
+            propagation.changes,
+            propagation.last_ms
         ));
     }
     if !answer.sidecars.is_empty() {
@@ -75,7 +82,10 @@ fn all(answer: &wire::StatusResponse) {
             let counts = [load.requests, load.errors, load.in_progress].map(|count| count.to_string());
             [vec![load.cluster.clone(), load.endpoint.clone()], counts.to_vec()].concat()
         });
-        output::print(&format!("\n{}", output::table(&["CLUSTER", "ENDPOINT", "REQUESTS", "ERRORS", "IN PROGRESS"], rows.collect())));
+        output::print(&format!(
+            "\n{}",
+            output::table(&["CLUSTER", "ENDPOINT", "REQUESTS", "ERRORS", "IN PROGRESS"], rows.collect())
+        ));
     }
 }
 
@@ -90,12 +100,30 @@ fn state(sidecar: &wire::SidecarStatus) -> String {
 }
 
 fn one(sidecar: &wire::SidecarStatus) {
-    output::print(&format!("{} ({}, {}) {}\n", sidecar.node.bold(), sidecar.target, sidecar.version, state(sidecar)));
-    output::print(&format!("serves revision {}, connected since {} from {}\n", sidecar.serving_revision, sidecar.connected_since, sidecar.address));
+    output::print(&format!(
+        "{} ({}, {}) {}\n",
+        sidecar.node.bold(),
+        sidecar.target,
+        sidecar.version,
+        state(sidecar)
+    ));
+    output::print(&format!(
+        "serves revision {}, connected since {} from {}\n",
+        sidecar.serving_revision, sidecar.connected_since, sidecar.address
+    ));
     let rows = sidecar.resources.iter().map(|resource| {
-        vec![resource.r#type.clone(), resource.name.clone(), resource.acknowledged_version.clone(), resource.state.clone(), resource.nack.clone()]
+        vec![
+            resource.r#type.clone(),
+            resource.name.clone(),
+            resource.acknowledged_version.clone(),
+            resource.state.clone(),
+            resource.nack.clone(),
+        ]
     });
-    output::print(&format!("\n{}", output::table(&["TYPE", "NAME", "VERSION", "STATE", "REFUSAL"], rows.collect())));
+    output::print(&format!(
+        "\n{}",
+        output::table(&["TYPE", "NAME", "VERSION", "STATE", "REFUSAL"], rows.collect())
+    ));
     if !sidecar.diagnostics.is_empty() {
         output::print(&format!("\n{}", output::diagnostics(&sidecar.diagnostics)));
     }

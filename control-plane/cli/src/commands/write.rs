@@ -10,7 +10,12 @@ use std::process::ExitCode;
 use tonic::{Code, Status};
 use weir_proto::policy::v1 as wire;
 
-pub(crate) async fn apply(client: &mut Client, paths: &[PathBuf], write: &Write, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn apply(
+    client: &mut Client,
+    paths: &[PathBuf],
+    write: &Write,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let manifest = files::read(paths)?;
     let request = wire::ApplyRequest {
         manifest: manifest.clone(),
@@ -21,7 +26,15 @@ pub(crate) async fn apply(client: &mut Client, paths: &[PathBuf], write: &Write,
     };
     let answer = match client.apply(request).await {
         Ok(answer) => answer.into_inner(),
-        Err(status) => return refused(client, &status, wire::ValidateRequest { manifest, ..Default::default() }, format).await,
+        Err(status) => {
+            return refused(
+                client,
+                &status,
+                wire::ValidateRequest { manifest, ..Default::default() },
+                format,
+            )
+            .await;
+        }
     };
     if is_data(format) {
         output::data(&output::value("ApplyResponse", &answer)?, format)?;
@@ -31,7 +44,11 @@ pub(crate) async fn apply(client: &mut Client, paths: &[PathBuf], write: &Write,
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn validate(client: &mut Client, paths: &[PathBuf], format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn validate(
+    client: &mut Client,
+    paths: &[PathBuf],
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let request = wire::ValidateRequest { manifest: files::read(paths)?, ..Default::default() };
     let answer = client.validate(request).await.map_err(|status| told(&status))?.into_inner();
     if is_data(format) {
@@ -75,7 +92,12 @@ pub(crate) struct Wanted {
     pub(crate) namespace: Option<String>,
 }
 
-pub(crate) async fn delete(client: &mut Client, wanted: Wanted, write: &Write, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn delete(
+    client: &mut Client,
+    wanted: Wanted,
+    write: &Write,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let objects = match wanted.kind {
         Some(kind) => (wanted.names.iter())
             .map(|name| {
@@ -85,9 +107,11 @@ pub(crate) async fn delete(client: &mut Client, wanted: Wanted, write: &Write, f
             .collect(),
         None => {
             // The server reads the files, so that there is one parser; a dry run says what they name.
-            let request = wire::ValidateRequest { manifest: files::read(&wanted.files)?, ..Default::default() };
+            let request =
+                wire::ValidateRequest { manifest: files::read(&wanted.files)?, ..Default::default() };
             let answer = client.validate(request).await.map_err(|status| told(&status))?.into_inner();
-            let named: Vec<wire::ObjectRef> = answer.changes.into_iter().filter_map(|change| change.object).collect();
+            let named: Vec<wire::ObjectRef> =
+                answer.changes.into_iter().filter_map(|change| change.object).collect();
             if named.is_empty() {
                 output::print(&output::diagnostics(&answer.diagnostics));
                 anyhow::bail!("the files name nothing that can be deleted");
@@ -110,7 +134,12 @@ pub(crate) async fn delete(client: &mut Client, wanted: Wanted, write: &Write, f
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) async fn rollback(client: &mut Client, revision: u64, write: &Write, format: Format) -> anyhow::Result<ExitCode> {
+pub(crate) async fn rollback(
+    client: &mut Client,
+    revision: u64,
+    write: &Write,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     let request = wire::RollbackRequest {
         to_revision: revision,
         expected_revision: write.expected_revision,
@@ -133,7 +162,12 @@ fn done(changes: &[wire::Change], diagnostics: &[wire::Diagnostic], revision: u6
 }
 
 /// A status carries what fits into a header; the dry run says it all.
-async fn refused(client: &mut Client, status: &Status, again: wire::ValidateRequest, format: Format) -> anyhow::Result<ExitCode> {
+async fn refused(
+    client: &mut Client,
+    status: &Status,
+    again: wire::ValidateRequest,
+    format: Format,
+) -> anyhow::Result<ExitCode> {
     if status.code() != Code::InvalidArgument {
         return Err(told(status));
     }
@@ -149,6 +183,10 @@ async fn refused(client: &mut Client, status: &Status, again: wire::ValidateRequ
     } else {
         anstream::eprint!("{}", output::diagnostics(&answer.diagnostics));
     }
-    let count = answer.diagnostics.iter().filter(|one| one.severity() == wire::diagnostic::Severity::Error).count();
-    Err(anyhow::anyhow!("refused with {count} mistake{}; nothing was changed", if count == 1 { "" } else { "s" }))
+    let count =
+        answer.diagnostics.iter().filter(|one| one.severity() == wire::diagnostic::Severity::Error).count();
+    Err(anyhow::anyhow!(
+        "refused with {count} mistake{}; nothing was changed",
+        if count == 1 { "" } else { "s" }
+    ))
 }
