@@ -1,1 +1,352 @@
-//! Generated model values.
+//! Generated values for property tests: everything the model can say and the wire can carry, in the form a compiler gives it (lists that the
+//! model calls ordered are ordered, replacements of a path prefix have no trailing slash).
+
+use http::{Method, StatusCode};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use weir_model::node::{Inbound, Node, Target};
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, ConsistentHash, DirectResponse, Direction, Discovery, Endpoint,
+    Endpoints, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HttpListener,
+    HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite,
+    QueryMatch, Redirect, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, Route,
+    RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, TcpListener, Timeouts, Tracing,
+    VirtualHost, WeightedCluster, limits,
+};
+
+/// Any resource.
+pub fn resource() -> impl Strategy<Value = Resource> {
+    prop_oneof![
+        cluster().prop_map(Resource::Cluster),
+        endpoints().prop_map(Resource::Endpoints),
+        listener().prop_map(Resource::Listener),
+        route_configuration().prop_map(Resource::Route),
+    ]
+}
+
+/// A few resources, which need not refer to each other.
+pub fn resource_set() -> impl Strategy<Value = ResourceSet> {
+    vec(resource(), 0..6).prop_map(|resources| {
+        let mut set = ResourceSet::default();
+        resources.into_iter().for_each(|resource| set.insert(resource));
+        set
+    })
+}
+
+/// A cluster.
+pub fn cluster() -> impl Strategy<Value = Cluster> {
+    let discovery = prop_oneof![name().prop_map(Discovery::Eds), endpoints().prop_map(Discovery::Static)];
+    let version =
+        prop_oneof![Just(HttpVersion::Http1), Just(HttpVersion::Http2), Just(HttpVersion::Downstream)];
+    let times = (duration(), duration());
+    (name(), cluster_kind(), discovery, load_balancing(), version, times, circuit_breakers()).prop_map(
+        |(name, kind, discovery, load_balancing, http, (connect_timeout, idle_timeout), circuit_breakers)| {
+            Cluster {
+                name,
+                kind,
+                discovery,
+                load_balancing,
+                http,
+                connect_timeout,
+                idle_timeout,
+                circuit_breakers,
+            }
+        },
+    )
+}
+
+/// Endpoints in localities.
+pub fn endpoints() -> impl Strategy<Value = Endpoints> {
+    (name(), vec(locality_endpoints(), 0..4)).prop_map(|(name, localities)| Endpoints { name, localities })
+}
+
+/// A listener, with an address or to be asked for by name.
+pub fn listener() -> impl Strategy<Value = Listener> {
+    let http = (route_source(), of(fraction()), any::<bool>()).prop_map(|(routes, sampling, access_log)| {
+        let tracing = sampling.map(|sampling| Tracing { sampling });
+        ListenerKind::Http(HttpListener { routes, tracing, access_log })
+    });
+    let tcp = (name(), any::<bool>())
+        .prop_map(|(cluster, access_log)| ListenerKind::Tcp(TcpListener { cluster, access_log }));
+    let kind = prop_oneof![
+        (of(address()), http).boxed(),
+        // Opaque bytes need an address to come in by.
+        (address().prop_map(Some), tcp).boxed(),
+    ];
+    let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
+    (name(), direction, kind).prop_map(|(name, direction, (address, kind))| Listener {
+        name,
+        address,
+        direction,
+        kind,
+    })
+}
+
+/// A route configuration.
+pub fn route_configuration() -> impl Strategy<Value = RouteConfiguration> {
+    let host = (name(), vec(name(), 1..3), vec(route(), 0..4))
+        .prop_map(|(name, domains, routes)| VirtualHost { name, domains, routes });
+    (name(), vec(host, 0..3)).prop_map(|(name, virtual_hosts)| RouteConfiguration { name, virtual_hosts })
+}
+
+/// A route.
+pub fn route() -> impl Strategy<Value = Route> {
+    let action = prop_oneof![
+        3 => forward().prop_map(RouteAction::Forward),
+        1 => redirect().prop_map(RouteAction::Redirect),
+        1 => direct_response().prop_map(RouteAction::Direct),
+    ];
+    ("[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation()).prop_map(
+        |(name, matches, action, request_headers, response_headers)| Route {
+            name,
+            matches,
+            action,
+            request_headers,
+            response_headers,
+        },
+    )
+}
+
+/// Which requests a route takes.
+pub fn route_match() -> impl Strategy<Value = RouteMatch> {
+    let path = prop_oneof![
+        path().prop_map(PathMatch::Exact),
+        prefix().prop_map(PathMatch::Prefix),
+        regex().prop_map(PathMatch::Regex),
+    ];
+    let header = (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value });
+    let query = (name(), string_match()).prop_map(|(name, value)| QueryMatch { name, value });
+    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction())).prop_map(
+        |(path, method, headers, query, fraction)| RouteMatch { path, method, headers, query, fraction },
+    )
+}
+
+/// A node as it describes itself.
+pub fn node() -> impl Strategy<Value = Node> {
+    let label = "[a-z][a-z0-9-]{0,10}";
+    let target = prop_oneof![Just(Target::Weir), Just(Target::Envoy), Just(Target::Grpc)];
+    let inbound = (of(label), address(), address()).prop_map(|(name, listen, app)| Inbound {
+        name: name.unwrap_or_default(),
+        listen,
+        app,
+    });
+    let identity = (name(), target, label, of(label), locality());
+    let listeners = (of(address()), btree_map(address(), name(), 0..3), vec(inbound, 0..3));
+    let upstream = (label, label).prop_map(|(namespace, name)| format!("{namespace}/{name}"));
+    let wishes =
+        (btree_map(label, "[ -~]{0,10}", 0..3), btree_set(upstream, 0..3), of(fraction()), any::<bool>());
+    (identity, listeners, wishes).prop_map(
+        |(
+            (id, target, namespace, service, locality),
+            (outbound, outbound_tcp, inbound),
+            (labels, upstreams, sampling, access_log),
+        )| Node {
+            id,
+            target,
+            namespace,
+            service: service.unwrap_or_default(),
+            labels,
+            locality,
+            outbound,
+            outbound_tcp,
+            inbound,
+            upstreams,
+            uses: Default::default(),
+            sampling,
+            access_log,
+        },
+    )
+}
+
+fn forward() -> impl Strategy<Value = Forward> {
+    let weighted = (name(), 0..u32::MAX / 8, header_mutation(), header_mutation()).prop_map(
+        |(cluster, weight, request_headers, response_headers)| WeightedCluster {
+            cluster,
+            weight,
+            request_headers,
+            response_headers,
+        },
+    );
+    let clusters = vec(weighted, 1..4).prop_map(|mut clusters| {
+        clusters[0].weight += 1;
+        clusters
+    });
+    let rewrite = (of(name()), of(path_rewrite())).prop_map(|(host, path)| Rewrite { host, path });
+    let timeouts = (of(duration()), of(duration()), of(duration()))
+        .prop_map(|(request, backend_request, idle)| Timeouts { request, backend_request, idle });
+    (clusters, rewrite, timeouts, of(retry_policy()))
+        .prop_map(|(clusters, rewrite, timeouts, retry)| Forward { clusters, rewrite, timeouts, retry })
+}
+
+fn redirect() -> impl Strategy<Value = Redirect> {
+    let scheme = of(prop_oneof![Just("http".to_owned()), Just("https".to_owned())]);
+    let status = prop_oneof![
+        Just(StatusCode::MOVED_PERMANENTLY),
+        Just(StatusCode::FOUND),
+        Just(StatusCode::SEE_OTHER),
+        Just(StatusCode::TEMPORARY_REDIRECT),
+        Just(StatusCode::PERMANENT_REDIRECT),
+    ];
+    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status)
+        .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
+}
+
+fn direct_response() -> impl Strategy<Value = DirectResponse> {
+    (status(), ".{0,40}").prop_map(|(status, body)| DirectResponse { status, body })
+}
+
+fn path_rewrite() -> impl Strategy<Value = PathRewrite> {
+    let full = prop_oneof![path(), "[ -~]{0,20}"];
+    prop_oneof![full.prop_map(PathRewrite::Full), prefix().prop_map(PathRewrite::Prefix)]
+}
+
+fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
+    let on = (any::<(bool, bool, bool)>(), btree_set(status(), 0..4), btree_set(0..=16u8, 0..4)).prop_map(
+        |((connect_failure, refused_stream, reset), statuses, grpc)| RetryOn {
+            connect_failure,
+            refused_stream,
+            reset,
+            statuses: statuses.into_iter().collect(),
+            grpc: grpc.into_iter().collect(),
+        },
+    );
+    (0..=limits::RETRIES, on, duration(), duration()).prop_map(|(attempts, on, backoff_base, backoff_max)| {
+        RetryPolicy { attempts, on, backoff_base, backoff_max }
+    })
+}
+
+/// Changes to header fields.
+pub fn header_mutation() -> impl Strategy<Value = HeaderMutation> {
+    let field = || (header_name(), header_value());
+    let some = (vec(field(), 0..3), vec(field(), 0..3), vec(header_name(), 0..3))
+        .prop_map(|(set, add, remove)| HeaderMutation { set, add, remove });
+    prop_oneof![Just(HeaderMutation::default()), some]
+}
+
+fn cluster_kind() -> impl Strategy<Value = ClusterKind> {
+    let label = "[a-z][a-z0-9-]{0,20}";
+    prop_oneof![
+        (label, label, any::<u16>()).prop_map(|(namespace, name, port)| ClusterKind::Service {
+            namespace,
+            name,
+            port
+        }),
+        Just(ClusterKind::Application),
+        Just(ClusterKind::Unknown),
+    ]
+}
+
+fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
+    let hash = || header_name().prop_map(|header| ConsistentHash { header });
+    prop_oneof![
+        Just(LoadBalancing::RoundRobin),
+        Just(LoadBalancing::Random),
+        (2..10u32).prop_map(|choices| LoadBalancing::LeastRequest { choices }),
+        (duration(), duration())
+            .prop_map(|(decay, default_rtt)| LoadBalancing::PeakEwma { decay, default_rtt }),
+        hash().prop_map(LoadBalancing::RingHash),
+        hash().prop_map(LoadBalancing::Maglev),
+    ]
+}
+
+fn circuit_breakers() -> impl Strategy<Value = CircuitBreakers> {
+    let budget = (0..=1_000_000u32, any::<u32>())
+        .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
+    (any::<(u32, u32, u32)>(), budget).prop_map(
+        |((max_connections, max_pending, max_requests), retry_budget)| CircuitBreakers {
+            max_connections,
+            max_pending,
+            max_requests,
+            retry_budget,
+        },
+    )
+}
+
+fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {
+    let health = prop_oneof![
+        Just(Health::Healthy),
+        Just(Health::Degraded),
+        Just(Health::Draining),
+        Just(Health::Unhealthy)
+    ];
+    let endpoint = (address(), "[a-z0-9/-]{0,20}", health, 1..u32::MAX)
+        .prop_map(|(address, workload, health, weight)| Endpoint { address, workload, health, weight });
+    (locality(), 0..=127u32, 1..u32::MAX, vec(endpoint, 0..5)).prop_map(
+        |(locality, priority, weight, endpoints)| LocalityEndpoints { locality, priority, weight, endpoints },
+    )
+}
+
+/// A locality, possibly empty.
+pub fn locality() -> impl Strategy<Value = Locality> {
+    let part = "[a-z0-9-]{0,8}";
+    (part, part, part).prop_map(|(region, zone, sub_zone)| Locality { region, zone, sub_zone })
+}
+
+fn route_source() -> impl Strategy<Value = RouteSource> {
+    prop_oneof![name().prop_map(RouteSource::Rds), route_configuration().prop_map(RouteSource::Inline)]
+}
+
+fn string_match() -> impl Strategy<Value = StringMatch> {
+    prop_oneof![
+        "[ -~]{0,20}".prop_map(StringMatch::Exact),
+        regex().prop_map(StringMatch::Regex),
+        Just(StringMatch::Present),
+    ]
+}
+
+/// A name: of a resource, a host, a service.
+pub fn name() -> impl Strategy<Value = String> {
+    "[a-z*][a-zA-Z0-9./:_*-]{0,30}"
+}
+
+fn path() -> impl Strategy<Value = String> {
+    "/[a-zA-Z0-9./%_~-]{0,20}"
+}
+
+/// A path prefix of whole segments.
+pub fn prefix() -> impl Strategy<Value = String> {
+    prop_oneof![Just("/".to_owned()), "(/[a-z0-9.+_$(-]{1,6}){1,4}"]
+}
+
+fn regex() -> impl Strategy<Value = String> {
+    "[a-z/]{1,8}(\\.\\*|\\[0-9\\]\\+|\\(x\\|y\\))?"
+}
+
+fn header_name() -> impl Strategy<Value = HeaderName> {
+    "[a-z][a-z0-9-]{0,15}"
+        .prop_map(|name| HeaderName::from_bytes(name.as_bytes()).expect("letters, digits and dashes"))
+}
+
+fn header_value() -> impl Strategy<Value = HeaderValue> {
+    let byte = prop_oneof![8 => 0x20..0x7fu8, 1 => Just(b'%'), 1 => 0x80..=0xffu8];
+    vec(byte, 0..20).prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("no control characters"))
+}
+
+fn method() -> impl Strategy<Value = Method> {
+    let other = "[A-Z]{1,8}".prop_map(|method| Method::from_bytes(method.as_bytes()).expect("letters"));
+    prop_oneof![Just(Method::GET), Just(Method::POST), other]
+}
+
+fn status() -> impl Strategy<Value = StatusCode> {
+    (100..1000u16).prop_map(|status| StatusCode::from_u16(status).expect("three digits"))
+}
+
+fn fraction() -> impl Strategy<Value = Fraction> {
+    (0..=1_000_000u32).prop_map(Fraction)
+}
+
+/// A duration longer than nothing, which is no limit on the wire.
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        3 => (1..100_000u64).prop_map(Duration::from_millis),
+        1 => (1..u64::from(u32::MAX), 0..1_000_000_000u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
+    ]
+}
+
+/// A socket address without scope.
+pub fn address() -> impl Strategy<Value = SocketAddr> {
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+}

@@ -1,1 +1,189 @@
+use super::*;
+use crate::strategies;
+use ::http::StatusCode;
+use proptest::prelude::*;
+use weir_model::{
+    Cluster, Discovery, LoadBalancing, PathMatch, RetryOn, RouteAction, RouteConfiguration, RouteSource,
+    VirtualHost,
+};
 
+mod refused;
+mod shape;
+
+/// What a value becomes on its way through another target's messages.
+fn lowered(mut resource: Resource, target: Target) -> Resource {
+    let routes = match &mut resource {
+        Resource::Route(routes) => routes,
+        Resource::Listener(weir_model::Listener { kind: weir_model::ListenerKind::Http(http), .. }) => {
+            match &mut http.routes {
+                RouteSource::Inline(routes) => routes,
+                RouteSource::Rds(_) => return resource,
+            }
+        }
+        _ => return resource,
+    };
+    for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+        match (&mut route.action, target) {
+            (RouteAction::Forward(forward), Target::Grpc) => {
+                // No limit per attempt without a policy, and no policy of nothing.
+                let none = forward.retry.as_ref().is_none_or(|retry| retry.attempts == 0);
+                if none {
+                    (forward.retry, forward.timeouts.backend_request) = (None, None);
+                }
+            }
+            (RouteAction::Redirect(redirect), Target::Envoy) if redirect.port.is_none() => {
+                redirect.port =
+                    redirect.scheme.as_deref().map(|scheme| if scheme == "https" { 443 } else { 80 });
+            }
+            _ => {}
+        }
+        if let (PathMatch::Prefix(prefix), Target::Grpc) = (&route.matches.path, target)
+            && prefix != "/"
+        {
+            route.matches.path = match prefix.matches('/').count() {
+                2 => PathMatch::Exact(prefix.clone()),
+                _ => PathMatch::Regex(format!("{}/.*", text::escape(prefix))),
+            };
+        }
+    }
+    resource
+}
+
+/// gRPC cannot rewrite paths, and what it is told instead of a segment prefix cannot carry the rewrite.
+fn without_rewrites(mut resource: Resource) -> Resource {
+    if let Resource::Route(routes) = &mut resource {
+        for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+            match &mut route.action {
+                RouteAction::Forward(forward) => forward.rewrite.path = None,
+                RouteAction::Redirect(redirect) => redirect.path = None,
+                RouteAction::Direct(_) => {}
+            }
+        }
+    }
+    resource
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn decoding_undoes_encoding(resource in strategies::resource()) {
+        prop_assert_eq!(decode(&encode(&resource, Target::Weir)), Ok(resource));
+    }
+
+    #[test]
+    fn envoy_gets_the_same_but_for_the_port_of_redirects(resource in strategies::resource()) {
+        prop_assert_eq!(decode(&encode(&resource, Target::Envoy)), Ok(lowered(resource, Target::Envoy)));
+    }
+
+    #[test]
+    fn grpc_gets_the_same_but_for_prefixes_and_empty_policies(
+        routes in strategies::route_configuration().prop_map(Resource::Route),
+    ) {
+        let routes = without_rewrites(routes);
+        prop_assert_eq!(decode(&encode(&routes, Target::Grpc)), Ok(lowered(routes, Target::Grpc)));
+    }
+
+    #[test]
+    fn encoding_is_deterministic(resource in strategies::resource()) {
+        for target in [Target::Weir, Target::Envoy, Target::Grpc] {
+            prop_assert_eq!(encode(&resource, target), encode(&resource.clone(), target));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(kind in 0..4usize, value in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let type_url = type_url(ResourceType::ALL[kind]).to_owned();
+        let _ = decode(&Any { type_url, value });
+    }
+
+    #[test]
+    fn damaged_messages_never_panic(
+        resource in strategies::resource(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    ) {
+        let mut any = encode(&resource, Target::Weir);
+        for (index, byte) in damage {
+            let index = index.index(any.value.len());
+            any.value[index] = byte;
+        }
+        // If it is understood at all, what was understood can be said again.
+        if let Ok(damaged) = decode(&any) {
+            prop_assert!(decode(&encode(&damaged, Target::Weir)).is_ok());
+        }
+    }
+
+    #[test]
+    fn names_are_never_lost(resource in strategies::resource()) {
+        let decoded = decode(&encode(&resource, Target::Envoy)).unwrap();
+        prop_assert_eq!(decoded.name(), resource.name());
+        prop_assert_eq!(decoded.kind(), resource.kind());
+    }
+}
+
+#[test]
+fn type_urls_are_those_of_the_messages() {
+    assert_eq!(type_url(ResourceType::Cluster), pb::cluster::Cluster::type_url());
+    assert_eq!(type_url(ResourceType::Endpoints), pb::endpoint::ClusterLoadAssignment::type_url());
+    assert_eq!(type_url(ResourceType::Listener), pb::listener::Listener::type_url());
+    assert_eq!(type_url(ResourceType::Route), pb::route::RouteConfiguration::type_url());
+    for kind in ResourceType::ALL {
+        assert_eq!(kind_of(type_url(kind)), Some(kind));
+    }
+    assert_eq!(kind_of("type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"), None);
+}
+
+/// A cluster as simple as it gets.
+fn cluster() -> Cluster {
+    Cluster {
+        name: "outbound/default/reviews:9080".to_owned(),
+        kind: weir_model::ClusterKind::Service {
+            namespace: "default".to_owned(),
+            name: "reviews".to_owned(),
+            port: 9080,
+        },
+        discovery: Discovery::Eds("outbound/default/reviews:9080".to_owned()),
+        load_balancing: LoadBalancing::LeastRequest { choices: 2 },
+        http: weir_model::HttpVersion::Downstream,
+        connect_timeout: std::time::Duration::from_secs(1),
+        idle_timeout: std::time::Duration::from_secs(60),
+        circuit_breakers: weir_model::CircuitBreakers::default(),
+    }
+}
+
+/// A route configuration with one route.
+fn routes(route: weir_model::Route) -> RouteConfiguration {
+    let host = VirtualHost { name: "reviews".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+    RouteConfiguration { name: "outbound/default/reviews:9080".to_owned(), virtual_hosts: vec![host] }
+}
+
+/// A route to one cluster.
+fn forward() -> weir_model::Route {
+    weir_model::Route {
+        name: "HTTPRoute default/reviews rule 0 match 0".to_owned(),
+        matches: weir_model::RouteMatch::default(),
+        action: RouteAction::Forward(weir_model::Forward {
+            clusters: vec![weir_model::WeightedCluster {
+                cluster: "outbound/default/reviews:9080".to_owned(),
+                weight: 1,
+                request_headers: Default::default(),
+                response_headers: Default::default(),
+            }],
+            rewrite: Default::default(),
+            timeouts: Default::default(),
+            retry: Some(weir_model::RetryPolicy {
+                attempts: 2,
+                on: RetryOn {
+                    reset: true,
+                    statuses: vec![StatusCode::BAD_GATEWAY],
+                    grpc: vec![2, 14],
+                    ..RetryOn::default()
+                },
+                backoff_base: std::time::Duration::from_millis(25),
+                backoff_max: std::time::Duration::from_millis(250),
+            }),
+        }),
+        request_headers: Default::default(),
+        response_headers: Default::default(),
+    }
+}

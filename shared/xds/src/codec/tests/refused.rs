@@ -1,0 +1,225 @@
+//! What the model cannot say is refused, and the refusal names the field.
+
+use super::pb::{self, google, route};
+use super::*;
+use crate::codec::cluster as cluster_codec;
+use route::route::Action;
+use route::route_action::ClusterSpecifier;
+use route::route_match::PathSpecifier;
+
+fn refused_routes(change: impl FnOnce(&mut route::Route)) -> String {
+    let mut message = super::route::encode(&routes(forward()), Target::Weir);
+    change(&mut message.virtual_hosts[0].routes[0]);
+    let error = decode(&wire::pack(&message)).unwrap_err();
+    assert_eq!(error.resource, "outbound/default/reviews:9080");
+    assert!(!error.message.is_empty());
+    error.field
+}
+
+fn refused_action(change: impl FnOnce(&mut route::RouteAction)) -> String {
+    refused_routes(|route| match &mut route.action {
+        Some(Action::Route(action)) => change(action),
+        other => panic!("{other:?}"),
+    })
+}
+
+fn refused_cluster(change: impl FnOnce(&mut pb::cluster::Cluster)) -> String {
+    let mut message = cluster_codec::encode(&cluster());
+    change(&mut message);
+    decode(&wire::pack(&message)).unwrap_err().field
+}
+
+fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) -> String {
+    let http = weir_model::HttpListener {
+        routes: RouteSource::Rds("outbound".to_owned()),
+        tracing: None,
+        access_log: false,
+    };
+    let mut manager = super::http::encode("x", &http, Target::Envoy);
+    change(&mut manager);
+    let filter = pb::listener::Filter {
+        name: "hcm".to_owned(),
+        config_type: Some(pb::listener::filter::ConfigType::TypedConfig(wire::pack(&manager))),
+    };
+    let message = pb::listener::Listener {
+        name: "x".to_owned(),
+        address: Some(wire::address(([127, 0, 0, 1], 1).into())),
+        filter_chains: vec![pb::listener::FilterChain { filters: vec![filter], ..Default::default() }],
+        ..Default::default()
+    };
+    decode(&wire::pack(&message)).unwrap_err().field
+}
+
+#[test]
+fn unknown_route_actions() {
+    let action =
+        refused_action(|it| it.cluster_specifier = Some(ClusterSpecifier::ClusterHeader("x-to".to_owned())));
+    assert_eq!(action, "virtual_hosts[0].routes[0].route.cluster_header");
+    let filter = refused_routes(|it| it.action = Some(Action::NonForwardingAction(Default::default())));
+    assert_eq!(filter, "virtual_hosts[0].routes[0].non_forwarding_action");
+    assert_eq!(refused_routes(|it| it.action = None), "virtual_hosts[0].routes[0].action");
+}
+
+#[test]
+fn what_would_change_a_request() {
+    assert_eq!(
+        refused_action(|it| it.hash_policy.push(Default::default())),
+        "virtual_hosts[0].routes[0].route.hash_policy"
+    );
+    assert_eq!(refused_action(|it| it.priority = 1), "virtual_hosts[0].routes[0].route.priority");
+    let mirror = refused_action(|it| it.request_mirror_policies.push(Default::default()));
+    assert_eq!(mirror, "virtual_hosts[0].routes[0].route.request_mirror_policies");
+    let retries = refused_action(|it| it.retry_policy.as_mut().unwrap().num_retries = wire::wrap(11));
+    assert_eq!(retries, "virtual_hosts[0].routes[0].route.retry_policy.num_retries");
+    let word = refused_action(|it| it.retry_policy.as_mut().unwrap().retry_on.push_str(",envoy-ratelimited"));
+    assert_eq!(word, "virtual_hosts[0].routes[0].route.retry_policy.retry_on");
+    let group = refused_action(|it| {
+        it.regex_rewrite = Some(pb::matcher::RegexMatchAndSubstitute {
+            pattern: Some(text::regex("^/(a)$")),
+            substitution: "/\\1".to_owned(),
+        });
+    });
+    assert_eq!(group, "virtual_hosts[0].routes[0].route.regex_rewrite.pattern");
+}
+
+#[test]
+fn conditions_that_cannot_be_checked() {
+    let invert = refused_routes(|it| {
+        let header = route::HeaderMatcher { name: "x".to_owned(), invert_match: true, ..Default::default() };
+        it.r#match.as_mut().unwrap().headers.push(header);
+    });
+    assert_eq!(invert, "virtual_hosts[0].routes[0].match.headers[0].invert_match");
+    let slash = refused_routes(|it| {
+        it.r#match.as_mut().unwrap().path_specifier =
+            Some(PathSpecifier::PathSeparatedPrefix("/a/".to_owned()));
+    });
+    assert_eq!(slash, "virtual_hosts[0].routes[0].match.path_separated_prefix");
+    let regex = "a".repeat(limits::REGEX_BYTES + 1);
+    let long = refused_routes(|it| {
+        it.r#match.as_mut().unwrap().path_specifier = Some(PathSpecifier::SafeRegex(text::regex(&regex)));
+    });
+    assert_eq!(long, "virtual_hosts[0].routes[0].match.safe_regex.regex");
+}
+
+#[test]
+fn header_commands_and_orders_that_differ() {
+    let option = |key: &str, value: &str, append_action| pb::core::HeaderValueOption {
+        header: Some(pb::core::HeaderValue {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            ..Default::default()
+        }),
+        append_action,
+        ..Default::default()
+    };
+    let command = refused_routes(|it| it.request_headers_to_add.push(option("x", "%REQ(y)%", 0)));
+    assert_eq!(command, "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value");
+    let absent = refused_routes(|it| it.response_headers_to_add.push(option("x", "1", 1)));
+    assert_eq!(absent, "virtual_hosts[0].routes[0].response_headers_to_add[0].append_action");
+    let order =
+        refused_routes(|it| it.request_headers_to_add = vec![option("x", "1", 0), option("x", "2", 2)]);
+    assert_eq!(order, "virtual_hosts[0].routes[0].request_headers_to_add[1]");
+}
+
+#[test]
+fn clusters() {
+    let secure = refused_cluster(|it| it.transport_socket = Some(Default::default()));
+    assert_eq!(secure, "transport_socket");
+    assert_eq!(refused_cluster(|it| it.health_checks.push(Default::default())), "health_checks");
+    assert_eq!(refused_cluster(|it| it.name.clear()), "name");
+    let dns = pb::cluster::cluster::ClusterDiscoveryType::Type(1);
+    assert_eq!(refused_cluster(|it| it.cluster_discovery_type = Some(dns)), "type");
+    let budget = refused_cluster(|it| {
+        let threshold = &mut it.circuit_breakers.as_mut().unwrap().thresholds[0];
+        threshold.retry_budget.as_mut().unwrap().budget_percent = Some(pb::kind::Percent { value: f64::NAN });
+    });
+    assert_eq!(budget, "circuit_breakers.thresholds[0].retry_budget.budget_percent");
+    let negative = Some(google::Duration { seconds: -1, nanos: 0 });
+    assert_eq!(refused_cluster(|it| it.connect_timeout = negative), "connect_timeout");
+    assert_eq!(
+        refused_cluster(|it| it.load_balancing_policy.as_mut().unwrap().policies.clear()),
+        "load_balancing_policy.policies"
+    );
+}
+
+#[test]
+fn listeners() {
+    let chain = "filter_chains[0].filters[0].typed_config";
+    let filter = refused_listener(|it| {
+        let any = google::Any {
+            type_url: "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua".to_owned(),
+            value: vec![],
+        };
+        it.http_filters.insert(
+            0,
+            pb::hcm::HttpFilter {
+                name: "lua".to_owned(),
+                config_type: Some(pb::hcm::http_filter::ConfigType::TypedConfig(any)),
+                ..Default::default()
+            },
+        );
+    });
+    assert_eq!(filter, format!("{chain}.http_filters[0].typed_config"));
+    assert_eq!(refused_listener(|it| it.http_filters.clear()), format!("{chain}.http_filters"));
+    assert_eq!(refused_listener(|it| it.merge_slashes = true), format!("{chain}.merge_slashes"));
+    assert_eq!(refused_listener(|it| it.route_specifier = None), format!("{chain}.route_specifier"));
+}
+
+#[test]
+fn an_optional_filter_may_be_unknown() {
+    let http = weir_model::HttpListener {
+        routes: RouteSource::Rds("r".to_owned()),
+        tracing: None,
+        access_log: true,
+    };
+    let mut manager = super::http::encode("x", &http, Target::Envoy);
+    manager
+        .http_filters
+        .insert(0, pb::hcm::HttpFilter { name: "x".to_owned(), is_optional: true, ..Default::default() });
+    assert_eq!(super::http::decode(&manager), Ok(http));
+}
+
+#[test]
+fn endpoints_without_weight_or_with_names() {
+    let endpoints = weir_model::Endpoints {
+        name: "a".to_owned(),
+        localities: vec![weir_model::LocalityEndpoints {
+            locality: Default::default(),
+            priority: 0,
+            weight: 1,
+            endpoints: vec![weir_model::Endpoint {
+                address: ([127, 0, 0, 1], 80).into(),
+                workload: "w".to_owned(),
+                health: Default::default(),
+                weight: 1,
+            }],
+        }],
+    };
+    let mut message = super::endpoints::encode(&endpoints);
+    message.endpoints[0].lb_endpoints[0].load_balancing_weight = wire::wrap(0);
+    let error = decode(&wire::pack(&message)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a: endpoints[0].lb_endpoints[0].load_balancing_weight: must be at least 1"
+    );
+    message = super::endpoints::encode(&endpoints);
+    message.endpoints[0].priority = 128;
+    assert_eq!(decode(&wire::pack(&message)).unwrap_err().field, "endpoints[0].priority");
+}
+
+#[test]
+fn foreign_forms_that_mean_the_same_are_understood() {
+    let mut message = super::route::encode(&routes(forward()), Target::Weir);
+    message.virtual_hosts[0].routes[0].r#match.as_mut().unwrap().path_specifier =
+        Some(PathSpecifier::Prefix("/a.b".to_owned()));
+    if let Some(Action::Route(action)) = &mut message.virtual_hosts[0].routes[0].action {
+        action.timeout = None;
+        action.retry_policy.as_mut().unwrap().retry_on = "5xx".to_owned();
+    }
+    let Ok(Resource::Route(decoded)) = decode(&wire::pack(&message)) else { panic!() };
+    let route = &decoded.virtual_hosts[0].routes[0];
+    assert_eq!(route.matches.path, PathMatch::Regex("/a\\.b.*".to_owned()));
+    let RouteAction::Forward(forward) = &route.action else { panic!() };
+    assert_eq!(forward.timeouts.request, Some(std::time::Duration::from_secs(15)));
+    assert_eq!(forward.retry.as_ref().unwrap().on.statuses.len(), 100);
+}

@@ -1,0 +1,113 @@
+//! What a response of one type carries now, if anything.
+
+use super::order::Order;
+use super::track::Track;
+use crate::encoded::Encoded;
+use std::sync::Arc;
+use weir_model::{ResourceType, limits};
+
+/// A response to be.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Everything in it. More than what changes where a message must be complete.
+    pub(super) resources: Vec<Arc<Encoded>>,
+    /// What is new to the client.
+    pub(super) upserts: Vec<Arc<Encoded>>,
+    /// What the client is to give up, or learn not to exist.
+    pub(super) removed: Vec<String>,
+}
+
+/// An incremental response: only what changes, in pieces if it is much.
+pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
+    let mut plan = Plan::default();
+    let mut withheld = !track.pending.is_empty();
+    changes(track, order, &mut plan, &mut withheld);
+    let gone = |name: &&String| order.set.get(track.kind, name).is_none() && !track.pending.contains(*name);
+    for name in track.held.keys().filter(gone) {
+        if order.referenced(track.kind, name) {
+            withheld = true;
+        } else {
+            plan.removed.push(name.clone());
+        }
+    }
+    let untold = |name: &&String| !track.held.contains_key(*name) && !track.absent.contains(*name);
+    plan.removed.extend(track.subscription.names().iter().filter(gone).filter(untold).cloned());
+    plan.removed.sort_unstable();
+    plan.resources.clone_from(&plan.upserts);
+    // A client that asked for everything starts only when it is told that nothing is all there is.
+    let greeting = !track.answered && track.subscription.is_wildcard() && !withheld;
+    let empty = plan.upserts.is_empty() && plan.removed.is_empty();
+    (!empty || greeting).then_some(plan)
+}
+
+/// A state-of-the-world response of routes or endpoints: only what changes. That one of them is gone cannot be said.
+pub(super) fn named(track: &Track, order: &Order<'_>) -> Option<Plan> {
+    let mut plan = Plan::default();
+    changes(track, order, &mut plan, &mut false);
+    plan.resources.clone_from(&plan.upserts);
+    (!plan.upserts.is_empty()).then_some(plan)
+}
+
+/// A state-of-the-world response of listeners or clusters: all there are; what is not in it is gone.
+pub(super) fn complete(track: &Track, order: &Order<'_>) -> Option<Plan> {
+    if !track.pending.is_empty() {
+        return None;
+    }
+    let mut plan = Plan::default();
+    for (name, wanted) in order.set.of(track.kind).filter(|(name, _)| track.subscription.covers(name)) {
+        if track.refused(wanted) {
+            // What was refused is not offered again. What it was to replace is, or leaving it out would remove it.
+            let held = track.held.get(name).and_then(|held| held.content.clone());
+            plan.resources.extend(held.or_else(|| track.brought.then(|| wanted.clone())));
+            continue;
+        }
+        if track.version(name) != Some(wanted.version) {
+            if !order.ready(wanted) {
+                return None;
+            }
+            plan.upserts.push(wanted.clone());
+        }
+        plan.resources.push(wanted.clone());
+    }
+    for (name, held) in &track.held {
+        if order.set.get(track.kind, name).is_none() {
+            match &held.content {
+                Some(content) if order.referenced(track.kind, name) => plan.resources.push(content.clone()),
+                _ => plan.removed.push(name.clone()),
+            }
+        }
+    }
+    plan.resources.sort_by(|a, b| a.name().cmp(b.name()));
+    let changed = !plan.upserts.is_empty() || !plan.removed.is_empty();
+    (changed || !track.answered).then_some(plan)
+}
+
+/// What is new to the client and may be sent, until the response is large enough.
+fn changes(track: &Track, order: &Order<'_>, plan: &mut Plan, withheld: &mut bool) {
+    let mut bytes = 0;
+    let mut consider = |name: &str, wanted: &Arc<Encoded>| {
+        if track.version(name) == Some(wanted.version) || track.refused(wanted) {
+            return;
+        }
+        if bytes >= limits::XDS_RESPONSE_BYTES || track.pending.contains(name) || !order.ready(wanted) {
+            *withheld = true;
+            return;
+        }
+        bytes += wanted.any.value.len();
+        plan.upserts.push(wanted.clone());
+    };
+    if track.subscription.is_wildcard() {
+        order.set.of(track.kind).for_each(|(name, wanted)| consider(name, wanted));
+    } else {
+        for name in track.subscription.names() {
+            if let Some(wanted) = order.set.get(track.kind, name) {
+                consider(name, wanted);
+            }
+        }
+    }
+}
+
+/// Whether a state-of-the-world response of this type is complete.
+pub(super) fn is_complete(kind: ResourceType) -> bool {
+    matches!(kind, ResourceType::Listener | ResourceType::Cluster)
+}

@@ -1,0 +1,272 @@
+//! What one client has of one type, as far as the server knows: accepted, refused, told to be absent, on its way.
+
+use super::message::{Nack, ResourceStatus, ServerEvent};
+use super::subscription::{Changed, Subscription};
+use crate::encoded::{Encoded, EncodedSet};
+use crate::session::{SessionError, truncate};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use weir_model::{ResourceType, Version, limits};
+
+/// A resource the client has.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// Its version; absent if the client named one that is none of ours.
+    pub(super) version: Option<Version>,
+    /// Its content; absent if the client brought it from another stream and it is not what it should have now.
+    pub(super) content: Option<Arc<Encoded>>,
+}
+
+/// A response on its way, with what it changes.
+#[derive(Debug)]
+pub(super) struct Outstanding {
+    pub(super) nonce: String,
+    pub(super) upserts: Vec<Arc<Encoded>>,
+    pub(super) removed: Vec<String>,
+    /// Names asked for again meanwhile: whatever the answer is, they are sent again.
+    void: BTreeSet<String>,
+}
+
+/// Everything about one type on one stream.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) kind: ResourceType,
+    pub(super) subscription: Subscription,
+    pub(super) held: BTreeMap<String, Held>,
+    pub(super) nacks: BTreeMap<String, Nack>,
+    /// Names the client was told do not exist.
+    pub(super) absent: BTreeSet<String>,
+    /// Names whose subscription changed since the last update: only the next one knows what they mean.
+    pub(super) pending: BTreeSet<String>,
+    pub(super) outstanding: Option<Outstanding>,
+    /// Whether the present subscription was answered at all.
+    pub(super) answered: bool,
+    /// Whether the client may have resources from before this stream.
+    pub(super) brought: bool,
+    nonce: String,
+}
+
+impl Track {
+    pub(super) fn new(kind: ResourceType) -> Self {
+        Self {
+            kind,
+            subscription: Subscription::new(kind),
+            held: BTreeMap::new(),
+            nacks: BTreeMap::new(),
+            absent: BTreeSet::new(),
+            pending: BTreeSet::new(),
+            outstanding: None,
+            answered: false,
+            brought: false,
+            nonce: String::new(),
+        }
+    }
+
+    /// Whether a request answers, or was made after, the response sent last.
+    pub(super) fn is_current(&self, nonce: &str) -> bool {
+        nonce.is_empty() || !self.subscription.open || nonce == self.nonce
+    }
+
+    /// Takes what the client asked for and gave back.
+    pub(super) fn subscribed(&mut self, changed: &Changed) {
+        for name in &changed.asked {
+            self.resend(name);
+            self.nacks.remove(name);
+        }
+        if self.kind == ResourceType::Listener {
+            let left = changed.left.iter().filter(|_| self.subscription.is_wildcard());
+            self.pending.extend(changed.new.iter().chain(left).cloned());
+        }
+        for name in &changed.left {
+            if self.subscription.covers(name) {
+                // `*` still covers it: the client is told whether it is meant for it anyway.
+                self.resend(name);
+            } else {
+                self.forget(name);
+                self.nacks.remove(name);
+                self.pending.remove(name);
+            }
+        }
+        if changed.wildcard || !changed.asked.is_empty() {
+            self.answered = false;
+        }
+        if changed.wildcard && !self.subscription.is_wildcard() {
+            let names = self.subscription.names();
+            self.held.retain(|name, _| names.contains(name));
+            self.nacks.retain(|name, _| names.contains(name));
+        }
+    }
+
+    /// Takes what the client says it has, in its first request.
+    pub(super) fn restore(&mut self, versions: HashMap<String, String>) -> Result<(), SessionError> {
+        if versions.len() > limits::SUBSCRIPTION_NAMES {
+            return Err(SessionError::TooManyNames(self.kind));
+        }
+        for (name, version) in versions {
+            if name.len() > limits::NAME_BYTES {
+                return Err(SessionError::NameTooLong(self.kind));
+            }
+            if self.subscription.covers(&name) {
+                self.held.insert(name, Held { version: version.parse().ok(), content: None });
+            }
+        }
+        Ok(())
+    }
+
+    /// Says a name again, whatever the client has. What it has counts until then.
+    fn resend(&mut self, name: &str) {
+        if let Some(held) = self.held.get_mut(name) {
+            held.version = None;
+        }
+        self.absent.remove(name);
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.void.insert(name.to_owned());
+        }
+    }
+
+    /// Acts as if the client did not have a name.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.held.remove(name);
+        self.absent.remove(name);
+        if let Some(outstanding) = &mut self.outstanding {
+            outstanding.void.insert(name.to_owned());
+        }
+    }
+
+    /// Takes a new set: what the client brought becomes known where it is what it should have.
+    pub(super) fn updated(&mut self, set: &EncodedSet) {
+        self.pending.clear();
+        self.resolve(set);
+        // A refusal ends when what was there before is wanted again, or nothing is.
+        self.nacks.retain(|name, _| {
+            let held = self.held.get(name);
+            match set.get(self.kind, name) {
+                Some(wanted) => held.is_none_or(|held| held.version != Some(wanted.version)),
+                None => held.is_some(),
+            }
+        });
+    }
+
+    /// Finds the content of what the client says it has.
+    pub(super) fn resolve(&mut self, set: &EncodedSet) {
+        for (name, held) in self.held.iter_mut().filter(|(_, held)| held.content.is_none()) {
+            let wanted = set.get(self.kind, name);
+            held.content = wanted.filter(|wanted| held.version == Some(wanted.version)).cloned();
+        }
+    }
+
+    /// A response was given out.
+    pub(super) fn sent(&mut self, nonce: String, upserts: Vec<Arc<Encoded>>, removed: Vec<String>) {
+        self.answered = true;
+        self.nonce.clone_from(&nonce);
+        self.outstanding = Some(Outstanding { nonce, upserts, removed, void: BTreeSet::new() });
+    }
+
+    /// Takes the answer to the response on its way, if this is one. `error` is the text of a refusal.
+    pub(super) fn answered_by(&mut self, nonce: &str, error: Option<String>) -> Vec<ServerEvent> {
+        let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.nonce == nonce) else {
+            return vec![];
+        };
+        let (mut upserts, mut refused) = (outstanding.upserts, vec![]);
+        let mut text: Arc<str> = Arc::from("");
+        if let Some(mut error) = error {
+            truncate(&mut error, limits::NACK_TEXT_BYTES);
+            (refused, upserts) = upserts.into_iter().partition(|upsert| names(&error, upsert.name()));
+            if refused.is_empty() {
+                // It does not say which: then none of them can be counted on.
+                refused = std::mem::take(&mut upserts);
+            }
+            text = error.into();
+        }
+        let mut events = vec![];
+        if !refused.is_empty() || !text.is_empty() {
+            let resources = refused.iter().map(|upsert| upsert.name().to_owned()).collect();
+            events.push(ServerEvent::Nacked {
+                kind: self.kind,
+                nonce: nonce.to_owned(),
+                resources,
+                text: text.clone(),
+            });
+        }
+        for upsert in refused {
+            self.nacks.insert(upsert.name().to_owned(), Nack { version: upsert.version, text: text.clone() });
+        }
+        let mut resources: Vec<_> =
+            upserts.iter().map(|it| (it.name().to_owned(), Some(it.version))).collect();
+        resources.extend(outstanding.removed.iter().map(|name| (name.clone(), None)));
+        if !resources.is_empty() || events.is_empty() {
+            events.push(ServerEvent::Acked { kind: self.kind, nonce: nonce.to_owned(), resources });
+        }
+        for upsert in upserts {
+            let name = upsert.name();
+            self.nacks.remove(name);
+            if self.subscription.covers(name) && !outstanding.void.contains(name) {
+                let held = Held { version: Some(upsert.version), content: Some(upsert.clone()) };
+                self.held.insert(name.to_owned(), held);
+                self.absent.remove(name);
+            }
+        }
+        for name in outstanding.removed {
+            if !outstanding.void.contains(&name) {
+                self.held.remove(&name);
+                self.nacks.remove(&name);
+                if self.subscription.names().contains(&name) {
+                    self.absent.insert(name);
+                }
+            }
+        }
+        events
+    }
+
+    /// The version that the client has.
+    pub(super) fn version(&self, name: &str) -> Option<Version> {
+        self.held.get(name)?.version
+    }
+
+    /// Whether exactly this was refused.
+    pub(super) fn refused(&self, wanted: &Encoded) -> bool {
+        self.nacks.get(wanted.name()).is_some_and(|nack| nack.version == wanted.version)
+    }
+
+    /// Every resource of the type that is wanted, had or refused, in order of name.
+    pub(super) fn status(&self, set: &EncodedSet) -> Vec<ResourceStatus> {
+        let wanted = set.of(self.kind).map(|(name, _)| name).filter(|name| self.subscription.covers(name));
+        let held = self.held.keys().map(String::as_str);
+        let refused = self.nacks.keys().map(String::as_str);
+        let names: BTreeSet<&str> = wanted.chain(held).chain(refused).collect();
+        names.into_iter().map(|name| self.status_of(set, name)).collect()
+    }
+
+    fn status_of(&self, set: &EncodedSet, name: &str) -> ResourceStatus {
+        let wanted =
+            set.get(self.kind, name).filter(|_| self.subscription.covers(name)).map(|wanted| wanted.version);
+        let acked = self.version(name);
+        let nack = self.nacks.get(name).cloned();
+        let on_its_way = self.outstanding.as_ref().and_then(|outstanding| {
+            let upsert = outstanding.upserts.iter().find(|upsert| upsert.name() == name);
+            let removed = || outstanding.removed.iter().any(|removed| removed == name).then_some(None);
+            upsert.map(|upsert| Some(upsert.version)).or_else(removed)
+        });
+        let sent = on_its_way.unwrap_or_else(|| nack.as_ref().map(|nack| nack.version).or(acked));
+        ResourceStatus { kind: self.kind, name: name.to_owned(), wanted, sent, acked, nack }
+    }
+}
+
+/// Whether a refusal speaks of a name: as a word of its own, so that `a:80` is not found in `a:8080`, nor `a` in `a:80`.
+fn names(text: &str, name: &str) -> bool {
+    let part = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.' | '/');
+    text.match_indices(name).any(|(start, _)| {
+        let before = text[..start].chars().next_back();
+        let mut after = text[start + name.len()..].chars();
+        let ends = match after.next() {
+            None => true,
+            Some(':') => after.next().is_none_or(char::is_whitespace),
+            Some('.') => after.next().is_none_or(|char| !part(char)),
+            Some(char) => !part(char),
+        };
+        ends && before.is_none_or(|char| char != ':' && !part(char))
+    })
+}
+
+#[cfg(test)]
+mod tests;
