@@ -51,7 +51,8 @@ fn warning(resource: String, field: String, message: &str, mend: &str) -> Diagno
 }
 
 fn of_policy(name: &Name, field: &str, message: &str) -> Diagnostic {
-    warning(format!("TrafficPolicy {name}"), field.to_owned(), message, "")
+    let mend = "leave it out, or run a sidecar beside the client";
+    warning(format!("TrafficPolicy {name}"), field.to_owned(), message, mend)
 }
 
 /// How endpoints are chosen.

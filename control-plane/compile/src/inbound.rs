@@ -62,7 +62,8 @@ fn protocol_of(pass: &mut Pass<'_>, inbound: &Inbound) -> AppProtocol {
         if !service.selects(&node.labels) && (name.name != own || !service.selector.is_empty()) {
             continue;
         }
-        for port in &service.ports {
+        // A port that does not say leaves it to others.
+        for port in service.ports.iter().filter(|port| port.protocol != AppProtocol::Unspecified) {
             if service.workload_port(port, &ports) != Some(&wanted) {
                 continue;
             }

@@ -1,5 +1,6 @@
 //! A resource as lines that a person reads: golden tests compare it, a dry run shows what changes in it.
 
+use http::StatusCode;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 use weir_model::{
@@ -209,10 +210,23 @@ fn retry(it: &RetryPolicy) -> String {
             on.push(name.to_owned());
         }
     }
-    on.extend(it.on.statuses.iter().map(|status| status.as_u16().to_string()));
+    on.extend(status_runs(&it.on.statuses));
     on.extend(it.on.grpc.iter().map(|status| format!("grpc {status}")));
     let (base, max) = (time(it.backoff_base), time(it.backoff_max));
     format!("retry {} times on {}, after {base} to {max}", it.attempts, on.join(", "))
+}
+
+/// `429, 500–504`: statuses in order, neighbours joined.
+fn status_runs(statuses: &[StatusCode]) -> Vec<String> {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for status in statuses.iter().map(StatusCode::as_u16) {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == status => *last = status,
+            _ => runs.push((status, status)),
+        }
+    }
+    let show = |(first, last)| if first == last { format!("{first}") } else { format!("{first}–{last}") };
+    runs.into_iter().map(show).collect()
 }
 
 fn redirect(it: &Redirect) -> String {

@@ -263,6 +263,3 @@ fn retry(own: Option<&RetryPolicy>, policy: &Policy<'_>) -> Option<RetryPolicy> 
     retry.attempts = retry.attempts.min(limits::RETRIES);
     (retry.attempts > 0).then_some(retry)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,258 @@
+//! Random meshes and nodes: few of everything, so that references often meet, and with values that no validation would let through.
+
+use http::{Method, StatusCode};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option::of;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use weir_model::mesh::*;
+use weir_model::node::{Inbound, Target};
+use weir_model::*;
+
+pub(super) fn namespace() -> impl Strategy<Value = String> {
+    prop_oneof![Just("a"), Just("b"), Just("svc")].prop_map(str::to_owned)
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    (
+        namespace(),
+        prop_oneof![4 => Just("x"), 4 => Just("y"), 2 => Just("z"), 1 => Just("x.b"), 1 => Just("")],
+    )
+        .prop_map(|(namespace, name)| Name::new(namespace, name))
+}
+
+fn port() -> impl Strategy<Value = u16> {
+    prop_oneof![Just(80), Just(90), Just(91), Just(0), Just(u16::MAX)]
+}
+
+fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+    btree_map("[ab]", "[12]", 0..3)
+}
+
+fn service() -> impl Strategy<Value = Service> {
+    let protocol = prop_oneof![
+        Just(AppProtocol::Unspecified),
+        Just(AppProtocol::Http),
+        Just(AppProtocol::Http2),
+        Just(AppProtocol::Grpc),
+        Just(AppProtocol::Tcp)
+    ];
+    let target = prop_oneof![port().prop_map(TargetPort::Number), "[pq]?".prop_map(TargetPort::Named)];
+    let ports = vec(
+        ("[pq]?", port(), target, protocol).prop_map(|(name, port, target, protocol)| ServicePort {
+            name,
+            port,
+            target,
+            protocol,
+        }),
+        0..4,
+    );
+    (labels(), ports).prop_map(|(selector, ports)| Service { selector, ports })
+}
+
+fn address() -> impl Strategy<Value = SocketAddr> {
+    (0..4u8, port()).prop_map(|(host, port)| SocketAddr::from(([10, 0, 0, host], port)))
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let weight = prop_oneof![1..9u32, Just(0), Just(u32::MAX)];
+    let ports = vec(
+        ("[pq]?", port(), address()).prop_map(|(name, number, address)| WorkloadPort {
+            name,
+            number,
+            address,
+        }),
+        0..3,
+    );
+    let locality =
+        prop_oneof![Just(Locality::default()), Just("eu/1/a".parse().unwrap()), Just("us".parse().unwrap())];
+    (labels(), locality, weight, ports, any::<bool>()).prop_map(|(labels, locality, weight, ports, ready)| {
+        Workload { labels, locality, weight, ports, ready }
+    })
+}
+
+fn path() -> impl Strategy<Value = PathMatch> {
+    prop_oneof![
+        Just(PathMatch::default()),
+        "/[ab](/[ab])?".prop_map(PathMatch::Prefix),
+        "/[ab]".prop_map(PathMatch::Exact),
+        Just(PathMatch::Regex("/.*".to_owned())),
+    ]
+}
+
+fn mutation() -> impl Strategy<Value = HeaderMutation> {
+    let header = (HeaderName::from_static("x-a"), HeaderValue::from_static("1"));
+    prop_oneof![
+        3 => Just(HeaderMutation::default()).boxed(),
+        1 => Just(HeaderMutation { set: vec![header], ..HeaderMutation::default() }).boxed()
+    ]
+}
+
+fn matches() -> impl Strategy<Value = RouteMatch> {
+    let method = of(prop_oneof![Just(Method::GET), Just(Method::POST)]);
+    let query = vec("[ab]".prop_map(|name| QueryMatch { name, value: StringMatch::Present }), 0..2);
+    let headers =
+        vec(Just(HeaderMatch { name: HeaderName::from_static("x-b"), value: StringMatch::Present }), 0..2);
+    (path(), method, headers, query).prop_map(|(path, method, headers, query)| RouteMatch {
+        path,
+        method,
+        headers,
+        query,
+        fraction: None,
+    })
+}
+
+fn filters() -> impl Strategy<Value = HttpFilters> {
+    let rewrite = || {
+        of(prop_oneof![Just(PathRewrite::Full("/n".to_owned())), Just(PathRewrite::Prefix("/n".to_owned()))])
+    };
+    let redirect = of(rewrite().prop_map(|path| Redirect {
+        scheme: None,
+        host: None,
+        port: None,
+        path,
+        status: StatusCode::FOUND,
+    }));
+    (mutation(), mutation(), redirect, of("[ab]"), rewrite()).prop_map(
+        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path)| HttpFilters {
+            request_headers,
+            response_headers,
+            redirect,
+            rewrite_host,
+            rewrite_path,
+        },
+    )
+}
+
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    let on = (any::<bool>(), vec(Just(StatusCode::BAD_GATEWAY), 0..2), vec(Just(14u8), 0..2)).prop_map(
+        |(connect_failure, statuses, grpc)| RetryOn { connect_failure, statuses, grpc, ..RetryOn::default() },
+    );
+    (0..20u32, on).prop_map(|(attempts, on)| RetryPolicy { attempts, on, ..RetryPolicy::default() })
+}
+
+fn timeouts() -> impl Strategy<Value = Timeouts> {
+    let limit = || of(prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(1))]);
+    (limit(), limit(), limit()).prop_map(|(request, backend_request, idle)| Timeouts {
+        request,
+        backend_request,
+        idle,
+    })
+}
+
+fn rule() -> impl Strategy<Value = HttpRule> {
+    let weight = prop_oneof![4 => 0..10u32, 1 => Just(u32::MAX), 1 => Just(1_000_000)];
+    let backend = (name(), port(), weight, filters()).prop_map(|(service, port, weight, filters)| Backend {
+        target: BackendTarget { service, port },
+        weight,
+        filters,
+    });
+    let plain = filters().prop_map(|filters| HttpFilters { redirect: None, ..filters });
+    let filters = prop_oneof![3 => plain.boxed(), 1 => filters().boxed()];
+    (vec(matches(), 0..3), filters, vec(backend, 0..5), timeouts(), of(retry())).prop_map(
+        |(matches, filters, backends, timeouts, retry)| HttpRule {
+            name: String::new(),
+            matches,
+            filters,
+            backends,
+            timeouts,
+            retry,
+        },
+    )
+}
+
+fn parent() -> impl Strategy<Value = ParentRef> {
+    (name(), of(port())).prop_map(|(service, port)| ParentRef { service, port })
+}
+
+fn policy() -> impl Strategy<Value = TrafficPolicy> {
+    let hash = || ConsistentHash { header: HeaderName::from_static("x-c") };
+    let balancing = prop_oneof![
+        Just(LoadBalancing::Random),
+        Just(LoadBalancing::PeakEwma {
+            decay: Duration::from_secs(1),
+            default_rtt: Duration::from_millis(1)
+        }),
+        Just(LoadBalancing::RingHash(hash())),
+        Just(LoadBalancing::Maglev(hash())),
+    ];
+    let breakers = Just(CircuitBreakers { max_pending: 1, ..CircuitBreakers::default() });
+    (
+        btree_set(parent(), 0..3),
+        of(balancing),
+        of(Just(Duration::from_secs(2))),
+        timeouts(),
+        of(retry()),
+        of(breakers),
+        0..3u64,
+    )
+        .prop_map(
+            |(
+                targets,
+                load_balancing,
+                connect_timeout,
+                timeouts,
+                retry,
+                circuit_breakers,
+                created_millis,
+            )| TrafficPolicy {
+                targets,
+                load_balancing,
+                connect_timeout,
+                timeouts,
+                retry,
+                circuit_breakers,
+                created_millis,
+            },
+        )
+}
+
+pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
+    let route = (vec(parent(), 0..3), vec(rule(), 0..4), 0..3u64)
+        .prop_map(|(parents, rules, created_millis)| HttpRoute { parents, rules, created_millis });
+    let (services, workloads) = (btree_map(name(), service(), 0..8), btree_map(name(), workload(), 0..8));
+    (services, workloads, btree_map(name(), route, 0..5), btree_map(name(), policy(), 0..4)).prop_map(
+        |(services, workloads, http_routes, traffic_policies)| Mesh {
+            services,
+            workloads,
+            http_routes,
+            traffic_policies,
+        },
+    )
+}
+
+fn authority() -> impl Strategy<Value = String> {
+    let known = "(x|y|z)(\\.(a|b|svc))?(\\.svc(\\.cluster\\.local)?)?\\.?(:(80|90|91|0|65535|x|))?";
+    prop_oneof![6 => known.boxed(), 1 => "\\PC{0,12}".boxed()]
+}
+
+pub(super) fn node() -> impl Strategy<Value = node::Node> {
+    let target = prop_oneof![Just(Target::Weir), Just(Target::Envoy), Just(Target::Grpc)];
+    let inbound = vec(
+        ("[pq]?", address(), address()).prop_map(|(name, listen, app)| Inbound { name, listen, app }),
+        0..3,
+    );
+    let names = (btree_set("(a|b)/(x|y|z)|x|", 0..4), btree_set(authority(), 0..6));
+    let tcp = btree_map(address(), authority(), 0..3);
+    (target, namespace(), labels(), of(address()), tcp, inbound, names, of(0..=1_000_000u32)).prop_map(
+        |(target, namespace, labels, outbound, outbound_tcp, inbound, (upstreams, uses), sampling)| {
+            node::Node {
+                id: String::new(),
+                target,
+                service: format!("{namespace}/x"),
+                namespace,
+                labels,
+                locality: Locality::default(),
+                outbound,
+                outbound_tcp,
+                inbound,
+                upstreams,
+                uses,
+                sampling: sampling.map(Fraction),
+                access_log: false,
+            }
+        },
+    )
+}
