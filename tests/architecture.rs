@@ -70,7 +70,7 @@ const TABLE: &[Row] = &[
     },
     Row {
         name: "weir-cli",
-        uses: &["weir-proto", "weir-telemetry"],
+        uses: &["weir-proto", "weir-telemetry", "weir-runtime"],
         bans: &["redb", "weir-serve", "weir-proxy"],
     },
 ];

@@ -1,7 +1,10 @@
 //! The demo's applications: small HTTP servers that know nothing of the mesh but the port of their sidecar.
 //!
 //! `reviews` answers with its version. `frontend` asks `reviews` through its sidecar, by name, and answers with what it was
-//! told. Neither makes spans: like most applications they do no more for traces than to pass the headers on.
+//! told. Both are instrumented as applications are: they make spans of their own where their caller records the trace, and
+//! pass its headers on where it does not.
+
+mod spans;
 
 use super::tally::VERSIONS;
 use anyhow::Context;
@@ -14,6 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
+use spans::{Span, Spans};
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -32,6 +36,7 @@ const ANSWER_BYTES: usize = 64 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(8);
 /// What `frontend` asks for, and by which name.
 const REVIEWS: (&str, &str) = ("/reviews/7", "reviews.default:9080");
+const REVIEWS_ROUTE: &str = "/reviews/{id}";
 /// The headers that make one trace of two requests: W3C's, and B3's in both forms.
 const TRACE_HEADERS: [&str; 9] = [
     "traceparent",
@@ -51,14 +56,33 @@ pub(crate) struct Options {
     /// frontend, reviews-v1 or reviews-v2
     #[arg(long)]
     name: String,
+    /// Where spans go.
+    #[arg(long)]
+    otlp: String,
 }
 
 #[derive(Debug)]
-enum App {
+struct App {
+    role: Role,
+    spans: Spans,
+}
+
+#[derive(Debug)]
+enum Role {
     /// Asks `reviews` at this address, which is its sidecar's.
     Frontend(Client),
     /// Is this version of it.
     Reviews(&'static str),
+}
+
+impl Role {
+    /// The service, and its one path as a template.
+    fn route(&self) -> (&'static str, &'static str) {
+        match self {
+            Role::Frontend(_) => ("frontend", "/product/{id}"),
+            Role::Reviews(_) => ("reviews", REVIEWS_ROUTE),
+        }
+    }
 }
 
 /// Runs until standard input ends, which is when the demo does.
@@ -67,18 +91,19 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{} listening http={}", options.name, listener.local_addr()?).and_then(|()| out.flush())?;
     let mut lines = standard_input()?;
-    let app = match VERSIONS.into_iter().find(|version| *version == options.name) {
-        Some(version) => App::Reviews(version),
+    let role = match VERSIONS.into_iter().find(|version| *version == options.name) {
+        Some(version) => Role::Reviews(version),
         None => {
             // The sidecar has to know this application's port before it can say its own.
             let line =
                 lines.recv().await.context("standard input ended before the sidecar's address came")?;
             let sidecar =
                 line.trim().parse().with_context(|| format!("{line:?} is not the address of a sidecar"))?;
-            App::Frontend(Client { sidecar, idle: Mutex::new(Vec::new()) })
+            Role::Frontend(Client { sidecar, idle: Mutex::new(Vec::new()) })
         }
     };
-    let app = Arc::new(app);
+    let spans = Spans::start(role.route().0, &format!("{} app", options.name), &options.otlp)?;
+    let app = Arc::new(App { role, spans });
     tokio::select! {
         ended = serve(listener, app) => ended,
         () = async { while lines.recv().await.is_some() {} } => Ok(()),
@@ -129,17 +154,21 @@ async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<()> {
 }
 
 async fn answer(app: &App, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let answered = match app {
-        App::Reviews(version) => Ok(json!({
+    let path = request.uri().path();
+    let span = app.spans.server(request.headers(), path, app.role.route().1);
+    let answered = match &app.role {
+        Role::Reviews(version) => Ok(json!({
             "version": version,
-            "product": request.uri().path(),
+            "product": path,
             "reviews": [{"stars": 5, "text": "Does what it says."}, {"stars": 4, "text": "Holds."}],
         })),
-        App::Frontend(client) => match tokio::time::timeout(TIMEOUT, client.reviews(request.headers())).await
-        {
-            Ok(reviews) => reviews.map(|reviews| json!({"page": "product 7", "reviews": reviews})),
-            Err(_) => Err(format!("reviews did not answer within {TIMEOUT:?}")),
-        },
+        Role::Frontend(client) => {
+            let asked = client.reviews(request.headers(), span.as_ref(), &app.spans);
+            match tokio::time::timeout(TIMEOUT, asked).await {
+                Ok(reviews) => reviews.map(|reviews| json!({"page": path, "reviews": reviews})),
+                Err(_) => Err(format!("reviews did not answer within {TIMEOUT:?}")),
+            }
+        }
     };
     let (status, text, body) = match answered {
         Ok(body) => (StatusCode::OK, "application/json", body.to_string()),
@@ -148,6 +177,9 @@ async fn answer(app: &App, request: Request<Incoming>) -> Result<Response<Full<B
             (StatusCode::BAD_GATEWAY, "text/plain", reason)
         }
     };
+    if let Some(span) = span {
+        app.spans.end(span, Some(status));
+    }
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(text));
@@ -162,37 +194,50 @@ struct Client {
 }
 
 impl Client {
-    async fn reviews(&self, incoming: &HeaderMap) -> Result<Value, String> {
+    /// Asks, as part of the caller's trace.
+    async fn reviews(
+        &self,
+        incoming: &HeaderMap,
+        caller: Option<&Span>,
+        spans: &Spans,
+    ) -> Result<Value, String> {
         let (path, host) = REVIEWS;
         let mut request = Request::get(path).body(Empty::new()).map_err(|error| error.to_string())?;
-        request.headers_mut().insert(HOST, HeaderValue::from_static(host));
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_static(host));
         for name in TRACE_HEADERS {
             for value in incoming.get_all(name) {
-                request.headers_mut().append(name, value.clone());
+                headers.append(name, value.clone());
             }
         }
+        let span = caller.map(|caller| spans.client(caller, path, REVIEWS_ROUTE, headers));
+        let answered = self.send(request).await;
+        if let Some(span) = span {
+            spans.end(span, answered.as_ref().ok().map(|(status, _)| *status));
+        }
+        let (status, body) = answered?;
+        if status != StatusCode::OK {
+            return Err(format!("reviews: {status}: {}", String::from_utf8_lossy(&body)));
+        }
+        serde_json::from_slice(&body).map_err(|error| format!("the answer of reviews is no JSON: {error}"))
+    }
+
+    async fn send(&self, request: Request<Empty<Bytes>>) -> Result<(StatusCode, Bytes), String> {
         let mut sender = match self.idle() {
             Some(sender) => sender,
             None => {
                 self.connect().await.map_err(|error| format!("cannot connect to the sidecar: {error}"))?
             }
         };
-        sender
-            .ready()
-            .await
-            .map_err(|error| format!("the connection to the sidecar is not ready: {error}"))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| format!("the sidecar did not respond: {error}"))?;
+        let unready = |error| format!("the connection to the sidecar is not ready: {error}");
+        sender.ready().await.map_err(unready)?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| format!("the sidecar did not respond: {error}"))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| format!("the answer of reviews broke off: {error}"))?.to_bytes();
         self.keep(sender);
-        if status != StatusCode::OK {
-            return Err(format!("reviews: {status}: {}", String::from_utf8_lossy(&body)));
-        }
-        serde_json::from_slice(&body).map_err(|error| format!("the answer of reviews is no JSON: {error}"))
+        Ok((status, body))
     }
 
     fn idle(&self) -> Option<SendRequest<Empty<Bytes>>> {

@@ -30,7 +30,8 @@ const ANSWER_BYTES: usize = 64 * 1024;
 /// How much of an answer's text is worth showing.
 const REASON_CHARS: usize = 120;
 /// The name under which the load is sent.
-pub(crate) const HOST: &str = "frontend.default:9080";
+const HOST: &str = "frontend.default:9080";
+const PATH: &str = "/product/7";
 
 /// A connection, if it is open.
 type Slot = Option<SendRequest<Empty<Bytes>>>;
@@ -153,7 +154,7 @@ pub(crate) async fn exchange(target: SocketAddr, slot: &mut Slot) -> Result<usiz
     };
     sender.ready().await.map_err(|error| format!("the connection is not ready: {error}"))?;
     let request =
-        Request::get("/").header("host", HOST).body(Empty::new()).map_err(|error| error.to_string())?;
+        Request::get(PATH).header("host", HOST).body(Empty::new()).map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(|error| format!("no response: {error}"))?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES).collect().await;

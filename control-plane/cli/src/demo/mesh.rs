@@ -158,7 +158,7 @@ impl Mesh {
         otlp: &str,
         options: &Options,
     ) -> anyhow::Result<SocketAddr> {
-        let name = ["demo-app", "--name", instance.name].map(str::to_owned);
+        let name = ["demo-app", "--name", instance.name, "--otlp", otlp].map(str::to_owned);
         let mut app = Process::start(instance.name, &self.directory, &self.programs.this, &name).await?;
         let state = self.directory.join(instance.node);
         let mut arguments: Vec<String> = Vec::new();
