@@ -19,8 +19,8 @@ use weir_decide::balance::{Loads, Table};
 use weir_decide::route::{Matcher, RouteIndex};
 use weir_decide::split::Split;
 use weir_model::{
-    DirectResponse, Direction, HeaderMutation, LoadBalancing, Redirect, Resource, RetryPolicy, Rewrite, Time,
-    Timeouts, Tracing, Version,
+    CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, HeaderMutation, HttpVersion,
+    LoadBalancing, Redirect, Resource, RetryPolicy, Rewrite, Time, Timeouts, Tracing, Version,
 };
 
 use state::{ClusterState, EndpointState, LastUse};
@@ -195,10 +195,9 @@ impl Cluster {
     pub fn assignment(&self) -> Option<&weir_model::Endpoints> {
         match &*self.source {
             Resource::Endpoints(endpoints) => Some(endpoints),
-            Resource::Cluster(weir_model::Cluster {
-                discovery: weir_model::Discovery::Static(endpoints),
-                ..
-            }) => Some(endpoints),
+            Resource::Cluster(weir_model::Cluster { discovery: Discovery::Static(endpoints), .. }) => {
+                Some(endpoints)
+            }
             Resource::Cluster(_) | Resource::Listener(_) | Resource::Route(_) => None,
         }
     }
@@ -218,6 +217,28 @@ impl Cluster {
         match &self.model.load_balancing {
             LoadBalancing::PeakEwma { decay, .. } => *decay,
             _ => Duration::from_secs(10),
+        }
+    }
+
+    /// What fills the place of a cluster that is gone.
+    fn vacant() -> Self {
+        let none = weir_model::Endpoints { name: String::new(), localities: Vec::new() };
+        let model = weir_model::Cluster {
+            name: String::new(),
+            kind: ClusterKind::Unknown,
+            discovery: Discovery::Static(none),
+            load_balancing: LoadBalancing::RoundRobin,
+            http: HttpVersion::Http1,
+            connect_timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            circuit_breakers: CircuitBreakers::default(),
+        };
+        Self {
+            model: Arc::new(model.clone()),
+            table: empty_table(),
+            endpoints: Vec::new(),
+            state: Arc::new(ClusterState::new(0, "".into(), 1)),
+            source: Arc::new(Resource::Cluster(model)),
         }
     }
 
@@ -247,6 +268,13 @@ impl Loads for ClusterLoads<'_> {
     fn ejected(&self, endpoint: usize) -> bool {
         self.endpoints[endpoint].is_ejected(self.now)
     }
+}
+
+fn empty_table() -> Table {
+    Table::new(
+        &LoadBalancing::RoundRobin,
+        &weir_model::Endpoints { name: String::new(), localities: Vec::new() },
+    )
 }
 
 impl Snapshot {

@@ -44,7 +44,7 @@ fn uri(text: &str) -> Result<String, String> {
         return wrong("is more than an address");
     }
     match authority.rsplit_once(':') {
-        Some((host, _)) if host.is_empty() => wrong("has no host"),
+        Some(("", _)) => wrong("has no host"),
         Some((host, _)) if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) => {
             wrong("needs brackets around its IPv6 address")
         }

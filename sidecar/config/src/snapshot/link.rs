@@ -8,6 +8,7 @@
 //! stay as they are when its endpoints change, and the other way round.
 
 mod ids;
+mod prepare;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -17,8 +18,8 @@ use weir_decide::balance::Table;
 use weir_decide::route::Matcher;
 use weir_decide::split::Split;
 use weir_model::{
-    CircuitBreakers, ClusterKind, Discovery, Endpoints, HttpVersion, LoadBalancing, PathMatch, Resource,
-    ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource, Version, limits,
+    Discovery, PathMatch, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource,
+    Version,
 };
 
 use super::state::{ClusterState, EndpointState, LastUse};
@@ -27,32 +28,8 @@ use super::{
     Target,
 };
 use ids::RouteIds;
-
-/// Why a resource cannot be served.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LinkError {
-    /// The field, such as `virtual_hosts[0].routes[3].match.path.regex`; empty for the whole resource.
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl LinkError {
-    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
-    }
-}
-
-impl std::fmt::Display for LinkError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
-        }
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for LinkError {}
+pub use prepare::LinkError;
+use prepare::{check_cluster, check_endpoints, compile};
 
 /// A name that was asked for and answered.
 #[derive(Clone, Debug)]
@@ -104,7 +81,7 @@ impl Linker {
             clusters: BTreeMap::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            vacant: vacant(),
+            vacant: Arc::new(Cluster::vacant()),
         }
     }
 
@@ -264,9 +241,9 @@ impl Linker {
             Some(previous) => previous.state.clone(),
             None => Arc::new(ClusterState::new(self.new_id(), model.name.as_str().into(), self.workers)),
         };
-        let none = Endpoints { name: String::new(), localities: Vec::new() };
-        let mut cluster = Cluster { model, table: empty_table(), endpoints: Vec::new(), state, source };
-        let assignment = cluster.assignment().unwrap_or(&none);
+        let mut cluster =
+            Cluster { model, table: super::empty_table(), endpoints: Vec::new(), state, source };
+        let Some(assignment) = cluster.assignment() else { return cluster };
         let table = Table::new(&cluster.model.load_balancing, assignment);
         let known: HashMap<(SocketAddr, &str), &Arc<EndpointState>> = previous
             .into_iter()
@@ -434,73 +411,6 @@ impl Linker {
         self.next_id += 1;
         id
     }
-}
-
-fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError> {
-    for (h, host) in routes.virtual_hosts.iter().enumerate() {
-        if host.routes.len() > limits::ROUTES {
-            let message = format!("{} routes, more than {}", host.routes.len(), limits::ROUTES);
-            return Err(LinkError::new(format!("virtual_hosts[{h}].routes"), message));
-        }
-        for (r, route) in host.routes.iter().enumerate() {
-            let RouteAction::Forward(forward) = &route.action else { continue };
-            let sum: u64 = forward.clusters.iter().map(|target| u64::from(target.weight)).sum();
-            if sum == 0 || sum > u64::from(u32::MAX) {
-                let field = format!("virtual_hosts[{h}].routes[{r}].route.weighted_clusters");
-                let message =
-                    format!("the weights sum to {sum}; they must sum to at least 1 and at most {}", u32::MAX);
-                return Err(LinkError::new(field, message));
-            }
-        }
-    }
-    Matcher::compile(routes).map_err(|error| LinkError::new(error.field, error.message))
-}
-
-fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkError> {
-    if cluster.name.is_empty() {
-        return Err(LinkError::new("name", "is empty"));
-    }
-    match &cluster.discovery {
-        Discovery::Static(endpoints) => check_endpoints(endpoints, "load_assignment."),
-        Discovery::Eds(name) if name.is_empty() => {
-            Err(LinkError::new("eds_cluster_config.service_name", "is empty"))
-        }
-        Discovery::Eds(_) => Ok(()),
-    }
-}
-
-fn check_endpoints(endpoints: &Endpoints, within: &str) -> Result<(), LinkError> {
-    let count = endpoints.iter().count();
-    if count > limits::ENDPOINTS {
-        let message = format!("{count} endpoints, more than {}", limits::ENDPOINTS);
-        return Err(LinkError::new(format!("{within}endpoints"), message));
-    }
-    Ok(())
-}
-
-fn empty_table() -> Table {
-    Table::new(&LoadBalancing::RoundRobin, &Endpoints { name: String::new(), localities: Vec::new() })
-}
-
-/// What fills the place of a cluster that is gone.
-fn vacant() -> Arc<Cluster> {
-    let model = weir_model::Cluster {
-        name: String::new(),
-        kind: ClusterKind::Unknown,
-        discovery: Discovery::Static(Endpoints { name: String::new(), localities: Vec::new() }),
-        load_balancing: LoadBalancing::RoundRobin,
-        http: HttpVersion::Http1,
-        connect_timeout: std::time::Duration::ZERO,
-        idle_timeout: std::time::Duration::ZERO,
-        circuit_breakers: CircuitBreakers::default(),
-    };
-    Arc::new(Cluster {
-        model: Arc::new(model.clone()),
-        table: empty_table(),
-        endpoints: Vec::new(),
-        state: Arc::new(ClusterState::new(0, "".into(), 1)),
-        source: Arc::new(Resource::Cluster(model)),
-    })
 }
 
 #[cfg(test)]

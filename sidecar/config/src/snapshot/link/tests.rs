@@ -3,7 +3,7 @@ use crate::samples::{cluster, endpoints, inbound, listener, routes, tcp};
 use crate::snapshot::NameLookup;
 use proptest::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
-use weir_model::Time;
+use weir_model::{LoadBalancing, Time};
 
 fn set(resources: impl IntoIterator<Item = Resource>) -> ResourceSet {
     let mut set = ResourceSet::default();

@@ -1,0 +1,73 @@
+//! What of a resource can be checked and compiled by itself, and the error that names its field.
+
+use weir_decide::route::Matcher;
+use weir_model::{Discovery, Endpoints, RouteAction, RouteConfiguration, limits};
+
+/// Why a resource cannot be served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkError {
+    /// The field, such as `virtual_hosts[0].routes[3].match.path.regex`; empty for the whole resource.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl LinkError {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl std::fmt::Display for LinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LinkError {}
+
+/// Compiles the matches, and checks what linking relies on.
+pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError> {
+    for (h, host) in routes.virtual_hosts.iter().enumerate() {
+        if host.routes.len() > limits::ROUTES {
+            let message = format!("{} routes, more than {}", host.routes.len(), limits::ROUTES);
+            return Err(LinkError::new(format!("virtual_hosts[{h}].routes"), message));
+        }
+        for (r, route) in host.routes.iter().enumerate() {
+            let RouteAction::Forward(forward) = &route.action else { continue };
+            let sum: u64 = forward.clusters.iter().map(|target| u64::from(target.weight)).sum();
+            if sum == 0 || sum > u64::from(u32::MAX) {
+                let field = format!("virtual_hosts[{h}].routes[{r}].route.weighted_clusters");
+                let message =
+                    format!("the weights sum to {sum}; they must sum to at least 1 and at most {}", u32::MAX);
+                return Err(LinkError::new(field, message));
+            }
+        }
+    }
+    Matcher::compile(routes).map_err(|error| LinkError::new(error.field, error.message))
+}
+
+pub(super) fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkError> {
+    if cluster.name.is_empty() {
+        return Err(LinkError::new("name", "is empty"));
+    }
+    match &cluster.discovery {
+        Discovery::Static(endpoints) => check_endpoints(endpoints, "load_assignment."),
+        Discovery::Eds(name) if name.is_empty() => {
+            Err(LinkError::new("eds_cluster_config.service_name", "is empty"))
+        }
+        Discovery::Eds(_) => Ok(()),
+    }
+}
+
+pub(super) fn check_endpoints(endpoints: &Endpoints, within: &str) -> Result<(), LinkError> {
+    let count = endpoints.iter().count();
+    if count > limits::ENDPOINTS {
+        let message = format!("{count} endpoints, more than {}", limits::ENDPOINTS);
+        return Err(LinkError::new(format!("{within}endpoints"), message));
+    }
+    Ok(())
+}
