@@ -71,6 +71,11 @@ impl Bucket {
         Self { lowest, linear, index: Some(Box::new(index)) }
     }
 
+    /// The lowest route of all; `u32::MAX` if there is none.
+    pub(super) fn lowest(&self) -> u32 {
+        self.lowest
+    }
+
     /// Whether it has a route before `best`.
     pub(super) fn may_lower(&self, best: u32) -> bool {
         self.lowest < best

@@ -80,22 +80,24 @@ impl Paths {
     }
 }
 
-/// Compiles each expression once, with the routes that have it.
+/// Compiles each expression once, with the routes that have it, in order of the first of them.
 fn compile_regexes(
     regexes: BTreeMap<&str, Vec<u32>>,
     bucket: impl Fn(Vec<u32>) -> Bucket,
     library: &mut Library,
 ) -> Result<Regexes<Bucket>, RouteError> {
-    let mut ordered: Vec<(&str, Vec<u32>)> = regexes.into_iter().collect();
-    ordered.sort_by_key(|(_, routes)| routes.first().copied());
-    let firsts: Vec<u32> = ordered.iter().filter_map(|(_, routes)| routes.first().copied()).collect();
-    let error = |position: usize, message: String| {
-        let route = firsts.get(position).copied().unwrap_or_default();
-        RouteError::new(format!("routes[{route}].match.path.regex"), message)
-    };
-    let parsed = ordered.into_iter().enumerate().map(|(position, (text, routes))| {
-        Ok((Expression::parse(text).map_err(|message| error(position, message))?, bucket(routes)))
-    });
-    let parsed = parsed.collect::<Result<Vec<_>, RouteError>>()?;
-    Regexes::compile(parsed, library).map_err(|(position, message)| error(position, message))
+    let mut parsed = Vec::with_capacity(regexes.len());
+    for (text, routes) in regexes {
+        let route = routes.first().copied().unwrap_or_default();
+        let expression = Expression::parse(text).map_err(|message| unusable(route, message))?;
+        parsed.push((route, expression, bucket(routes)));
+    }
+    parsed.sort_by_key(|(route, _, bucket)| (bucket.lowest(), *route));
+    let routes: Vec<u32> = parsed.iter().map(|(route, ..)| *route).collect();
+    let expressions = parsed.into_iter().map(|(_, expression, bucket)| (expression, bucket)).collect();
+    Regexes::compile(expressions, library).map_err(|(position, message)| unusable(routes[position], message))
+}
+
+fn unusable(route: u32, message: String) -> RouteError {
+    RouteError::new(format!("routes[{route}].match.path.regex"), message)
 }

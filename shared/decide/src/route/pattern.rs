@@ -7,7 +7,7 @@
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::{Anchored, Input, MatchKind, meta};
-use regex_syntax::hir::{Hir, Look, literal};
+use regex_syntax::hir::{Hir, HirKind, Look, literal};
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_model::limits;
@@ -16,6 +16,17 @@ use weir_model::limits;
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
     hir: Hir,
+}
+
+/// An expression without the literal that it begins with, so that expressions which differ only in that become one.
+#[derive(Clone, Debug)]
+pub(super) struct Divided {
+    /// What every match begins with; empty if nothing is sure.
+    pub(super) beginning: Box<[u8]>,
+    /// How many bytes of a value are matched by the beginning alone: all of it, or none where the rest needs to see it.
+    pub(super) skip: usize,
+    /// What the remaining bytes have to match.
+    pub(super) rest: Expression,
 }
 
 impl Expression {
@@ -32,10 +43,27 @@ impl Expression {
         Ok(Self { hir })
     }
 
-    /// What every match begins with; empty if nothing is sure.
-    pub(super) fn beginning(&self) -> Vec<u8> {
+    /// Divides off the beginning.
+    pub(super) fn divide(self) -> Divided {
+        let (literal, rest) = match self.hir.kind() {
+            HirKind::Literal(literal) => (&literal.0, Hir::empty()),
+            HirKind::Concat(parts) => match parts.split_first().map(|(first, rest)| (first.kind(), rest)) {
+                Some((HirKind::Literal(literal), rest)) => (&literal.0, Hir::concat(rest.to_vec())),
+                _ => return self.undivided(),
+            },
+            _ => return self.undivided(),
+        };
+        // Assertions look back at what would no longer be there.
+        match rest.properties().look_set().is_empty() {
+            true => Divided { beginning: literal.clone(), skip: literal.len(), rest: Self { hir: rest } },
+            false => self.undivided(),
+        }
+    }
+
+    fn undivided(self) -> Divided {
         let beginnings = literal::Extractor::new().extract(&self.hir);
-        beginnings.longest_common_prefix().unwrap_or_default().to_vec()
+        let beginning = beginnings.longest_common_prefix().unwrap_or_default().into();
+        Divided { beginning, skip: 0, rest: self }
     }
 }
 
@@ -55,7 +83,7 @@ pub(super) enum Patterns {
 impl Patterns {
     /// Compiles expressions into one table, `None` if it would grow too large. A single expression always becomes something, or an
     /// error says what is wrong with it.
-    pub(super) fn compile(expressions: &[&Expression]) -> Result<Option<Self>, String> {
+    fn compile(expressions: &[&Expression]) -> Result<Option<Self>, String> {
         let hirs: Vec<&Hir> = expressions.iter().map(|expression| &expression.hir).collect();
         let config = thompson::Config::new()
             .which_captures(WhichCaptures::None)
@@ -143,10 +171,11 @@ fn walk(table: &dense::DFA<Vec<u32>>, value: &[u8]) -> Option<regex_automata::ut
     table.is_match_state(state).then_some(state)
 }
 
-/// The expressions of one route configuration: each text is compiled once, and all together stay within
+/// The expressions of one route configuration: what is the same is compiled once, and all together stay within
 /// [`limits::REGEX_MEMORY_TOTAL`].
 #[derive(Debug, Default)]
 pub(super) struct Library {
+    /// By the expressions as they print, which is equal only for what matches alike.
     compiled: HashMap<String, Arc<Patterns>>,
     memory: usize,
 }
@@ -154,26 +183,26 @@ pub(super) struct Library {
 impl Library {
     /// One expression for one value.
     pub(super) fn single(&mut self, text: &str) -> Result<Arc<Patterns>, String> {
-        if let Some(known) = self.compiled.get(text) {
-            return Ok(known.clone());
-        }
-        let expression = Expression::parse(text)?;
-        let patterns = Arc::new(Patterns::compile(&[&expression])?.ok_or_else(too_large)?);
-        self.account(&patterns)?;
-        self.compiled.insert(text.to_owned(), patterns.clone());
-        Ok(patterns)
+        self.together(&[&Expression::parse(text)?])?.ok_or_else(too_large)
     }
 
-    /// Counts what was compiled elsewhere.
-    pub(super) fn account(&mut self, patterns: &Patterns) -> Result<(), String> {
-        self.memory = self.memory.saturating_add(patterns.memory());
-        match self.memory > limits::REGEX_MEMORY_TOTAL {
-            true => Err(format!(
-                "the regular expressions of this route configuration need more than {} bytes together; use fewer or simpler ones",
-                limits::REGEX_MEMORY_TOTAL
-            )),
-            false => Ok(()),
+    /// Several expressions that are tried at once; `None` if they grow too large, which a single one does not.
+    pub(super) fn together(&mut self, expressions: &[&Expression]) -> Result<Option<Arc<Patterns>>, String> {
+        let texts: Vec<String> = expressions.iter().map(|expression| expression.hir.to_string()).collect();
+        let key = texts.join("\0");
+        if let Some(known) = self.compiled.get(&key) {
+            return Ok(Some(known.clone()));
         }
+        let Some(patterns) = Patterns::compile(expressions)?.map(Arc::new) else { return Ok(None) };
+        self.memory = self.memory.saturating_add(patterns.memory());
+        if self.memory > limits::REGEX_MEMORY_TOTAL {
+            let total = limits::REGEX_MEMORY_TOTAL;
+            return Err(format!(
+                "the regular expressions of this route configuration need more than {total} bytes together; use fewer or simpler ones"
+            ));
+        }
+        self.compiled.insert(key, patterns.clone());
+        Ok(Some(patterns))
     }
 }
 

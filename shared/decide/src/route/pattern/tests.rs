@@ -53,6 +53,26 @@ fn expressions_without_a_table_still_work() {
 }
 
 #[test]
+fn what_differs_in_its_beginning_only_becomes_one() {
+    let divided = |text: &str| Expression::parse(text).unwrap().divide();
+    let (one, other) = (divided("/a/[a-z]+"), divided("/bcd/([a-z]+)"));
+    assert_eq!((&*one.beginning, one.skip), (&b"/a/"[..], 3));
+    assert_eq!((&*other.beginning, other.skip), (&b"/bcd/"[..], 5));
+    let mut library = Library::default();
+    let other = divided("/bcd/[a-z]+");
+    let first = library.together(&[&one.rest]).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &library.together(&[&other.rest]).unwrap().unwrap()));
+    // A whole literal has nothing left; an assertion needs to see what is before it; a choice has a beginning all the same.
+    let literal = divided("/a");
+    assert_eq!((&*literal.beginning, literal.skip), (&b"/a"[..], 2));
+    let assertion = divided(r"/a\b.*");
+    assert_eq!((&*assertion.beginning, assertion.skip), (&b"/a"[..], 0));
+    let choice = divided("(/abc|/abd).*");
+    assert_eq!((&*choice.beginning, choice.skip), (&b"/ab"[..], 0));
+    assert_eq!(divided(".*a").beginning.len(), 0);
+}
+
+#[test]
 fn compiled_once_counted_once() {
     let mut library = Library::default();
     let first = library.single("a+").unwrap();
@@ -101,10 +121,11 @@ proptest! {
 
     #[test]
     fn every_match_has_the_beginning(which in 0..REGEXES.len(), text in "[abcAé \n]{0,6}") {
-        let beginning = Expression::parse(REGEXES[which]).unwrap().beginning();
-        if compile(REGEXES[which]).is_match(text.as_bytes()) {
-            prop_assert!(text.as_bytes().starts_with(&beginning));
-        }
+        let Divided { beginning, skip, rest } = Expression::parse(REGEXES[which]).unwrap().divide();
+        let whole = compile(REGEXES[which]).is_match(text.as_bytes());
+        let rest = Patterns::compile(&[&rest]).unwrap().unwrap();
+        let begins = text.as_bytes().starts_with(&beginning);
+        prop_assert_eq!(whole, begins && rest.is_match(&text.as_bytes()[skip..]));
     }
 
     #[test]
