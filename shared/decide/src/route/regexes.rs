@@ -38,7 +38,7 @@ impl<T> Regexes<T> {
         expressions: Vec<(Expression, T)>,
         library: &mut Library,
     ) -> Result<Self, (usize, String)> {
-        let mut begun: BTreeMap<(Box<[u8]>, usize), Vec<Entry<T>>> = BTreeMap::new();
+        let mut begun: Begun<T> = BTreeMap::new();
         for (position, (expression, value)) in expressions.into_iter().enumerate() {
             let Divided { beginning, skip, rest } = expression.divide();
             begun.entry((beginning, skip)).or_default().push(Entry { position, rest, value });
@@ -64,6 +64,9 @@ impl<T> Regexes<T> {
         }
     }
 }
+
+/// Expressions by their beginning and how much of it they skip.
+type Begun<T> = BTreeMap<(Box<[u8]>, usize), Vec<Entry<T>>>;
 
 struct Entry<T> {
     position: usize,
