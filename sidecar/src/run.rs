@@ -124,10 +124,8 @@ fn node(options: &Options, sockets: &Sockets, state_dir: Option<&Path>) -> Node 
             identity::new_node_id(entropy_seed())
         })
     });
-    let (namespace, service) = match &options.service {
-        Some((namespace, name)) => (namespace.clone(), format!("{namespace}/{name}")),
-        None => ("default".to_owned(), String::new()),
-    };
+    let (namespace, service) =
+        options.service.clone().unwrap_or_else(|| ("default".to_owned(), String::new()));
     Node {
         id,
         target: Target::Weir,
@@ -160,10 +158,10 @@ impl Telemetry {
         registry.observe(&names::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], || 1.0);
         let (spans, exporter) = match &options.otlp {
             Some(endpoint) => {
-                let (namespace, name) = node.service.split_once('/').unwrap_or(("", "weir-sidecar"));
+                let name = if node.service.is_empty() { "weir-sidecar" } else { &node.service };
                 let resource = Resource {
                     service_name: name.to_owned(),
-                    service_namespace: namespace.to_owned(),
+                    service_namespace: node.namespace.clone(),
                     service_instance_id: node.id.clone(),
                     service_version: String::new(),
                     node_id: node.id.clone(),

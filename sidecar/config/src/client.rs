@@ -215,6 +215,10 @@ impl Task {
         tokio::pin!(opening);
         let mut responses: Option<Streaming<DeltaDiscoveryResponse>> = None;
         let mut outgoing: Option<DeltaDiscoveryRequest> = None;
+        // A control plane that refuses this node may do so only after it has opened the stream.
+        let mut told = false;
+        let proven = tokio::time::sleep(HEALTHY);
+        tokio::pin!(proven);
         let mut expiry = tokio::time::interval(EXPIRY_INTERVAL);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -231,9 +235,12 @@ impl Task {
                     Err(status) => return End::Lost(format!("it refused the stream: {}", describe(&status))),
                 },
                 message = next(&mut responses), if responses.is_some() => match message {
-                    Ok(Some(response)) => if let Err(reason) = self.receive(response) {
-                        return End::Lost(reason);
-                    },
+                    Ok(Some(response)) => {
+                        self.tell(&mut told);
+                        if let Err(reason) = self.receive(response) {
+                            return End::Lost(reason);
+                        }
+                    }
                     Ok(None) => return End::Lost("it ended the stream".to_owned()),
                     Err(status) => return End::Lost(format!("the stream broke: {}", describe(&status))),
                 },
@@ -243,6 +250,7 @@ impl Task {
                     _ => outgoing = None,
                 },
                 Some(name) = self.wanted.recv() => self.want(name),
+                () = &mut proven, if !told && responses.is_some() => self.tell(&mut told),
                 _ = expiry.tick() => if self.core.expire(now()) {
                     self.publish();
                 },
@@ -252,11 +260,17 @@ impl Task {
 
     fn opened(&self) {
         self.connected.store(true, Relaxed);
-        tracing::info!("connected to the control plane {}", self.status.get().control_plane);
         self.status.update(|status| {
             status.connects += 1;
             status.connected_since = Some(clock::unix_nanos());
         });
+    }
+
+    fn tell(&self, told: &mut bool) {
+        if !std::mem::replace(told, true) {
+            let control_plane = self.status.read(|status| status.control_plane.clone());
+            tracing::info!("connected to the control plane {control_plane}");
+        }
     }
 
     fn receive(&mut self, response: DeltaDiscoveryResponse) -> Result<(), String> {

@@ -16,7 +16,7 @@ pub(crate) fn node(id: &str) -> Node {
         id: id.to_owned(),
         target: Target::Weir,
         namespace: "default".to_owned(),
-        service: "default/shop".to_owned(),
+        service: "shop".to_owned(),
         labels: [("app".to_owned(), "shop".to_owned())].into(),
         locality: Locality::default(),
         outbound: Some(([127, 0, 0, 1], 15001).into()),

@@ -44,7 +44,7 @@ mod upstream;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -79,9 +79,8 @@ pub struct WorkerArgs {
 /// A worker's share of a listening address.
 #[derive(Debug)]
 pub struct Entrance {
-    /// The address as the node's metadata and so the configuration have it. The socket may be bound to another one.
-    pub address: SocketAddr,
-    /// The worker's own socket, non-blocking (`weir_runtime::net::bind_workers`).
+    /// The worker's own socket, non-blocking (`weir_runtime::net::bind_workers`). Its local address finds the listener in the
+    /// configuration.
     pub socket: TcpListener,
     /// Whether it leads to the application beside this sidecar.
     pub inbound: bool,
@@ -99,7 +98,8 @@ pub async fn run(args: WorkerArgs) -> io::Result<()> {
     let WorkerArgs { id, entrances, mut snapshots, demand, drain, telemetry, seed } = args;
     let mut acceptors = Vec::new();
     let mut described = Vec::new();
-    for Entrance { address, socket, inbound, on_demand } in entrances {
+    for Entrance { socket, inbound, on_demand } in entrances {
+        let address = socket.local_addr()?;
         acceptors.push(Acceptor::new(socket)?);
         described.push(worker::Entrance { address, inbound, on_demand });
     }

@@ -28,7 +28,7 @@ const GENERATION: Duration = Duration::from_secs(60);
 /// Where connections come in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entrance {
-    /// As the configuration has it.
+    /// The socket's.
     pub(crate) address: SocketAddr,
     /// Whether it leads to the application beside this sidecar.
     pub(crate) inbound: bool,

@@ -10,7 +10,7 @@ fn node() -> Node {
         id: "n".into(),
         target: Target::Weir,
         namespace: "default".into(),
-        service: "default/reviews".into(),
+        service: "reviews".into(),
         labels: Default::default(),
         locality: Default::default(),
         outbound: Some("127.0.0.1:15001".parse().unwrap()),

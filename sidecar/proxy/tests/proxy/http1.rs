@@ -1,0 +1,236 @@
+//! HTTP/1.1 byte by byte.
+
+use crate::support::*;
+use weir_model::HttpVersion;
+
+async fn front() -> (Upstream, Proxy, Peer) {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let client = Peer::connect(proxy.inbound).await;
+    (upstream, proxy, client)
+}
+
+#[tokio::test]
+async fn a_request_goes_through_and_its_connections_stay_open() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET /a?b=c HTTP/1.1\r\nHost: app\r\nX-One: 1\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert!(head.starts_with("GET /a?b=c HTTP/1.1\r\n"), "{head}");
+    assert_eq!((field(&head, "host"), field(&head, "x-one")), (Some("app"), Some("1")));
+    server.send("HTTP/1.1 201 Created\r\nContent-Length: 2\r\nX-Two: 2\r\n\r\nok").await;
+    let (head, body) = client.message().await;
+    assert!(head.starts_with("HTTP/1.1 201 Created\r\n"), "{head}");
+    assert_eq!((field(&head, "x-two"), body.as_str()), (Some("2"), "ok"));
+    // Both connections serve again.
+    client.send("GET /second HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert!(server.head().await.starts_with("GET /second "));
+    server.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 204 "));
+    client.send("GET /third HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    assert!(server.head().await.starts_with("GET /third "));
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    for body in ["one", "two", "three"] {
+        server.head().await;
+        server.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    }
+    for body in ["one", "two", "three"] {
+        assert_eq!(client.message().await.1, body);
+    }
+}
+
+#[tokio::test]
+async fn chunked_bodies_stream_both_ways() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert_eq!(field(&head, "transfer-encoding"), Some("chunked"));
+    assert_eq!(server.until("3\r\nabc\r\n").await, "3\r\nabc\r\n");
+    client.send("2\r\nde\r\n0\r\n\r\n").await;
+    assert_eq!(server.until("0\r\n\r\n").await, "2\r\nde\r\n0\r\n\r\n");
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n").await;
+    assert_eq!(field(&client.head().await, "transfer-encoding"), Some("chunked"));
+    // The first chunk arrives before the second was sent.
+    assert_eq!(client.until("wxyz\r\n").await, "4\r\nwxyz\r\n");
+    server.send("1\r\n!\r\n0\r\n\r\n").await;
+    assert_eq!(client.until("0\r\n\r\n").await, "1\r\n!\r\n0\r\n\r\n");
+    client.send("GET /again HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(server.head().await.starts_with("GET /again "));
+}
+
+#[tokio::test]
+async fn a_get_with_a_chunked_body_keeps_it() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    assert_eq!(field(&server.head().await, "transfer-encoding"), Some("chunked"));
+    assert_eq!(server.until("0\r\n\r\n").await, "3\r\nabc\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn a_response_may_come_before_the_request_is_through() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.until("1\r\na\r\n").await;
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nA\r\n").await;
+    client.head().await;
+    assert_eq!(client.until("A\r\n").await, "1\r\nA\r\n");
+    client.send("1\r\nb\r\n0\r\n\r\n").await;
+    assert_eq!(server.until("0\r\n\r\n").await, "1\r\nb\r\n0\r\n\r\n");
+    server.send("1\r\nB\r\n0\r\n\r\n").await;
+    assert_eq!(client.until("0\r\n\r\n").await, "1\r\nB\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn declared_trailers_go_through() {
+    let (upstream, _proxy, mut client) = front().await;
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTrailer: x-sum\r\nTransfer-Encoding: chunked\r\n\r\n";
+    client.send(format!("{head}1\r\na\r\n0\r\nx-sum: 7\r\n\r\n")).await;
+    let mut server = upstream.accept().await;
+    assert_eq!(field(&server.head().await, "trailer"), Some("x-sum"));
+    assert_eq!(server.until("\r\n\r\n").await, "1\r\na\r\n0\r\nx-sum: 7\r\n\r\n");
+    server.send("HTTP/1.1 200 OK\r\nTrailer: x-end\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nx-end: 8\r\n\r\n").await;
+    client.head().await;
+    assert_eq!(client.until("\r\n\r\n").await, "1\r\nb\r\n0\r\nx-end: 8\r\n\r\n");
+}
+
+#[tokio::test]
+async fn head_and_not_modified_keep_their_lengths_without_a_body() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    assert!(server.head().await.starts_with("HEAD / "));
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n").await;
+    assert_eq!(field(&client.head().await, "content-length"), Some("1234"));
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.head().await;
+    server.send("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 304 "), "{head}");
+    assert_eq!(field(&head, "etag"), Some("\"x\""));
+}
+
+#[tokio::test]
+async fn the_caller_is_told_to_continue() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+    assert_eq!(client.head().await, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("hi").await;
+    let mut server = upstream.accept().await;
+    let (head, body) = server.message().await;
+    assert_eq!((field(&head, "expect"), body.as_str()), (None, "hi"));
+    server.send("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn fields_of_a_hop_end_there() {
+    let (upstream, _proxy, mut client) = front().await;
+    client
+        .send("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, x-mine\r\nX-Mine: 1\r\nKeep-Alive: 5\r\nProxy-Connection: close\r\nTE: gzip\r\n\r\n")
+        .await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    for gone in ["connection", "x-mine", "keep-alive", "proxy-connection", "te"] {
+        assert_eq!(field(&head, gone), None, "{gone}");
+    }
+    server.send("HTTP/1.1 200 OK\r\nConnection: x-yours\r\nX-Yours: 1\r\nKeep-Alive: 5\r\ncontent-length: 0\r\n\r\n").await;
+    let head = client.head().await;
+    for gone in ["connection", "x-yours", "keep-alive"] {
+        assert_eq!(field(&head, gone), None, "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn an_absolute_target_names_the_host() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET http://real:8080/x?y HTTP/1.1\r\nHost: other\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert!(head.starts_with("GET /x?y HTTP/1.1\r\n"), "{head}");
+    assert_eq!(field(&head, "host"), Some("real:8080"));
+}
+
+#[tokio::test]
+async fn an_old_client_gets_an_answer_it_understands() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    assert!(server.head().await.starts_with("GET / HTTP/1.1\r\n"));
+    server.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\n\r\nhi"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_the_connection_ends_ours() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it").await;
+    drop(server);
+    client.head().await;
+    assert_eq!(client.until("0\r\n\r\n").await, "9\r\nall of it\r\n0\r\n\r\n");
+    // And the next request makes a new connection.
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    upstream.accept().await.head().await;
+}
+
+#[tokio::test]
+async fn a_response_that_breaks_off_breaks_off_here_too() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+    assert_eq!(field(&client.until("half").await, "content-length"), Some("10"));
+    drop(server);
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_request_along() {
+    let (upstream, proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    let state = proxy.cluster("app").state.clone();
+    assert_eq!(state.requests.load(std::sync::atomic::Ordering::Relaxed), 1);
+    drop(client);
+    assert!(server.closed().await);
+    eventually("its place is free", || state.requests.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+    eventually("and its connection", || state.connections.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+}
+
+#[tokio::test]
+async fn a_large_body_is_not_buffered() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await;
+    // Nobody reads: after what sockets and one buffer hold, writing blocks.
+    let block = vec![b'x'; 1 << 20];
+    let writing = async {
+        loop {
+            server.send(&block).await;
+        }
+    };
+    let mut sent = 0;
+    tokio::pin!(writing);
+    while tokio::time::timeout(std::time::Duration::from_millis(300), &mut writing).await.is_ok() {
+        sent += 1;
+    }
+    assert_eq!(sent, 0, "the writer never finishes by itself");
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+}

@@ -1,0 +1,460 @@
+//! A worker, what it serves from, and the raw peers of its sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use weir_config::snapshot::link::{Linker, Name};
+use weir_config::{Demand, Snapshot};
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, Health,
+    HeaderMutation, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
+    Resource, ResourceSet, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, TcpListener as TcpModel,
+    Timeouts, Tracing, VirtualHost, WeightedCluster,
+};
+use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
+use weir_runtime::drain::Drain;
+use weir_runtime::net::bind_workers;
+use weir_runtime::workers::{WorkerId, Workers};
+
+pub use http::header;
+
+/// Long enough for a slow machine, short enough for a hanging test.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A worker with an outbound, an inbound and a TCP entrance.
+pub struct Proxy {
+    pub outbound: SocketAddr,
+    pub inbound: SocketAddr,
+    pub tcp: SocketAddr,
+    pub drain: Drain,
+    pub telemetry: TelemetryArgs,
+    pub wanted: mpsc::Receiver<Arc<str>>,
+    linker: Linker,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    workers: Option<Workers>,
+}
+
+impl Proxy {
+    /// Starts one; it serves nothing until it is given something.
+    pub fn start() -> Proxy {
+        Proxy::with(true, TelemetryArgs::disabled())
+    }
+
+    pub fn with(connected: bool, telemetry: TelemetryArgs) -> Proxy {
+        let bind = || bind_workers("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let ((outbound, mut outbounds), (inbound, mut inbounds), (tcp, mut tcps)) = (bind(), bind(), bind());
+        let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::empty()));
+        let (demand, wanted) = Demand::detached(connected);
+        let drain = Drain::new();
+        let entrance = |socket, inbound, on_demand| Entrance { socket, inbound, on_demand };
+        let args = WorkerArgs {
+            id: WorkerId(0),
+            entrances: vec![
+                entrance(outbounds.remove(0), false, true),
+                entrance(inbounds.remove(0), true, false),
+                entrance(tcps.remove(0), false, false),
+            ],
+            snapshots: receiver,
+            demand,
+            drain: drain.signal(),
+            telemetry: telemetry.clone(),
+            seed: 1,
+        };
+        let args = std::sync::Mutex::new(Some(args));
+        let workers = Workers::start(1, "proxy", move |_| {
+            let args = args.lock().unwrap().take().unwrap();
+            async move { weir_proxy::run(args).await.unwrap() }
+        });
+        Proxy {
+            outbound,
+            inbound,
+            tcp,
+            drain,
+            telemetry,
+            wanted,
+            linker: Linker::new(1),
+            snapshots,
+            workers: Some(workers.unwrap()),
+        }
+    }
+
+    /// Publishes resources, and names that do not exist.
+    pub fn publish(&mut self, resources: Vec<Resource>, absent: &[&str]) {
+        let mut set = ResourceSet::default();
+        for resource in resources {
+            self.linker.prepare(resource.version(), &resource).unwrap();
+            set.insert(resource);
+        }
+        let name = |name: &&str| Name { name: Arc::from(*name), used: Arc::default(), absent: true };
+        let snapshot = self.linker.link(&set, absent.iter().map(name)).unwrap();
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    /// A worker in front of one inbound application cluster.
+    pub fn inbound(cluster: Cluster) -> Proxy {
+        let mut proxy = Proxy::start();
+        let routes = vec![route(forward(&cluster.name))];
+        proxy.publish_inbound(vec![cluster], routes);
+        proxy
+    }
+
+    /// A worker with these routes on its inbound listener.
+    pub fn routes(clusters: Vec<Cluster>, routes: Vec<Route>) -> Proxy {
+        let mut proxy = Proxy::start();
+        proxy.publish_inbound(clusters, routes);
+        proxy
+    }
+
+    pub fn publish_inbound(&mut self, clusters: Vec<Cluster>, routes: Vec<Route>) {
+        let mut resources: Vec<Resource> = clusters.into_iter().map(Resource::Cluster).collect();
+        resources.push(Resource::Listener(inbound_listener(self.inbound, routes)));
+        self.publish(resources, &[]);
+    }
+
+    /// The state of a cluster in the snapshot in force.
+    pub fn cluster(&self, name: &str) -> Arc<weir_config::Cluster> {
+        let snapshot = self.snapshots.borrow();
+        snapshot.live_clusters().find(|cluster| cluster.model.name == name).unwrap().clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.drain.stop();
+        if let Some(workers) = self.workers.take() {
+            workers.join();
+        }
+    }
+}
+
+pub fn inbound_listener(address: SocketAddr, routes: Vec<Route>) -> Listener {
+    http_listener(address, Direction::Inbound, RouteSource::Inline(any_host("inbound", routes)), None, false)
+}
+
+pub fn http_listener(
+    address: SocketAddr,
+    direction: Direction,
+    routes: RouteSource,
+    sampling: Option<u32>,
+    access_log: bool,
+) -> Listener {
+    let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
+    let kind = ListenerKind::Http(HttpListener { routes, tracing, access_log });
+    Listener { name: format!("{direction:?}/{address}").to_lowercase(), address: Some(address), direction, kind }
+}
+
+/// A listener that is asked for by name.
+pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
+    let routes = RouteSource::Inline(any_host(name, routes));
+    let kind = ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false });
+    Listener { name: name.to_owned(), address: None, direction: Direction::Outbound, kind }
+}
+
+pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
+    let kind = ListenerKind::Tcp(TcpModel { cluster: cluster.to_owned(), access_log: true });
+    Listener { name: format!("outbound-tcp/{address}"), address: Some(address), direction: Direction::Outbound, kind }
+}
+
+pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes };
+    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
+}
+
+pub fn route(action: RouteAction) -> Route {
+    Route {
+        name: "everything".to_owned(),
+        matches: RouteMatch::default(),
+        action,
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    }
+}
+
+pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
+    let weighted = |(cluster, weight): &(&str, u32)| WeightedCluster {
+        cluster: (*cluster).to_owned(),
+        weight: *weight,
+        request_headers: HeaderMutation::default(),
+        response_headers: HeaderMutation::default(),
+    };
+    Forward {
+        clusters: clusters.iter().map(weighted).collect(),
+        rewrite: Rewrite::default(),
+        timeouts: Timeouts::default(),
+        retry: None,
+    }
+}
+
+pub fn forward(cluster: &str) -> RouteAction {
+    RouteAction::Forward(forward_to(&[(cluster, 1)]))
+}
+
+/// A static cluster in round robin.
+pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Cluster {
+    let endpoint = |(index, address): (usize, &SocketAddr)| Endpoint {
+        address: *address,
+        workload: format!("{name}-{index}"),
+        health: Health::Healthy,
+        weight: 1,
+    };
+    let mut endpoints: Vec<Endpoint> = addresses.iter().enumerate().map(endpoint).collect();
+    endpoints.sort();
+    let locality = LocalityEndpoints { locality: Locality::default(), priority: 0, weight: 1, endpoints };
+    Cluster {
+        name: name.to_owned(),
+        kind: ClusterKind::Service { namespace: "default".to_owned(), name: name.to_owned(), port: 80 },
+        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality] }),
+        load_balancing: LoadBalancing::RoundRobin,
+        http,
+        connect_timeout: Duration::from_secs(5),
+        idle_timeout: Duration::from_secs(60),
+        circuit_breakers: CircuitBreakers::default(),
+    }
+}
+
+/// An address where nobody listens.
+pub async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+/// A raw peer, with a limit on how long it is waited for.
+pub struct Peer {
+    pub stream: TcpStream,
+}
+
+impl Peer {
+    pub async fn connect(address: SocketAddr) -> Peer {
+        Peer { stream: patient(TcpStream::connect(address)).await.unwrap() }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        patient(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Reads until what was read ends in `end`, and returns it.
+    pub async fn until(&mut self, end: &str) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(end.as_bytes()) {
+            match patient(self.stream.read_u8()).await {
+                Ok(byte) => read.push(byte),
+                Err(error) => panic!("{error} after {:?}, before {end:?}", String::from_utf8_lossy(&read)),
+            }
+        }
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
+    /// A head, up to the empty line.
+    pub async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// A head and as many bytes as its `content-length` says.
+    pub async fn message(&mut self) -> (String, String) {
+        let head = self.head().await;
+        let length = field(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        patient(self.stream.read_exact(&mut body)).await.unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    /// Everything up to the end.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset after the last byte is an end too.
+        let _ = patient(self.stream.read_to_end(&mut rest)).await;
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+
+    /// Whether the other side has closed.
+    pub async fn closed(&mut self) -> bool {
+        self.rest().await.is_empty()
+    }
+}
+
+/// The value of a field in a raw head.
+pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Waits, but not for ever.
+pub async fn patient<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..2000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// A listening socket whose connections a test answers by hand.
+pub struct Upstream {
+    listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+impl Upstream {
+    pub async fn bind() -> Upstream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Upstream { listener, address }
+    }
+
+    pub async fn accept(&self) -> Peer {
+        Peer { stream: patient(self.listener.accept()).await.unwrap().0 }
+    }
+
+    /// Whether nobody connects for a while.
+    pub async fn is_quiet(&self) -> bool {
+        tokio::time::timeout(Duration::from_millis(100), self.listener.accept()).await.is_err()
+    }
+
+    /// Answers every HTTP/1 request with `200` and `body`, for as long as the result lives.
+    pub async fn answering(body: &'static str) -> Answering {
+        let upstream = Upstream::bind().await;
+        let address = upstream.address;
+        let task = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = upstream.listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut peer = Vec::new();
+                    let mut buffer = [0; 4096];
+                    while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                        peer.extend_from_slice(&buffer[..read]);
+                        while let Some(end) = peer.windows(4).position(|window| window == b"\r\n\r\n") {
+                            peer.drain(..end + 4);
+                            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                            if stream.write_all(answer.as_bytes()).await.is_err() {
+                                return;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Answering { address, task }
+    }
+}
+
+/// An upstream that answers by itself.
+pub struct Answering {
+    pub address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An HTTP/2 client on one connection.
+pub struct Client2 {
+    pub sender: h2::client::SendRequest<bytes::Bytes>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Client2 {
+    pub async fn connect(address: SocketAddr) -> Client2 {
+        let stream = patient(TcpStream::connect(address)).await.unwrap();
+        let (sender, connection) = patient(h2::client::handshake(stream)).await.unwrap();
+        let driver = tokio::spawn(async move { drop(connection.await) });
+        Client2 { sender, driver }
+    }
+
+    /// Sends a request without a body and waits for the response head.
+    pub async fn get(&mut self, uri: &str) -> http::Response<h2::RecvStream> {
+        let request = http::Request::get(uri).body(()).unwrap();
+        let (response, _) = self.sender.send_request(request, true).unwrap();
+        patient(response).await.unwrap()
+    }
+
+    /// Begins a request with a body.
+    pub async fn post(&mut self, uri: &str) -> (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>) {
+        let request = http::Request::post(uri).header("te", "trailers").header("content-type", "application/grpc");
+        self.sender.send_request(request.body(()).unwrap(), false).unwrap()
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn ended(self) {
+        drop(self.sender);
+        patient(self.driver).await.unwrap();
+    }
+}
+
+/// The server's end of one HTTP/2 connection.
+pub struct Server2 {
+    requests: mpsc::Receiver<(http::Request<h2::RecvStream>, h2::server::SendResponse<bytes::Bytes>)>,
+    goodbye: Arc<tokio::sync::Notify>,
+}
+
+impl Server2 {
+    pub async fn accept(upstream: &Upstream) -> Server2 {
+        Server2::with(upstream, &h2::server::Builder::new()).await
+    }
+
+    pub async fn with(upstream: &Upstream, builder: &h2::server::Builder) -> Server2 {
+        let stream = upstream.accept().await.stream;
+        let mut connection = patient(builder.handshake(stream)).await.unwrap();
+        let (sender, requests) = mpsc::channel(64);
+        let goodbye = Arc::new(tokio::sync::Notify::new());
+        let told = goodbye.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    accepted = connection.accept() => match accepted {
+                        Some(Ok(request)) => drop(sender.send(request).await),
+                        Some(Err(_)) | None => return,
+                    },
+                    () = told.notified() => connection.graceful_shutdown(),
+                }
+            }
+        });
+        Server2 { requests, goodbye }
+    }
+
+    pub async fn request(&mut self) -> (http::Request<h2::RecvStream>, h2::server::SendResponse<bytes::Bytes>) {
+        patient(self.requests.recv()).await.unwrap()
+    }
+
+    /// Whether the connection has ended.
+    pub async fn ended(&mut self) -> bool {
+        patient(self.requests.recv()).await.is_none()
+    }
+
+    /// Sends GOAWAY.
+    pub fn say_goodbye(&self) {
+        self.goodbye.notify_one();
+    }
+}
+
+/// A whole body and its trailers.
+pub async fn collect(mut body: h2::RecvStream) -> (String, Option<http::HeaderMap>) {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = patient(body.data()).await {
+        let chunk = chunk.unwrap();
+        body.flow_control().release_capacity(chunk.len()).unwrap();
+        bytes.extend_from_slice(&chunk);
+    }
+    (String::from_utf8(bytes).unwrap(), patient(body.trailers()).await.unwrap())
+}
+
+/// Trailers of a gRPC response.
+pub fn grpc_trailers(status: &str) -> http::HeaderMap {
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", status.parse().unwrap());
+    trailers
+}
