@@ -66,7 +66,6 @@ enum Policy {
         choices: usize,
     },
     PeakEwma {
-        decay: Duration,
         default_rtt: Duration,
     },
     /// One for each priority.
@@ -105,9 +104,7 @@ impl Table {
             LoadBalancing::LeastRequest { choices } => {
                 Policy::LeastRequest { choices: (*choices).max(2) as usize }
             }
-            LoadBalancing::PeakEwma { decay, default_rtt } => {
-                Policy::PeakEwma { decay: *decay, default_rtt: *default_rtt }
-            }
+            LoadBalancing::PeakEwma { default_rtt, .. } => Policy::PeakEwma { default_rtt: *default_rtt },
             LoadBalancing::RingHash(_) => Policy::RingHash(members.levels().map(Ring::new).collect()),
             LoadBalancing::Maglev(_) => Policy::Maglev(members.levels().map(Maglev::new).collect()),
         };
@@ -122,14 +119,6 @@ impl Table {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The decay that latencies are to be observed and read with ([`crate::latency`]); `None` if the policy does not look at them.
-    pub fn decay(&self) -> Option<Duration> {
-        match &self.policy {
-            Policy::PeakEwma { decay, .. } => Some(*decay),
-            _ => None,
-        }
     }
 
     /// The endpoint for one request. `hash` is [`hash`]'s. `None` if there is nothing to send to.
@@ -177,7 +166,7 @@ impl Table {
             (Policy::LeastRequest { choices }, _) => {
                 Some(choices::least(tier, *choices, random, |endpoint| f64::from(loads.active(endpoint))))
             }
-            (Policy::PeakEwma { default_rtt, .. }, _) => Some(choices::fastest(tier, random, |endpoint| {
+            (Policy::PeakEwma { default_rtt }, _) => Some(choices::fastest(tier, random, |endpoint| {
                 let latency = loads.latency(endpoint, now).unwrap_or(*default_rtt);
                 (latency.as_secs_f64(), f64::from(loads.active(endpoint)))
             })),

@@ -235,14 +235,6 @@ fn a_position_may_be_used_with_another_table() {
     }
 }
 
-#[test]
-fn only_peak_ewma_wants_latencies() {
-    let decays: Vec<Option<Duration>> =
-        policies().iter().map(|policy| Table::new(policy, &healthy(&[1])).decay()).collect();
-    let decay = Some(Duration::from_secs(10));
-    assert_eq!(decays, [None, None, None, None, decay, None, None]);
-}
-
 fn a_health() -> impl Strategy<Value = Health> {
     prop_oneof![
         4 => Just(Health::Healthy),
