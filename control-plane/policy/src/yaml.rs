@@ -2,7 +2,7 @@
 //!
 //! A manifest comes from outside: its size, its depth and what its aliases may unfold to are bounded before anything is kept.
 
-use crate::decode::Report;
+use crate::decode::{Report, excerpt};
 use crate::{Object, parse};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,22 +27,45 @@ pub fn parse_yaml(text: &str) -> (Vec<Object>, Vec<Diagnostic>) {
         match document {
             Ok(value) => manifest.read(&value, &label),
             Err(error) => {
-                let place = error
-                    .location()
-                    .map(|at| format!("line {}, column {}: ", at.line(), at.column()))
-                    .unwrap_or_default();
-                let error = error.without_snippet().to_string();
-                let what = error.lines().next().unwrap_or_default();
-                manifest.say(
-                    &label,
-                    "",
-                    format!("{place}it is not YAML that can be read: {what}"),
-                    "mend the syntax",
-                );
+                let place =
+                    error.location().map(|at| format!("line {}, column {}: ", at.line(), at.column()));
+                let (what, mend) = reason(error.without_snippet());
+                manifest.say(&label, "", format!("{}{what}", place.unwrap_or_default()), mend);
             }
         }
     }
     manifest.finish()
+}
+
+/// What is wrong with a document, and what to do about it.
+fn reason(error: &serde_saphyr::Error) -> (String, &'static str) {
+    use serde_saphyr::Error;
+    use serde_saphyr::budget::BudgetBreach;
+    match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the field {} is there twice", excerpt(&Value::from(key.as_str()))), "remove one")
+        }
+        Error::DuplicateMappingKey { key: None, .. } => ("a field is there twice".to_owned(), "remove one"),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => {
+            (format!("nested deeper than {} levels", limits::MANIFEST_DEPTH), "flatten it")
+        }
+        Error::Budget { .. } => ("the document is too large".to_owned(), "split it into several"),
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayCounterOverflow { .. } => {
+            ("its aliases unfold to too much".to_owned(), "write out what they stand for")
+        }
+        // The error of what an alias stands for.
+        Error::AliasError { error, .. } => reason(error),
+        other => {
+            let text = other.to_string();
+            let what = text.lines().next().unwrap_or_default();
+            // The place was told already.
+            let what = what.split(" at line ").next().unwrap_or_default();
+            (format!("it is not YAML: {what}"), "mend the syntax")
+        }
+    }
 }
 
 fn options() -> serde_saphyr::Options {
@@ -60,6 +83,8 @@ fn options() -> serde_saphyr::Options {
             max_total_replayed_events: UNFOLDED,
             max_replay_stack_depth: 16,
         },
+        // YAML 1.2: `on`, `y` and the like are text.
+        strict_booleans: true,
         with_snippet: false,
     }
 }

@@ -33,16 +33,15 @@ fn service() -> impl Strategy<Value = ServiceSpec> {
         prop_oneof![Just("http"), Just("kubernetes.io/h2c"), Just("grpc"), Just("tcp"), Just("mongo")]
             .prop_map(str::to_owned);
     let ports = btree_map(1..=65_535u16, (of(target), of(protocol)), 1..4).prop_map(|ports| {
-        let port = |(index, (port, (target, app_protocol))): (
-            usize,
-            (u16, (Option<TargetPort>, Option<String>)),
-        )| ServicePortSpec {
-            name: format!("port-{index}"),
-            port,
-            target: target.filter(|target| *target != TargetPort::Number(port)),
-            app_protocol,
+        let port = |index: usize, port: u16, target: Option<TargetPort>, app_protocol: Option<String>| {
+            let target = target.filter(|target| *target != TargetPort::Number(port));
+            ServicePortSpec { name: format!("port-{index}"), port, target, app_protocol }
         };
-        ports.into_iter().enumerate().map(port).collect()
+        ports
+            .into_iter()
+            .enumerate()
+            .map(|(index, (number, (target, protocol)))| port(index, number, target, protocol))
+            .collect()
     });
     (texts(), ports).prop_map(|(selector, ports)| ServiceSpec { selector, ports })
 }
