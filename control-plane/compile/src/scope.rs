@@ -52,7 +52,21 @@ pub(crate) fn compile(mesh: &Mesh, index: &Index, memo: &mut Memo, node: &Node) 
         pass.tcp_listeners();
         inbound::compile(&mut pass);
     }
-    Compiled { resources: pass.resources, diagnostics: pass.found.into_iter().collect() }
+    Compiled { resources: pass.resources, diagnostics: bounded(pass.found) }
+}
+
+/// The first findings; errors are before everything else in their order.
+fn bounded(found: BTreeSet<Diagnostic>) -> Vec<Diagnostic> {
+    let beyond = found.len().saturating_sub(limits::DIAGNOSTICS);
+    let mut first: Vec<Diagnostic> = found.into_iter().take(limits::DIAGNOSTICS).collect();
+    first.extend((beyond > 0).then(|| Diagnostic {
+        severity: Severity::Note,
+        resource: "node".to_owned(),
+        field: String::new(),
+        message: format!("there are {beyond} more findings"),
+        mend: "mend those above first".to_owned(),
+    }));
+    first
 }
 
 /// The state of one compilation.

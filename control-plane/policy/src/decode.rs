@@ -84,6 +84,10 @@ impl<'a> At<'a> {
             if schema.known.contains(&name) || schema.ignored.contains(&name) || value.is_null() {
                 continue;
             }
+            if self.report.is_full() {
+                self.error("", "");
+                continue;
+            }
             let at = fields.at(name, value);
             match schema.later.iter().find(|(later, _)| *later == name) {
                 Some((_, mend)) => at.error(format!("{name} is not supported yet"), *mend),

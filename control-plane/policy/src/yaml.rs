@@ -6,7 +6,7 @@ use crate::decode::{Report, excerpt};
 use crate::{Object, parse};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use weir_model::{Diagnostic, limits};
+use weir_model::{Diagnostic, Severity, limits};
 
 /// Nodes that aliases may unfold to in one manifest.
 const UNFOLDED: usize = 100_000;
@@ -24,6 +24,9 @@ pub fn parse_yaml(text: &str) -> (Vec<Object>, Vec<Diagnostic>) {
     let documents = serde_saphyr::read_with_options::<_, Value>(&mut bytes, options());
     for (index, document) in documents.enumerate() {
         let label = format!("document {}", index + 1);
+        if manifest.stopped(&label) {
+            break;
+        }
         match document {
             Ok(value) => manifest.read(&value, &label),
             Err(error) => {
@@ -95,15 +98,39 @@ struct Manifest {
     /// Where each object stood, to tell of its double.
     places: BTreeMap<crate::ObjectId, String>,
     found: Vec<Diagnostic>,
+    errors: usize,
 }
 
 impl Manifest {
+    /// Whether there are so many errors that reading on helps nobody.
+    fn stopped(&mut self, label: &str) -> bool {
+        let stopped = self.errors > limits::DIAGNOSTICS;
+        if stopped {
+            self.say(
+                label,
+                "",
+                "reading stopped here, after too many errors".to_owned(),
+                "mend those above first",
+            );
+        }
+        stopped
+    }
+
+    fn extend(&mut self, found: Vec<Diagnostic>) {
+        self.errors += found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        self.found.extend(found);
+    }
+
     fn read(&mut self, value: &Value, label: &str) {
         if let (Some("List"), Some(Value::Array(items))) =
             (value.get("kind").and_then(Value::as_str), value.get("items"))
         {
             for (index, item) in items.iter().enumerate() {
-                self.read_one(item, &format!("{label} items[{index}]"));
+                let label = format!("{label} items[{index}]");
+                if self.stopped(&label) {
+                    break;
+                }
+                self.read_one(item, &label);
             }
             return;
         }
@@ -112,7 +139,7 @@ impl Manifest {
 
     fn read_one(&mut self, value: &Value, label: &str) {
         let (object, found) = parse::read(value, label);
-        self.found.extend(found);
+        self.extend(found);
         let Some(object) = object else { return };
         if let Some(first) = self.places.insert(object.id.clone(), label.to_owned()) {
             let message = format!("it is there twice: {first} and {label}");
@@ -125,7 +152,7 @@ impl Manifest {
     fn say(&mut self, resource: &str, field: &str, message: String, mend: &str) {
         let report = Report::new(resource);
         report.error(field, message, mend);
-        self.found.extend(report.finish());
+        self.extend(report.finish());
     }
 
     fn finish(self) -> (Vec<Object>, Vec<Diagnostic>) {

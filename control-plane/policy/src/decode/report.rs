@@ -51,6 +51,11 @@ impl Report {
         }
     }
 
+    /// Whether findings are only counted from now on, so that their words need not be found.
+    pub(crate) fn is_full(&self) -> bool {
+        self.inner.borrow().found.len() >= limits::DIAGNOSTICS
+    }
+
     /// Whether there is an error among the findings.
     pub(crate) fn failed(&self) -> bool {
         let inner = self.inner.borrow();

@@ -137,7 +137,13 @@ fn many_documents_with_many_mistakes_have_a_bounded_answer() {
     let (objects, found) = parse_yaml(&text);
     assert!(objects.is_empty());
     assert_eq!(found.len(), weir_model::limits::DIAGNOSTICS + 1);
-    assert!(found.last().is_some_and(|found| found.message.starts_with("there are ") && found.severity == Severity::Error));
+    let last = found.last().unwrap();
+    assert!(last.message.starts_with("there are ") && last.severity == Severity::Error, "{last}");
+    let list = format!("kind: List\nitems: [{}]", "{kind: X}, ".repeat(5000));
+    assert_eq!(parse_yaml(&list).1.len(), weir_model::limits::DIAGNOSTICS + 1);
+    let wide =
+        format!("kind: Service\n{}", (0..200_000).map(|index| format!("a{index}: 1\n")).collect::<String>());
+    assert_eq!(parse_yaml(&wide).1.len(), weir_model::limits::DIAGNOSTICS + 1);
 }
 
 #[test]
