@@ -76,7 +76,7 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
         (
             "weights of zero",
             route("[{backendRefs: [{name: reviews-v1, port: 9080, weight: 0}]}]"),
-            "backendRefs",
+            "spec.rules[0]",
         ),
         (
             "negative weight",
@@ -128,8 +128,8 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
         ),
         (
             "the same header twice",
-            matched("{headers: [{name: a, value: x}, {name: A, value: y}]}"),
-            "matches[0].headers[1].name",
+            matched("{headers: [{name: a, value: v}, {name: A, value: w}]}"),
+            "matches[0].headers[1]",
         ),
         ("unknown filter", filtered("{type: Teleport}"), "filters[0].type"),
         ("filter without its body", filtered("{type: URLRewrite}"), "filters[0].urlRewrite"),
@@ -155,7 +155,7 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
             route(&format!(
                 "[{{matches: [{{path: {{type: Exact, value: /a}}}}], filters: [{{type: URLRewrite, urlRewrite: {{path: {{type: ReplacePrefixMatch, replacePrefixMatch: /b}}}}}}], {TO}}}]"
             )),
-            "filters[0]",
+            "spec.rules[0]",
         ),
         (
             "header value with a line break",
@@ -186,23 +186,23 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
         (
             "backend of another namespace",
             route("[{backendRefs: [{name: reviews-v1, namespace: shop, port: 9080}]}]"),
-            "backendRefs[0].namespace",
+            "backendRefs[0]",
         ),
         ("service without ports", service("{selector: {app: s}, ports: []}"), "spec.ports"),
         (
             "duplicate port",
             service("{selector: {app: s}, ports: [{name: a, port: 80}, {name: b, port: 80}]}"),
-            "spec.ports[1].port",
+            "spec.ports[1]",
         ),
         (
             "duplicate port name",
             service("{selector: {app: s}, ports: [{name: a, port: 80}, {name: a, port: 81}]}"),
-            "spec.ports[1].name",
+            "spec.ports[1]",
         ),
         (
             "unnamed of several ports",
             service("{selector: {app: s}, ports: [{port: 80}, {port: 81}]}"),
-            "spec.ports[0].name",
+            "spec.ports[0]",
         ),
         ("port zero", service("{selector: {app: s}, ports: [{name: a, port: 0}]}"), "spec.ports[0].port"),
         ("external name", service("{type: ExternalName, externalName: example.com}"), "spec.type"),

@@ -22,6 +22,12 @@ fn collector(dir: &Path, port: u16) -> Process {
     Process::start("collector", dir, command.stdout(Stdio::from(out)))
 }
 
+fn said(dir: &Path) -> String {
+    ["collector.out", "collector.log"]
+        .map(|file| std::fs::read_to_string(dir.join(file)).unwrap_or_default())
+        .concat()
+}
+
 /// What the collector printed of each span: `key: value` lines between `Span #n` heads.
 fn spans(dir: &Path) -> Vec<BTreeMap<String, String>> {
     let mut spans: Vec<BTreeMap<String, String>> = Vec::new();
@@ -100,12 +106,14 @@ fn both_sidecars_of_a_call_are_one_trace_in_a_real_collector() {
     let text = format!("{spans:#?}");
     println!("{text}");
     // The first span's parent is the caller's; every other's is another span of the trace.
-    let ids: Vec<String> = spans.iter().filter_map(|span| find(span, "ID")).collect();
-    let parents: Vec<String> = spans.iter().filter_map(|span| find(span, "Parent ID")).collect();
+    let ids: Vec<String> = spans.iter().filter_map(|span| span.get("ID").cloned()).collect();
+    let parents: Vec<String> = spans.iter().filter_map(|span| span.get("Parent ID").cloned()).collect();
     assert_eq!(ids.len(), spans.len(), "{text}");
     let outside: Vec<_> = parents.iter().filter(|parent| !ids.contains(parent)).collect();
     assert_eq!(outside, ["00f067aa0ba902b7"], "{text}");
-    assert!(text.contains("Client") && text.contains("Server"), "{text}");
+    assert!(text.contains("SPAN_KIND_CLIENT") && text.contains("SPAN_KIND_SERVER"), "{text}");
+    let said = said(dir.path());
+    assert!(said.contains("Str(frontend)") && said.contains("Str(reviews)"), "both services are named");
     // A caller that decided against it is obeyed.
     let unsampled = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     assert_eq!(
@@ -114,10 +122,6 @@ fn both_sidecars_of_a_call_are_one_trace_in_a_real_collector() {
     );
     std::thread::sleep(Duration::from_secs(3));
     assert!(!format!("{:?}", self::spans(dir.path())).contains(unsampled));
-}
-
-fn find(span: &BTreeMap<String, String>, key: &str) -> Option<String> {
-    span.get(key).cloned()
 }
 
 fn metric(sidecar: &Sidecar, part: &str) -> f64 {
@@ -131,16 +135,22 @@ fn a_collector_that_is_down_costs_spans_and_no_request() {
     let dir = tempfile::tempdir().unwrap();
     let mesh = mesh(dir.path(), &format!("http://127.0.0.1:{}", free_port()));
     let outbound = mesh.caller.outbound.unwrap();
+    // More spans than the queue holds.
+    const REQUESTS: u64 = 12_000;
     let mut slowest = Duration::ZERO;
+    let mut stream = std::net::TcpStream::connect(outbound).unwrap();
     #[allow(clippy::disallowed_methods)]
-    for _ in 0..3000 {
+    for _ in 0..REQUESTS {
         let start = std::time::Instant::now();
-        assert_eq!(http::get(outbound, "reviews", "/").unwrap().status, 200);
+        std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\nhost: reviews\r\n\r\n").unwrap();
+        assert_eq!(http::read(&mut stream).unwrap().status, 200);
         slowest = slowest.max(start.elapsed());
     }
-    assert_eq!(mesh.backend.served(), 3000);
+    assert_eq!(mesh.backend.served(), REQUESTS);
     assert!(slowest < Duration::from_secs(1), "a request waited {slowest:?} for the collector");
     for sidecar in [&mesh.caller, &mesh.called] {
-        eventually("drops are counted", Duration::from_secs(30), || metric(sidecar, "spans_dropped") > 0.0);
+        eventually("drops are counted", Duration::from_secs(30), || {
+            metric(sidecar, "weir_spans_total{outcome=\"dropped") > 0.0
+        });
     }
 }

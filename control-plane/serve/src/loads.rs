@@ -145,25 +145,24 @@ impl LoadReportingService for LoadReports {
     ) -> Result<Response<Self::StreamLoadStatsStream>, Status> {
         let mut reports = request.into_inner();
         let plane = Arc::clone(&self.plane);
-        // Its answer comes once, after the first report; the stream stays open for as long as the node reports.
+        // Every report is answered: an Envoy tracks the clusters it has when it reads the answer, and gets more as it goes.
         let (tx, rx) = tokio::sync::mpsc::channel(1);
         tokio::spawn(async move {
             let mut node = String::new();
             while let Ok(Some(report)) = reports.message().await {
                 if let Some(said) = report.node.filter(|_| node.is_empty()) {
                     node = said.id;
-                    let interval = wire_duration(INTERVAL);
-                    let answer = LoadStatsResponse {
-                        send_all_clusters: true,
-                        load_reporting_interval: Some(interval),
-                        report_endpoint_granularity: true,
-                        ..Default::default()
-                    };
-                    if tx.send(Ok(answer)).await.is_err() {
-                        break;
-                    }
                 }
                 plane.loads.add(&node, &report.cluster_stats);
+                let answer = LoadStatsResponse {
+                    send_all_clusters: true,
+                    load_reporting_interval: Some(wire_duration(INTERVAL)),
+                    report_endpoint_granularity: true,
+                    ..Default::default()
+                };
+                if tx.send(Ok(answer)).await.is_err() {
+                    break;
+                }
             }
             plane.loads.leave(&node);
         });

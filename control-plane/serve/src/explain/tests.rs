@@ -39,8 +39,13 @@ fn ask(url: &str, headers: &[(&str, &str)]) -> wire::ExplainResponse {
     let store = weir_store::Embedded::open(dir.path(), weir_store::Options::default()).unwrap();
     let plane = Plane::new(Arc::new(store), None).unwrap();
     let world = plane.world_of(mesh);
-    let header = |(name, value): &(&str, &str)| wire::HttpHeader { name: (*name).into(), value: (*value).into() };
-    let request = wire::ExplainRequest { url: url.into(), headers: headers.iter().map(header).collect(), ..Default::default() };
+    let header =
+        |(name, value): &(&str, &str)| wire::HttpHeader { name: (*name).into(), value: (*value).into() };
+    let request = wire::ExplainRequest {
+        url: url.into(),
+        headers: headers.iter().map(header).collect(),
+        ..Default::default()
+    };
     let Ok(asked) = Asked::read(&request) else { panic!("the request is readable") };
     explain_in(&world, client_of("default"), &asked)
 }
@@ -49,8 +54,12 @@ fn ask(url: &str, headers: &[(&str, &str)]) -> wire::ExplainResponse {
 fn a_split_is_told_with_its_shares_and_endpoints_and_why_not_the_others() {
     let told = ask("http://reviews:9080/v2/x", &[("x-canary", "always")]);
     assert_eq!(told.route, "HTTPRoute default/reviews rule 0 match 0");
-    let outcomes: Vec<_> = told.outcomes.iter().map(|outcome| (outcome.target.as_str(), outcome.share)).collect();
-    assert_eq!(outcomes, [("outbound/default/reviews-v1:9080", 0.75), ("outbound/default/reviews:9080", 0.25)]);
+    let outcomes: Vec<_> =
+        told.outcomes.iter().map(|outcome| (outcome.target.as_str(), outcome.share)).collect();
+    assert_eq!(
+        outcomes,
+        [("outbound/default/reviews-v1:9080", 0.75), ("outbound/default/reviews:9080", 0.25)]
+    );
     assert!(told.outcomes[0].endpoints[0].starts_with("10.0.0.1:80"), "{told:?}");
     let stages: Vec<_> = told.steps.iter().map(|step| step.stage.as_str()).collect();
     assert_eq!(&stages[..3], ["service", "host", "route"], "{told:?}");
@@ -68,7 +77,11 @@ fn a_request_that_nothing_takes_is_told_condition_by_condition() {
 fn redirects_unresolved_backends_and_unknown_services_are_told_as_what_they_answer() {
     assert_eq!(ask("reviews/old", &[]).outcomes[0].target, "redirect 301");
     let gone = ask("reviews/gone", &[]);
-    let shares: Vec<_> = gone.outcomes.iter().map(|outcome| (outcome.target.starts_with("answer 500"), outcome.share)).collect();
+    let shares: Vec<_> = gone
+        .outcomes
+        .iter()
+        .map(|outcome| (outcome.target.starts_with("answer 500"), outcome.share))
+        .collect();
     assert_eq!(shares, [(true, 0.25), (false, 0.75)]);
     let nobody = ask("nobody.default", &[]);
     assert_eq!(nobody.outcomes[0].target, "answer 404");

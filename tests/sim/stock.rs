@@ -1,0 +1,418 @@
+//! Stock clients, as far as they are seen from the wire: they **apply every response at once**, so whatever order the control plane sends in is
+//! the order in which requests fail or do not.
+//!
+//! - Envoy asks for all clusters and, once it has them, all listeners; endpoints and routes by the names in those. A cluster that is new or
+//!   changed warms up: it takes traffic only when its endpoints were sent *after* it, also if they are the same. It asks for them before it
+//!   acknowledges the cluster.
+//! - gRPC asks for listeners by name, then routes, clusters, endpoints, each when the one before says so, and acknowledges first.
+
+use crate::mutation::Mutation;
+use crate::nodes::{Role, Style};
+use crate::sidecar::Heard;
+use crate::truth::{Floors, History, Key, Mark};
+use crate::wire::{self, Reference, Seen};
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use weir_model::ResourceType;
+use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use weir_proto::envoy::google::rpc::Status;
+use weir_xds::codec;
+
+/// More than any mesh here can need.
+const RESOURCES: usize = 512;
+
+/// A resource the client has.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) mark: Mark,
+    /// The control plane's version, on an incremental stream.
+    version: String,
+    references: Vec<Reference>,
+}
+
+/// What the client does about one type.
+#[derive(Debug, Default)]
+struct Track {
+    /// Names asked for on this stream; none before the first request.
+    asked: Option<BTreeSet<String>>,
+    /// Of the last response taken.
+    version: String,
+    /// Of the last response on this stream.
+    nonce: String,
+    held: BTreeMap<String, Held>,
+    responses: u64,
+}
+
+/// A stock client.
+#[derive(Debug)]
+pub(crate) struct Stock {
+    role: Role,
+    tracks: [Track; 4],
+    /// Clusters that wait for their endpoints. Envoy only.
+    warming: BTreeMap<String, Held>,
+    /// Names that the application dials. gRPC only.
+    uses: BTreeSet<String>,
+    /// Whether the first clusters are there, so that listeners are asked for. Envoy only.
+    listening: bool,
+    introduced: bool,
+    outputs: Vec<Vec<u8>>,
+    floors: Floors,
+    /// Clusters that a restarted stream could not know it had to keep.
+    excused: BTreeSet<String>,
+    /// Refused without an earlier version: what refers to them cannot be kept from the client for ever.
+    refused: BTreeSet<Key>,
+}
+
+/// One response, whichever way it came.
+struct Parcel {
+    kind: ResourceType,
+    version: String,
+    nonce: String,
+    /// With the control plane's version of each.
+    resources: Vec<(String, Seen)>,
+    removed: Vec<String>,
+}
+
+impl Stock {
+    /// A client that never ran.
+    pub(crate) fn new(role: Role) -> Self {
+        Self {
+            role,
+            tracks: Default::default(),
+            warming: BTreeMap::new(),
+            uses: BTreeSet::new(),
+            listening: false,
+            introduced: false,
+            outputs: Vec::new(),
+            floors: Floors::default(),
+            excused: BTreeSet::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    /// The process starts again: stock clients keep nothing on disk.
+    pub(crate) fn restart(&mut self) {
+        let uses = std::mem::take(&mut self.uses);
+        *self = Self { uses, ..Self::new(self.role.clone()) };
+    }
+
+    /// A stream was opened.
+    pub(crate) fn open(&mut self) {
+        self.introduced = false;
+        self.outputs.clear();
+        for track in &mut self.tracks {
+            track.asked = None;
+            track.nonce.clear();
+            track.responses = 0;
+        }
+        self.reconcile(&BTreeSet::new());
+    }
+
+    /// The application dials a name.
+    pub(crate) fn want(&mut self, name: String, connected: bool) {
+        self.uses.insert(name);
+        if connected {
+            self.reconcile(&BTreeSet::new());
+        }
+    }
+
+    /// Names the application dials.
+    pub(crate) fn uses(&self) -> &BTreeSet<String> {
+        &self.uses
+    }
+
+    /// What there is to send.
+    pub(crate) fn outputs(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// What it has of a type.
+    pub(crate) fn held(&self, kind: ResourceType) -> &BTreeMap<String, Held> {
+        &self.track(kind).held
+    }
+
+    /// Clusters that wait for their endpoints.
+    pub(crate) fn warming(&self) -> impl Iterator<Item = &String> {
+        self.warming.keys()
+    }
+
+    /// Takes a message, applies what it brings, answers it, and checks the outcome.
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        history: &History,
+        mutation: Option<Mutation>,
+    ) -> Result<Heard, String> {
+        let parcel = match self.role.style {
+            Style::EnvoyDelta => delta(bytes)?,
+            Style::EnvoySotw | Style::Grpc | Style::Weir => sotw(bytes)?,
+        };
+        let (kind, nonce, version) = (parcel.kind, parcel.nonce.clone(), parcel.version.clone());
+        let mut heard = Heard { text: describe(&parcel), refused: 0 };
+        let bad = |seen: &Seen| self.role.picky && seen.poisoned;
+        let refused: Vec<String> =
+            parcel.resources.iter().filter(|(_, seen)| bad(seen)).map(|(_, seen)| seen.name.clone()).collect();
+        let whole = self.role.strict && !refused.is_empty();
+        let mut again = BTreeSet::new();
+        for name in &refused {
+            if !self.track(kind).held.contains_key(name) {
+                self.refused.insert((kind, name.clone()));
+            }
+        }
+        if !whole {
+            self.apply(parcel, &refused, &mut again)?;
+        }
+        let track = self.track_mut(kind);
+        track.nonce.clone_from(&nonce);
+        track.responses += 1;
+        let mut error = None;
+        if refused.is_empty() {
+            track.version = version;
+        } else {
+            heard.refused = refused.len();
+            let named = refused.iter().map(|name| format!("{name}: carries x-poison")).collect::<Vec<_>>().join("; ");
+            error = Some(if whole { "a constraint is not met (x-poison)".to_owned() } else { named });
+        }
+        if mutation == Some(Mutation::AcceptInWords) {
+            error = None;
+        }
+        if self.role.style == Style::Grpc {
+            self.answer(kind, nonce, error);
+            self.reconcile(&again);
+        } else {
+            self.reconcile(&again);
+            self.answer(kind, nonce, error);
+        }
+        self.check(history)?;
+        Ok(heard)
+    }
+
+    fn apply(&mut self, parcel: Parcel, refused: &[String], again: &mut BTreeSet<String>) -> Result<(), String> {
+        let Parcel { kind, resources, mut removed, .. } = parcel;
+        let complete = self.role.style != Style::EnvoyDelta && matches!(kind, ResourceType::Cluster | ResourceType::Listener);
+        if complete {
+            let there: BTreeSet<&String> = resources.iter().map(|(_, seen)| &seen.name).collect();
+            removed = self.track(kind).held.keys().filter(|name| !there.contains(name)).cloned().collect();
+            self.warming.retain(|name, _| kind != ResourceType::Cluster || there.contains(name));
+        }
+        for (version, seen) in resources {
+            if !refused.contains(&seen.name) {
+                self.upsert(kind, version, seen, again);
+            }
+        }
+        let first = self.track(kind).responses == 0;
+        for name in removed {
+            // Envoy does not take removals of what it asked for by name.
+            if self.role.style == Style::EnvoyDelta && matches!(kind, ResourceType::Endpoints | ResourceType::Route) {
+                continue;
+            }
+            self.warming.remove(&name);
+            if self.track_mut(kind).held.remove(&name).is_some() && kind == ResourceType::Cluster {
+                if first && complete {
+                    self.excused.insert(name);
+                } else if self.role.style == Style::Grpc && self.wanted(kind).is_some_and(|wanted| wanted.contains(&name)) {
+                    return Err(format!("the cluster {name} is taken away while a route refers to it"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn upsert(&mut self, kind: ResourceType, version: String, seen: Seen, again: &mut BTreeSet<String>) {
+        let held = Held { mark: seen.mark, version, references: seen.references };
+        self.refused.remove(&(kind, seen.name.clone()));
+        let envoy = self.role.style != Style::Grpc;
+        if kind == ResourceType::Cluster && envoy {
+            self.warming.remove(&seen.name);
+            let active = self.track(kind).held.get(&seen.name).map(|active| active.mark);
+            let endpoints: Vec<String> = held.references.iter().map(|(_, name)| name.clone()).collect();
+            if active != Some(held.mark) && !endpoints.is_empty() {
+                self.warming.insert(seen.name, held);
+                again.extend(endpoints);
+                return;
+            }
+        }
+        self.track_mut(kind).held.insert(seen.name.clone(), held);
+        if kind == ResourceType::Endpoints && envoy {
+            let refers = |held: &Held| held.references.iter().any(|(_, name)| *name == seen.name);
+            let warm: Vec<String> =
+                self.warming.iter().filter(|(_, held)| refers(held)).map(|(name, _)| name.clone()).collect();
+            for name in warm {
+                if let Some(held) = self.warming.remove(&name) {
+                    self.track_mut(ResourceType::Cluster).held.insert(name, held);
+                }
+            }
+        }
+    }
+
+    /// The names to ask for; none if it is not time to ask for the type at all.
+    fn wanted(&self, kind: ResourceType) -> Option<BTreeSet<String>> {
+        let referred = || {
+            let active = self.tracks.iter().flat_map(|track| track.held.values());
+            let references = active.chain(self.warming.values()).flat_map(|held| &held.references);
+            let names: BTreeSet<String> =
+                references.filter(|(to, _)| *to == kind).map(|(_, name)| name.clone()).collect();
+            let asked = self.track(kind).asked.as_ref().is_some_and(|asked| !asked.is_empty());
+            (asked || !names.is_empty()).then_some(names)
+        };
+        match (self.role.style, kind) {
+            (Style::Grpc, ResourceType::Listener) => (!self.uses.is_empty()).then(|| self.uses.clone()),
+            (Style::Grpc, _) | (_, ResourceType::Endpoints | ResourceType::Route) => referred(),
+            (_, ResourceType::Cluster) => Some(BTreeSet::new()),
+            (_, ResourceType::Listener) => self.listening.then(BTreeSet::new),
+        }
+    }
+
+    /// Gives up what nothing refers to any more, and asks for what something refers to now.
+    fn reconcile(&mut self, again: &BTreeSet<String>) {
+        let clusters = self.track(ResourceType::Cluster);
+        self.listening |= clusters.responses > 0 && self.warming.is_empty();
+        let order = match self.role.style {
+            Style::Grpc => [ResourceType::Listener, ResourceType::Route, ResourceType::Cluster, ResourceType::Endpoints],
+            _ => ResourceType::ALL,
+        };
+        for kind in order {
+            let Some(wanted) = self.wanted(kind) else { continue };
+            let named = self.role.style == Style::Grpc || matches!(kind, ResourceType::Endpoints | ResourceType::Route);
+            let again: Vec<String> = match kind {
+                ResourceType::Endpoints => again.iter().filter(|name| wanted.contains(*name)).cloned().collect(),
+                _ => vec![],
+            };
+            let track = self.track_mut(kind);
+            if named {
+                track.held.retain(|name, _| wanted.contains(name));
+            }
+            let asked = track.asked.replace(wanted.clone());
+            if asked.as_ref() != Some(&wanted) || !again.is_empty() {
+                self.ask(kind, asked, &wanted, again);
+            }
+        }
+        let excused = std::mem::take(&mut self.excused);
+        self.excused = excused.into_iter().filter(|name| self.referred_clusters().any(|(_, other)| other == name)).collect();
+    }
+
+    fn ask(&mut self, kind: ResourceType, asked: Option<BTreeSet<String>>, wanted: &BTreeSet<String>, again: Vec<String>) {
+        if self.role.style != Style::EnvoyDelta {
+            return self.push_sotw(kind, None);
+        }
+        let first = asked.is_none();
+        let before = asked.unwrap_or_default();
+        let mut subscribe: BTreeSet<String> = wanted.difference(&before).cloned().chain(again).collect();
+        if first && matches!(kind, ResourceType::Cluster | ResourceType::Listener) {
+            subscribe.insert("*".to_owned());
+        }
+        let versions = |track: &Track| track.held.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect();
+        self.push_delta(DeltaDiscoveryRequest {
+            type_url: codec::type_url(kind).to_owned(),
+            resource_names_subscribe: subscribe.into_iter().collect(),
+            resource_names_unsubscribe: before.difference(wanted).cloned().collect(),
+            initial_resource_versions: if first { versions(self.track(kind)) } else { Default::default() },
+            ..DeltaDiscoveryRequest::default()
+        });
+    }
+
+    fn answer(&mut self, kind: ResourceType, nonce: String, error: Option<String>) {
+        let error = error.map(|message| Status { code: 3, message, details: vec![] });
+        if self.role.style != Style::EnvoyDelta {
+            return self.push_sotw(kind, error);
+        }
+        self.push_delta(DeltaDiscoveryRequest {
+            type_url: codec::type_url(kind).to_owned(),
+            response_nonce: nonce,
+            error_detail: error,
+            ..DeltaDiscoveryRequest::default()
+        });
+    }
+
+    fn push_sotw(&mut self, kind: ResourceType, error_detail: Option<Status>) {
+        let track = self.track(kind);
+        let request = DiscoveryRequest {
+            version_info: track.version.clone(),
+            node: (!self.introduced).then(|| weir_xds::node::encode(&self.role.node)),
+            resource_names: track.asked.iter().flatten().cloned().collect(),
+            type_url: codec::type_url(kind).to_owned(),
+            response_nonce: track.nonce.clone(),
+            error_detail,
+            ..DiscoveryRequest::default()
+        };
+        self.introduced = true;
+        self.outputs.push(request.encode_to_vec());
+    }
+
+    fn push_delta(&mut self, mut request: DeltaDiscoveryRequest) {
+        request.node = (!self.introduced).then(|| weir_xds::node::encode(&self.role.node));
+        self.introduced = true;
+        self.outputs.push(request.encode_to_vec());
+    }
+
+    /// From what is in force: listeners and routes to clusters.
+    fn referred_clusters(&self) -> impl Iterator<Item = (&String, &String)> {
+        let holders = [ResourceType::Listener, ResourceType::Route].map(|kind| self.track(kind));
+        holders.into_iter().flat_map(|track| &track.held).flat_map(|(from, held)| {
+            let clusters = held.references.iter().filter(|(kind, _)| *kind == ResourceType::Cluster);
+            clusters.map(move |(_, name)| (from, name))
+        })
+    }
+
+    fn check(&mut self, history: &History) -> Result<(), String> {
+        let clusters = &self.track(ResourceType::Cluster).held;
+        for (from, name) in self.referred_clusters() {
+            // A gRPC client asks for a cluster because of the route; requests wait for it.
+            let excused = self.excused.contains(name) || self.refused.contains(&(ResourceType::Cluster, name.clone()));
+            if self.role.style != Style::Grpc && !clusters.contains_key(name) && !excused {
+                let warming = if self.warming.contains_key(name) { " (still warming)" } else { "" };
+                return Err(format!("{from} in force refers to the cluster {name}, which is not there{warming}"));
+            }
+        }
+        let mut now = BTreeMap::new();
+        for kind in ResourceType::ALL {
+            now.extend(self.held(kind).iter().map(|(name, held)| ((kind, name.clone()), held.mark)));
+        }
+        if now.len() > RESOURCES {
+            return Err(format!("holds {} resources", now.len()));
+        }
+        self.floors.serve(history, &now)
+    }
+
+    fn track(&self, kind: ResourceType) -> &Track {
+        &self.tracks[kind as usize]
+    }
+
+    fn track_mut(&mut self, kind: ResourceType) -> &mut Track {
+        &mut self.tracks[kind as usize]
+    }
+}
+
+fn sotw(bytes: &[u8]) -> Result<Parcel, String> {
+    let it = DiscoveryResponse::decode(bytes).map_err(|error| error.to_string())?;
+    let kind = codec::kind_of(&it.type_url).ok_or("a response of no known type")?;
+    let read = |any| wire::read(kind, any).map(|seen| (String::new(), seen));
+    let resources = it.resources.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Parcel { kind, version: it.version_info, nonce: it.nonce, resources, removed: vec![] })
+}
+
+fn delta(bytes: &[u8]) -> Result<Parcel, String> {
+    let it = DeltaDiscoveryResponse::decode(bytes).map_err(|error| error.to_string())?;
+    let kind = codec::kind_of(&it.type_url).ok_or("a response of no known type")?;
+    let mut resources = Vec::new();
+    for resource in it.resources {
+        let seen = wire::read(kind, resource.resource.as_ref().ok_or("a resource without content")?)?;
+        if seen.name != resource.name {
+            return Err(format!("{} travels under the name {}", seen.name, resource.name));
+        }
+        resources.push((resource.version, seen));
+    }
+    Ok(Parcel { kind, version: it.system_version_info, nonce: it.nonce, resources, removed: it.removed_resources })
+}
+
+fn describe(parcel: &Parcel) -> String {
+    let mut text = format!("{} #{}:", parcel.kind, parcel.nonce);
+    for (_, seen) in &parcel.resources {
+        let poison = if seen.poisoned { "!" } else { "" };
+        text.push_str(&format!(" +{}@{:06x}{poison}", seen.name, seen.mark >> 40));
+    }
+    for name in &parcel.removed {
+        text.push_str(&format!(" -{name}"));
+    }
+    text
+}
