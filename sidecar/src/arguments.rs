@@ -37,7 +37,7 @@ SIGTERM drains: the control plane is told, what is in flight ends, then the proc
 pub(crate) struct Arguments {
     /// Control plane, HOST:PORT; several, separated by commas, are tried in turn.
     #[arg(long, env = "WEIR_XDS", value_name = "ADDR")]
-    xds: String,
+    xds: Option<String>,
     /// Name of this sidecar, unique in the mesh [default: the host's name and a random suffix, kept in the state directory].
     #[arg(long, env = "WEIR_NODE_ID", value_name = "ID")]
     node_id: Option<String>,
@@ -76,14 +76,14 @@ pub(crate) struct Arguments {
     #[arg(long, env = "WEIR_TRACE_SAMPLING", value_name = "RATIO")]
     trace_sampling: Option<String>,
     /// Write a line of JSON to stdout for every request.
-    #[arg(long, env = "WEIR_ACCESS_LOG")]
+    #[arg(long, env = "WEIR_ACCESS_LOG", value_parser = clap::builder::BoolishValueParser::new())]
     access_log: bool,
     /// Threads that carry requests [default: one for each processor that this process may use].
     #[arg(long, env = "WEIR_WORKERS", value_name = "N")]
     workers: Option<String>,
     /// Keep the last good configuration here, so that a start without a control plane serves as before.
     #[arg(long, env = "WEIR_STATE_DIR", value_name = "DIR")]
-    state_dir: Option<PathBuf>,
+    state_dir: Option<String>,
     /// On SIGTERM and /drain, how long peers have to learn that this sidecar goes before it turns anything away.
     #[arg(long, env = "WEIR_DRAIN_PAUSE", value_name = "DURATION", default_value = "2s")]
     drain_pause: String,
@@ -182,7 +182,7 @@ impl Arguments {
         let otlp = wanted.optional("--otlp", self.otlp, parse::otlp);
         let sampling = wanted.optional("--trace-sampling", self.trace_sampling, parse::ratio);
         let options = Options {
-            control_planes: wanted.required("--xds", self.xds, parse::control_planes),
+            control_planes: wanted.required("--xds", self.xds.unwrap_or_default(), parse::control_planes),
             node_id: wanted.optional("--node-id", self.node_id, parse::node_id),
             locality: wanted.optional("--locality", self.locality, |text| text.parse()).unwrap_or_default(),
             upstreams: wanted
@@ -193,7 +193,8 @@ impl Arguments {
             sampling: sampling.or(otlp.as_ref().map(|_| Fraction(1_000_000))),
             access_log: self.access_log,
             workers: wanted.optional("--workers", self.workers, parse::workers).unwrap_or(processors),
-            state_dir: self.state_dir,
+            state_dir: wanted
+                .optional("--state-dir", self.state_dir, |directory| Ok(PathBuf::from(directory))),
             drain_pause: wanted.required("--drain-pause", self.drain_pause, parse::duration),
             drain_deadline: wanted.required("--drain-deadline", self.drain_deadline, parse::duration),
             admin: admin.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 15000))),

@@ -101,7 +101,7 @@ impl Config {
         };
         if restored {
             status.update(|status| status.restored = true);
-            task.publish();
+            task.show(true);
         }
         let handle = tokio::spawn(task.run(options.control_planes));
         (published, demand, status, handle)
@@ -251,8 +251,9 @@ impl Task {
                 },
                 Some(name) = self.wanted.recv() => self.want(name),
                 () = &mut proven, if !told && responses.is_some() => self.tell(&mut told),
-                _ = expiry.tick() => if self.core.expire(now()) {
-                    self.publish();
+                _ = expiry.tick() => {
+                    let changed = self.core.expire(now());
+                    self.show(changed);
                 },
             }
         }
@@ -276,11 +277,7 @@ impl Task {
     fn receive(&mut self, response: DeltaDiscoveryResponse) -> Result<(), String> {
         let changed =
             self.core.receive(response).map_err(|error| format!("it broke the protocol: {error}"))?;
-        if changed {
-            self.publish();
-        } else {
-            self.show();
-        }
+        self.show(changed);
         self.status.update(|status| status.responses += 1);
         Ok(())
     }
@@ -293,11 +290,25 @@ impl Task {
                 Err(_) => break,
             }
         }
+        self.show(changed);
+    }
+
+    /// Publishes what is in force, if it changed, and shows how it stands.
+    fn show(&mut self, changed: bool) {
         if changed {
             self.publish();
-        } else {
-            self.show();
         }
+        let (graph, refused) = (self.core.graph(), self.core.refused());
+        let (pending, names) = (graph.pending(), self.core.names().all());
+        self.status.update(|status| {
+            status.effective = graph.effective().clone();
+            status.pending = pending;
+            status.names = names;
+            status.refused = refused;
+            status.refusals = self.core.refusals();
+            status.control_plane_version.clear();
+            status.control_plane_version.push_str(self.core.control_plane_version());
+        });
     }
 
     /// Links what is in force and hands it to the workers and to the disk.
@@ -312,23 +323,6 @@ impl Task {
             // Cannot happen: the graph is closed, and what does not compile never enters it.
             Err(error) => tracing::error!("the configuration cannot be linked, the last one stays: {error}"),
         }
-        self.show();
-    }
-
-    fn show(&self) {
-        let (graph, refused) = (self.core.graph(), self.core.refused());
-        let (pending, names) = (graph.pending(), self.core.names().all());
-        self.status.update(|status| {
-            if refused != status.refused && !refused.is_empty() {
-                status.refusals += 1;
-            }
-            status.effective = graph.effective().clone();
-            status.pending = pending;
-            status.names = names;
-            status.refused = refused;
-            status.control_plane_version.clear();
-            status.control_plane_version.push_str(self.core.control_plane_version());
-        });
     }
 }
 

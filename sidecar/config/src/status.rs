@@ -32,7 +32,7 @@ pub struct Status {
     pub control_plane_version: String,
     /// Responses received since the start.
     pub responses: u64,
-    /// Responses of which something was refused since the start.
+    /// Resources refused since the start.
     pub refusals: u64,
     /// What was refused last and not replaced since.
     pub refused: Vec<Refused>,

@@ -16,30 +16,35 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// An empty text is none: in a container's manifest a variable is often there and empty.
     pub(super) fn optional<T>(
         &mut self,
         flag: &str,
         text: Option<String>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let text = text?;
-        match parse(text.trim()) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.mistake(flag, &text, message);
-                None
-            }
-        }
+        let text = text.filter(|text| !text.trim().is_empty())?;
+        self.parsed(flag, &text, parse)
     }
 
     /// Gives some value even after a mistake, so that the rest can be looked at; the mistake is reported all the same.
-    pub(super) fn required<T: Fallback>(
+    pub(super) fn required<T: Default>(
         &mut self,
         flag: &str,
         text: String,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        self.optional(flag, Some(text), parse).unwrap_or_else(T::fallback)
+        self.parsed(flag, &text, parse).unwrap_or_default()
+    }
+
+    fn parsed<T>(&mut self, flag: &str, text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        match parse(text.trim()) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.mistake(flag, text, message);
+                None
+            }
+        }
     }
 
     pub(super) fn each<T>(
@@ -67,25 +72,11 @@ impl Wanted {
     }
 }
 
-/// A value that stands in for one that could not be read.
-pub(super) trait Fallback {
-    fn fallback() -> Self;
-}
-
-impl Fallback for Duration {
-    fn fallback() -> Self {
-        Duration::ZERO
-    }
-}
-
-impl Fallback for ControlPlanes {
-    fn fallback() -> Self {
-        ControlPlanes::default()
-    }
-}
-
 pub(super) fn control_planes(text: &str) -> Result<ControlPlanes, String> {
-    text.parse()
+    match text {
+        "" => Err("is needed: the address of a control plane, HOST:PORT, such as 127.0.0.1:15010".to_owned()),
+        _ => text.parse(),
+    }
 }
 
 pub(super) fn node_id(text: &str) -> Result<String, String> {

@@ -95,6 +95,30 @@ fn mistakes_say_what_to_do() {
 }
 
 #[test]
+fn a_control_plane_is_needed_and_its_lack_hides_no_other_mistake() {
+    let found = mistakes("--workers none");
+    assert!(found.iter().any(|mistake| mistake.starts_with("--xds: is needed")), "{found:#?}");
+    assert!(found.iter().any(|mistake| mistake.starts_with("--workers none")), "{found:#?}");
+}
+
+#[test]
+fn what_is_empty_is_not_given() {
+    let words = [
+        "weir-sidecar",
+        "--xds=a:1",
+        "--outbound=:0",
+        "--label=",
+        "--inbound=",
+        "--otlp=",
+        "--state-dir=",
+        "--node-id=",
+    ];
+    let options = Arguments::try_parse_from(words).unwrap().check(1).unwrap();
+    assert_eq!((options.labels.len(), options.inbound.len()), (0, 0));
+    assert_eq!((options.otlp, options.state_dir, options.node_id), (None, None, None));
+}
+
+#[test]
 fn port_zero_may_be_given_several_times() {
     check("--xds a:1 --service a --outbound :0 --admin-listen :0 --inbound 127.0.0.1:0=1 --inbound 127.0.0.1:0=2").unwrap();
 }

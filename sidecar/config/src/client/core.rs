@@ -32,6 +32,7 @@ pub struct Core {
     /// The control plane's versions of what was received.
     versions: BTreeMap<(ResourceType, String), String>,
     refused: BTreeMap<(ResourceType, String), String>,
+    refusals: u64,
     /// What the control plane calls the state it last sent.
     control_plane_version: String,
 }
@@ -48,6 +49,7 @@ impl Core {
             followed: BTreeMap::new(),
             versions: BTreeMap::new(),
             refused: BTreeMap::new(),
+            refusals: 0,
             control_plane_version: String::new(),
         };
         core.session.subscribe(ResourceType::Listener, ["*"]);
@@ -211,6 +213,11 @@ impl Core {
             .collect()
     }
 
+    /// How many resources were refused since the start.
+    pub fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
     /// What the control plane calls the state it last sent; empty if it does not say.
     pub fn control_plane_version(&self) -> &str {
         &self.control_plane_version
@@ -226,6 +233,7 @@ impl Core {
     }
 
     fn refuse(&mut self, kind: ResourceType, name: &str, mut error: String) {
+        self.refusals += 1;
         error.truncate(error.floor_char_boundary(limits::NACK_TEXT_BYTES));
         tracing::warn!("refused the {kind} {name}, the last good one stays: {error}");
         if self.refused.len() < REFUSALS || self.refused.contains_key(&(kind, name.to_owned())) {

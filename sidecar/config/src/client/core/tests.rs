@@ -210,5 +210,6 @@ fn refusals_that_are_remembered_are_bounded() {
         core.refuse(ResourceType::Cluster, &number.to_string(), "x".repeat(2 * limits::NACK_TEXT_BYTES));
     }
     assert_eq!(core.refused().len(), REFUSALS);
+    assert_eq!(core.refusals(), 2 * REFUSALS as u64);
     assert!(core.refused().iter().all(|refused| refused.error.len() <= limits::NACK_TEXT_BYTES));
 }
