@@ -43,7 +43,7 @@ pub(crate) fn print(text: &str) {
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(head.iter().map(|name| Cell::new(name)));
+    table.set_header(head.iter().map(Cell::new));
     for row in rows {
         table.add_row(row);
     }

@@ -132,7 +132,7 @@ async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<()> {
             Ok(accepted) => accepted,
             Err(error) => {
                 // A connection that was gone again, or no descriptors left: neither is worth ending for.
-                eprintln!("cannot accept: {error}");
+                anstream::eprintln!("cannot accept: {error}");
                 tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
@@ -147,7 +147,7 @@ async fn serve(listener: TcpListener, app: Arc<App>) -> anyhow::Result<()> {
                 .header_read_timeout(None)
                 .clone();
             if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-                eprintln!("connection: {error}");
+                anstream::eprintln!("connection: {error}");
             }
         });
     }
@@ -173,7 +173,7 @@ async fn answer(app: &App, request: Request<Incoming>) -> Result<Response<Full<B
     let (status, text, body) = match answered {
         Ok(body) => (StatusCode::OK, "application/json", body.to_string()),
         Err(reason) => {
-            eprintln!("{reason}");
+            anstream::eprintln!("{reason}");
             (StatusCode::BAD_GATEWAY, "text/plain", reason)
         }
     };

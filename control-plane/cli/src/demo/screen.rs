@@ -168,6 +168,10 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     fn line(&self) -> String {
+        let control_plane = if self.view.control_plane { "up" } else { "down" };
+        if self.tally.requests() == 0 {
+            return format!("{}: control plane {control_plane}\n", self.view.doing);
+        }
         let split = self.view.weights.map(|weights| {
             let [v1, v2] = self.tally.current().observed().map(|share| share * 100.0);
             format!(", {}/{} observed {v1:.1}/{v2:.1}", weights[0], weights[1])
@@ -181,7 +185,7 @@ impl Shown<'_> {
             self.tally.requests(),
             self.tally.current().latency_ms(0.5),
             self.tally.current().latency_ms(0.99),
-            if self.view.control_plane { "up" } else { "down" },
+            control_plane,
         )
     }
 
@@ -241,10 +245,12 @@ impl Shown<'_> {
 fn bar(observed: f64, wanted: f64) -> String {
     let column = |share: f64| ((share * BAR as f64).round() as usize).min(BAR);
     let (filled, mark) = (column(observed), column(wanted).min(BAR - 1));
-    let cell = |index: usize| match (index == mark, index < filled) {
-        (true, _) => "┃".bold().to_string(),
-        (false, true) => "█".blue().to_string(),
-        (false, false) => "█".magenta().to_string(),
+    let part = |from: usize, to: usize| {
+        let (first, rest) = (filled.clamp(from, to) - from, to - filled.clamp(from, to));
+        format!("{}{}", "█".repeat(first).blue(), "█".repeat(rest).magenta())
     };
-    (0..BAR).map(cell).collect()
+    format!("{}{}{}", part(0, mark), "┃".bold(), part(mark + 1, BAR))
 }
+
+#[cfg(test)]
+mod tests;

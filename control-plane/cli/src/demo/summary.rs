@@ -159,7 +159,7 @@ impl Report {
             "revision": self.revisions[index],
             "weights": by_version(phase.weights.map(Value::from)),
             "observed": by_version(counts.versions.map(Value::from)),
-            "observed_share": by_version(counts.observed().map(|share| Value::from(thousandths(share * 100.0) / 100.0))),
+            "observed_share": by_version(counts.observed().map(|share| Value::from((share * 10_000.0).round() / 10_000.0))),
             "bounds": {
                 "confidence": CONFIDENCE,
                 "version": VERSIONS[0],
