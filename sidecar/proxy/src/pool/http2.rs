@@ -40,8 +40,6 @@ pub(crate) struct Connections {
 struct Http2 {
     sender: RefCell<SendRequest<Bytes>>,
     streams: Cell<usize>,
-    /// How many streams the peer allows, as far as it was asked.
-    allowed: Cell<usize>,
     /// Whether it has carried a request.
     used: Cell<bool>,
     /// Whether it has carried one since it was last swept, which was then.
@@ -105,13 +103,12 @@ impl EndpointPool {
 
     fn free_stream(&self) -> Option<Lease> {
         let mut connections = self.http2.borrow_mut();
+        let mut at = 0;
         loop {
-            let at = connections.open.iter().position(|connection| connection.has_room())?;
-            let connection = &connections.open[at];
+            let connection = connections.open.get(at)?;
             match connection.poll_ready() {
-                Poll::Ready(Ok(())) => return Some(Lease::new(connection.clone())),
-                // The peer allows fewer streams than it did.
-                Poll::Pending => connection.allowed.set(0),
+                Poll::Ready(Ok(())) if connection.has_room() => return Some(Lease::new(connection.clone())),
+                Poll::Ready(Ok(())) | Poll::Pending => at += 1,
                 // It broke, or the peer sent GOAWAY: streams under way go on, new ones go elsewhere.
                 Poll::Ready(Err(_)) => drop(connections.open.remove(at)),
             }
@@ -152,7 +149,6 @@ impl EndpointPool {
         let connection = Rc::new(Http2 {
             sender: RefCell::new(sender),
             streams: Cell::new(0),
-            allowed: Cell::new(STREAMS_BEFORE_SETTINGS),
             used: Cell::new(false),
             busy: Cell::new(true),
             idle_since: Cell::new(Time(0)),
@@ -197,10 +193,7 @@ impl Http2 {
     }
 
     fn has_room(&self) -> bool {
-        if self.streams.get() >= self.allowed.get() {
-            self.allowed.set(self.sender.borrow().current_max_send_streams());
-        }
-        self.streams.get() < self.allowed.get()
+        self.streams.get() < self.sender.borrow().current_max_send_streams()
     }
 }
 

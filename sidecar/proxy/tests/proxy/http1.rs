@@ -209,7 +209,8 @@ async fn a_client_that_leaves_takes_its_request_along() {
     drop(client);
     assert!(server.closed().await);
     eventually("its place is free", || state.requests.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
-    eventually("and its connection", || state.connections.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+    eventually("and its connection", || state.connections.load(std::sync::atomic::Ordering::Relaxed) == 0)
+        .await;
 }
 
 #[tokio::test]

@@ -1,1 +1,155 @@
-//! Follows.
+//! How connections end: drain, idleness, and endpoints that go.
+
+use crate::support::*;
+use http::Response;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use weir_model::HttpVersion;
+
+#[tokio::test]
+async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut idle = Peer::connect(proxy.inbound).await;
+    idle.send("GET /idle HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    idle.head().await;
+    let mut busy = Peer::connect(proxy.inbound).await;
+    busy.send("GET /busy HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.head().await;
+    assert_eq!(proxy.drain.open(), 2);
+    proxy.drain.start(Duration::from_secs(10));
+    assert!(idle.closed().await);
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    let (head, body) = busy.message().await;
+    assert_eq!((field(&head, "connection"), body.as_str()), (Some("close"), "ok"));
+    assert!(busy.closed().await);
+    assert_eq!(patient(proxy.drain.drained()).await, 0);
+    assert!(tokio::net::TcpStream::connect(proxy.inbound).await.is_err());
+}
+
+#[tokio::test]
+async fn draining_tells_http2_clients_to_go_elsewhere() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http2, &[upstream.address]));
+    let mut client = Client2::connect(proxy.inbound).await;
+    let request = http::Request::get("http://a/").body(()).unwrap();
+    let (response, _) = client.sender.send_request(request, true).unwrap();
+    let mut server = Server2::accept(&upstream).await;
+    let (_request, mut respond) = server.request().await;
+    proxy.drain.start(Duration::from_secs(10));
+    let mut sender = client.sender.clone();
+    // GOAWAY arrives while the request is under way.
+    patient(async {
+        while sender.clone().ready().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    respond.send_response(Response::new(()), true).unwrap();
+    assert_eq!(patient(response).await.unwrap().status(), 200);
+    drop(std::mem::replace(&mut sender, client.sender.clone()));
+    drop(sender);
+    client.ended().await;
+    assert_eq!(patient(proxy.drain.drained()).await, 0);
+}
+
+#[tokio::test]
+async fn pipes_have_until_the_deadline() {
+    let upstream = Upstream::bind().await;
+    let mut proxy = Proxy::start();
+    let listener = weir_model::Resource::Listener(tcp_listener(proxy.tcp, "db"));
+    let db = weir_model::Resource::Cluster(cluster("db", HttpVersion::Http1, &[upstream.address]));
+    proxy.publish(vec![db, listener], &[]);
+    let mut client = Peer::connect(proxy.tcp).await;
+    let mut server = upstream.accept().await;
+    proxy.drain.start(Duration::from_millis(200));
+    server.send("still here").await;
+    assert_eq!(client.until("still here").await, "still here");
+    assert_eq!(patient(proxy.drain.drained()).await, 1);
+    proxy.drain.stop();
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
+async fn idle_upstream_connections_close_in_time() {
+    for http in [HttpVersion::Http1, HttpVersion::Http2] {
+        let upstream = Upstream::bind().await;
+        let mut app = cluster("app", http, &[upstream.address]);
+        app.idle_timeout = Duration::from_millis(300);
+        let proxy = Proxy::inbound(app);
+        let mut client = Client2::connect(proxy.inbound).await;
+        let request = http::Request::get("http://a/").body(()).unwrap();
+        let (response, _) = client.sender.send_request(request, true).unwrap();
+        if http == HttpVersion::Http1 {
+            let mut server = upstream.accept().await;
+            server.head().await;
+            server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            patient(response).await.unwrap();
+            assert!(server.closed().await);
+        } else {
+            let mut server = Server2::accept(&upstream).await;
+            let (_request, mut respond) = server.request().await;
+            respond.send_response(Response::new(()), true).unwrap();
+            drop(respond);
+            patient(response).await.unwrap();
+            assert!(server.ended().await);
+        }
+        let state = proxy.cluster("app").state.clone();
+        eventually("it is counted no more", || state.connections.load(Relaxed) == 0).await;
+    }
+}
+
+/// An endpoint that leaves the configuration: its idle connections close, its busy one finishes first.
+#[tokio::test]
+async fn connections_of_an_endpoint_that_is_gone_close() {
+    let (old, new) = (Upstream::bind().await, Upstream::answering("new").await);
+    let mut proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[old.address]));
+    let (mut idle, mut busy) = (Peer::connect(proxy.inbound).await, Peer::connect(proxy.inbound).await);
+    idle.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut idle_server = old.accept().await;
+    idle_server.head().await;
+    busy.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut busy_server = old.accept().await;
+    busy_server.head().await;
+    idle_server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    idle.head().await;
+    proxy.publish_inbound(
+        vec![cluster("app", HttpVersion::Http1, &[new.address])],
+        vec![route(forward("app"))],
+    );
+    assert!(idle_server.closed().await);
+    busy_server.send("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nold").await;
+    assert_eq!(busy.message().await.1, "old");
+    assert!(busy_server.closed().await);
+    idle.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(idle.message().await.1, "new");
+}
+
+/// Other clusters' connections stay open across snapshots.
+#[tokio::test]
+async fn connections_outlive_snapshots() {
+    let upstream = Upstream::bind().await;
+    let app = cluster("app", HttpVersion::Http1, &[upstream.address]);
+    let mut proxy = Proxy::inbound(app.clone());
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    client.head().await;
+    for round in 0..5 {
+        let other = cluster(&format!("other-{round}"), HttpVersion::Http1, &[upstream.address]);
+        let mut app = app.clone();
+        app.connect_timeout = Duration::from_secs(round + 1);
+        proxy.publish_inbound(vec![app, other], vec![route(forward("app"))]);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        client.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        server.head().await;
+        server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        client.head().await;
+    }
+    assert_eq!(proxy.cluster("app").state.connections.load(Relaxed), 1);
+}

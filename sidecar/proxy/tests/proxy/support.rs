@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, watch};
 use weir_config::snapshot::link::{Linker, Name};
 use weir_config::{Demand, Snapshot};
 use weir_model::{
-    CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, Health,
-    HeaderMutation, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
-    Resource, ResourceSet, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, TcpListener as TcpModel,
-    Timeouts, Tracing, VirtualHost, WeightedCluster,
+    CircuitBreakers, Cluster, ClusterKind, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction,
+    HeaderMutation, Health, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality,
+    LocalityEndpoints, Resource, ResourceSet, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch,
+    RouteSource, TcpListener as TcpModel, Timeouts, Tracing, VirtualHost, WeightedCluster,
 };
 use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
@@ -45,6 +45,10 @@ impl Proxy {
     }
 
     pub fn with(connected: bool, telemetry: TelemetryArgs) -> Proxy {
+        Proxy::seeded(connected, telemetry, 1)
+    }
+
+    pub fn seeded(connected: bool, telemetry: TelemetryArgs, seed: u64) -> Proxy {
         let bind = || bind_workers("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let ((outbound, mut outbounds), (inbound, mut inbounds), (tcp, mut tcps)) = (bind(), bind(), bind());
         let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::empty()));
@@ -62,7 +66,7 @@ impl Proxy {
             demand,
             drain: drain.signal(),
             telemetry: telemetry.clone(),
-            seed: 1,
+            seed,
         };
         let args = std::sync::Mutex::new(Some(args));
         let workers = Workers::start(1, "proxy", move |_| {
@@ -144,7 +148,12 @@ pub fn http_listener(
 ) -> Listener {
     let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
     let kind = ListenerKind::Http(HttpListener { routes, tracing, access_log });
-    Listener { name: format!("{direction:?}/{address}").to_lowercase(), address: Some(address), direction, kind }
+    Listener {
+        name: format!("{direction:?}/{address}").to_lowercase(),
+        address: Some(address),
+        direction,
+        kind,
+    }
 }
 
 /// A listener that is asked for by name.
@@ -156,7 +165,12 @@ pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
 
 pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
     let kind = ListenerKind::Tcp(TcpModel { cluster: cluster.to_owned(), access_log: true });
-    Listener { name: format!("outbound-tcp/{address}"), address: Some(address), direction: Direction::Outbound, kind }
+    Listener {
+        name: format!("outbound-tcp/{address}"),
+        address: Some(address),
+        direction: Direction::Outbound,
+        kind,
+    }
 }
 
 pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
@@ -336,7 +350,8 @@ impl Upstream {
                         peer.extend_from_slice(&buffer[..read]);
                         while let Some(end) = peer.windows(4).position(|window| window == b"\r\n\r\n") {
                             peer.drain(..end + 4);
-                            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                            let answer =
+                                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                             if stream.write_all(answer.as_bytes()).await.is_err() {
                                 return;
                             }
@@ -384,7 +399,8 @@ impl Client2 {
 
     /// Begins a request with a body.
     pub async fn post(&mut self, uri: &str) -> (h2::client::ResponseFuture, h2::SendStream<bytes::Bytes>) {
-        let request = http::Request::post(uri).header("te", "trailers").header("content-type", "application/grpc");
+        let request =
+            http::Request::post(uri).header("te", "trailers").header("content-type", "application/grpc");
         self.sender.send_request(request.body(()).unwrap(), false).unwrap()
     }
 
@@ -426,7 +442,9 @@ impl Server2 {
         Server2 { requests, goodbye }
     }
 
-    pub async fn request(&mut self) -> (http::Request<h2::RecvStream>, h2::server::SendResponse<bytes::Bytes>) {
+    pub async fn request(
+        &mut self,
+    ) -> (http::Request<h2::RecvStream>, h2::server::SendResponse<bytes::Bytes>) {
         patient(self.requests.recv()).await.unwrap()
     }
 

@@ -1,1 +1,176 @@
-//! Follows.
+//! Spans, metrics and log lines of real requests.
+
+use crate::support::*;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use weir_model::{Cluster, Direction, HttpVersion, Resource, RouteSource};
+use weir_proxy::TelemetryArgs;
+use weir_telemetry::access_log::{AccessLog, DEFAULT_QUEUE};
+use weir_telemetry::collector::Collector;
+use weir_telemetry::export::SpanSink;
+use weir_telemetry::metrics::Registry;
+
+/// Lines written by the log's thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn listening(proxy: &mut Proxy, direction: Direction, app: Cluster, sampling: Option<u32>) {
+    let address = if direction == Direction::Inbound { proxy.inbound } else { proxy.outbound };
+    let routes = any_host("routes", vec![route(forward(&app.name))]);
+    let listener = http_listener(address, direction, RouteSource::Inline(routes), sampling, true);
+    proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);
+}
+
+#[tokio::test]
+async fn requests_are_counted_and_logged() {
+    let lines = Lines::default();
+    let (access_log, log) = AccessLog::start(lines.clone(), DEFAULT_QUEUE).unwrap();
+    let registry = Registry::new();
+    let telemetry = TelemetryArgs { registry: registry.clone(), spans: SpanSink::disabled(), access_log };
+    let mut proxy = Proxy::with(true, telemetry);
+    let upstream = Upstream::answering("hello").await;
+    let app = cluster("app", HttpVersion::Http1, &[upstream.address]);
+    listening(&mut proxy, Direction::Inbound, app, None);
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("GET /path?secret=1 HTTP/1.1\r\nHost: Name\r\n\r\n").await;
+    client.message().await;
+    client.send("BREW /pot HTTP/1.1\r\nHost: Name\r\n\r\n").await;
+    client.message().await;
+    assert!(log.flush(PATIENCE).await);
+    let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let line = written.lines().next().unwrap();
+    for part in [
+        r#""direction":"inbound""#,
+        r#""method":"GET""#,
+        r#""authority":"Name""#,
+        r#""path":"/path""#,
+        r#""protocol":"HTTP/1.1""#,
+        r#""status":200"#,
+        r#""bytes_sent":5"#,
+        r#""route":"everything""#,
+        r#""cluster":"app""#,
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+    assert!(!written.contains("secret"));
+    let metrics = registry.render_prometheus();
+    let count = |wanted: &[&str]| {
+        let has = |line: &&str| wanted.iter().all(|part| line.contains(part));
+        metrics.lines().find(has).map(|line| line.rsplit(' ').next().unwrap().to_owned())
+    };
+    let server = "http_server_request_duration_seconds_count";
+    assert_eq!(
+        count(&[
+            server,
+            r#"http_request_method="GET""#,
+            r#"http_route="everything""#,
+            r#"weir_direction="inbound""#
+        ])
+        .as_deref(),
+        Some("1"),
+        "{metrics}"
+    );
+    assert_eq!(count(&[server, r#"http_request_method="_OTHER""#]).as_deref(), Some("1"));
+    assert_eq!(
+        count(&[
+            "http_client_request_duration_seconds_count",
+            r#"server_address="app.default""#,
+            r#"weir_cluster="app""#
+        ])
+        .as_deref(),
+        Some("1")
+    );
+    assert_eq!(count(&["weir_upstream_connections_total", r#"outcome="connected""#]).as_deref(), Some("1"));
+    assert_eq!(count(&["http_server_active_requests", "inbound"]).as_deref(), Some("0"));
+    assert_eq!(count(&["weir_downstream_connections_active", "inbound"]).as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_their_flag() {
+    let registry = Registry::new();
+    let telemetry = TelemetryArgs { registry: registry.clone(), ..TelemetryArgs::disabled() };
+    let mut proxy = Proxy::with(true, telemetry);
+    let app = cluster("app", HttpVersion::Http1, &[nobody().await]);
+    listening(&mut proxy, Direction::Inbound, app, None);
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.message().await;
+    let metrics = registry.render_prometheus();
+    assert!(
+        metrics.contains(r#"weir_response_flags_total{flag="UF",weir_direction="inbound"} 1"#),
+        "{metrics}"
+    );
+    assert!(metrics.contains(r#"error_type="UF""#), "{metrics}");
+}
+
+#[tokio::test]
+async fn contexts_pass_untouched_where_nothing_is_traced() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut client = Peer::connect(proxy.inbound).await;
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\ntraceparent: {parent}\r\n\r\n")).await;
+    let head = upstream.accept().await.head().await;
+    assert_eq!(field(&head, "traceparent"), Some(parent));
+}
+
+/// Two sidecars and a collector: outbound makes a client span under the caller's, inbound a server span under that.
+#[tokio::test]
+async fn spans_of_two_sidecars_are_one_trace() {
+    let collector = Collector::new(100);
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = weir_telemetry::export::ExporterConfig {
+        endpoint: format!("http://{}", socket.local_addr().unwrap()),
+        interval: Duration::from_millis(20),
+        ..Default::default()
+    };
+    let receiving = collector.clone();
+    let serving = tokio::spawn(async move { drop(receiving.serve(socket, std::future::pending()).await) });
+    let (spans, exporter) = weir_telemetry::export::Exporter::start(config).unwrap();
+    let telemetry = TelemetryArgs { spans, ..TelemetryArgs::disabled() };
+    let app = Upstream::answering("traced").await;
+    let mut inbound = Proxy::with(true, telemetry.clone());
+    listening(
+        &mut inbound,
+        Direction::Inbound,
+        cluster("app", HttpVersion::Http1, &[app.address]),
+        Some(1_000_000),
+    );
+    let mut outbound = Proxy::seeded(true, telemetry, 2);
+    let reviews = cluster("reviews", HttpVersion::Http1, &[inbound.inbound]);
+    listening(&mut outbound, Direction::Outbound, reviews, Some(0));
+    let mut client = Peer::connect(outbound.outbound).await;
+    let ask = |parent: &str| format!("GET /p HTTP/1.1\r\nHost: reviews:9080\r\n{parent}\r\n");
+    client.send(ask("traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n")).await;
+    assert_eq!(client.message().await.1, "traced");
+    // Not sampled by its caller, and not sampled at the root: neither sidecar records it.
+    client.send(ask("traceparent: 00-11111111111111111111111111111111-b7ad6b7169203331-00\r\n")).await;
+    assert_eq!(client.message().await.1, "traced");
+    client.send(ask("")).await;
+    assert_eq!(client.message().await.1, "traced");
+    assert!(exporter.flush(PATIENCE).await);
+    assert_eq!(collector.trace_ids(), [0x0af7651916cd43dd8448eb211c80319c]);
+    let trace = collector.trace(0x0af7651916cd43dd8448eb211c80319c).unwrap();
+    let [client, server] = &trace.spans[..] else { panic!("{trace:?}") };
+    let (client, server) = if client.kind == "client" { (client, server) } else { (server, client) };
+    assert_eq!((client.kind, client.parent_span_id), ("client", Some(0xb7ad6b7169203331)));
+    assert_eq!((server.kind, server.parent_span_id), ("server", Some(client.span_id)));
+    assert!(
+        client.start_unix_nanos <= server.start_unix_nanos && server.end_unix_nanos <= client.end_unix_nanos
+    );
+    assert_eq!(client.attribute("server.address"), Some("reviews"));
+    assert_eq!(server.attribute("url.path"), Some("/p"));
+    assert!(!client.error && !server.error);
+    serving.abort();
+}
