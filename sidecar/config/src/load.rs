@@ -103,7 +103,7 @@ fn ticks(selection: &LoadStatsResponse, from: Instant) -> tokio::time::Interval 
 
 /// What was reported so far, so that each report says what came since.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub struct Report {
     reported: HashMap<u64, Totals>,
     refused: HashMap<u64, u64>,
     /// Whose endpoints may still have something to report though they are gone.
@@ -112,7 +112,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// What came since the last call, which was `elapsed` ago, for the clusters selected.
-    pub(crate) fn take(
+    pub fn take(
         &mut self,
         snapshot: &Arc<Snapshot>,
         selection: &LoadStatsResponse,
