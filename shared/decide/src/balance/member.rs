@@ -117,3 +117,6 @@ fn key(address: SocketAddr) -> u64 {
         IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64_with_seed(&ip.octets(), seed),
     }
 }
+
+#[cfg(test)]
+mod tests;

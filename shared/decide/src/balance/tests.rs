@@ -219,6 +219,31 @@ fn a_pick_does_not_look_at_every_endpoint() {
     }
 }
 
+/// Other workers' outlier detection may change everything between two looks.
+#[test]
+fn ejections_may_change_while_one_picks() {
+    struct Flapping(Cell<u64>);
+    impl Loads for Flapping {
+        fn active(&self, _endpoint: usize) -> u32 {
+            0
+        }
+        fn latency(&self, _endpoint: usize, _now: Time) -> Option<Duration> {
+            None
+        }
+        fn ejected(&self, endpoint: usize) -> bool {
+            self.0.set(self.0.get() + 1);
+            // The first is always there; the others are gone more often than not.
+            endpoint != 0 && !Random::new(self.0.get()).next_u64().is_multiple_of(4)
+        }
+    }
+    for policy in policies() {
+        let table = Table::new(&policy, &healthy(&[1, 2, 3, 4]));
+        let picked = counts(&table, &Flapping(Cell::new(0)), 2000, 1);
+        assert_eq!(picked.iter().sum::<usize>(), 2000, "{policy:?}");
+        assert!(picked[0] > 500, "{policy:?} {picked:?}");
+    }
+}
+
 #[test]
 fn a_position_may_be_used_with_another_table() {
     let mut position = Position::default();

@@ -228,3 +228,6 @@ fn query_names<'a>(routes: &[u32], conditions: &'a [Conditions]) -> Vec<&'a [u8]
     names.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     names.into_iter().take(QUERY_NAMES).map(|(name, _)| name).collect()
 }
+
+#[cfg(test)]
+mod tests;

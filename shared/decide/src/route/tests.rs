@@ -176,6 +176,8 @@ fn the_first_parameter_of_a_name_counts_decoded() {
         ("a", exact("b=c"), "/?a=b=c", true),
         ("a", StringMatch::Present, "/?&&a", true),
         ("a", StringMatch::Present, "/?A=1", false),
+        ("", StringMatch::Present, "/?&&a", false),
+        ("", exact("1"), "/?=1", true),
         ("a", StringMatch::Present, "/?", false),
         ("a", StringMatch::Present, "/", false),
         ("a", StringMatch::Regex("[0-9]+".into()), "/?a=%31%32", true),
