@@ -2,6 +2,10 @@
 
 pub mod client;
 pub mod server;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use crate::node::NodeError;
 use weir_model::ResourceType;

@@ -7,6 +7,7 @@ use weir_model::{
     VirtualHost,
 };
 
+mod envoy;
 mod refused;
 mod shape;
 

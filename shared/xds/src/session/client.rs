@@ -152,7 +152,8 @@ impl DeltaClient {
             }
             if name == EVERYTHING {
                 track.versions.retain(|name, _| track.names.contains(name));
-            } else if !track.names.contains(EVERYTHING) {
+            } else {
+                // Also where `*` still covers it: the server says again what that means.
                 track.versions.remove(name);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::track::Track;
 use crate::encoded::{Encoded, EncodedSet};
+use std::collections::HashSet;
 use weir_model::{Resource, ResourceType};
 
 /// The tracks of a stream in order of delivery, and what it should have.
@@ -25,22 +26,38 @@ impl Order<'_> {
         })
     }
 
-    /// Whether something the client has, or is about to have, refers to a resource.
-    pub(super) fn referenced(&self, kind: ResourceType, name: &str) -> bool {
-        let refers =
-            |content: &Encoded| content.references.iter().any(|(to, target)| *to == kind && target == name);
-        self.tracks.iter().filter(|track| self.holds_back(track.kind, kind)).any(|track| {
-            let held = track.held.values().any(|held| match &held.content {
-                Some(content) => refers(content),
-                // Nobody knows what it refers to, until it is replaced.
-                None => true,
-            });
-            held || track
-                .outstanding
-                .iter()
-                .flat_map(|outstanding| &outstanding.upserts)
-                .any(|upsert| refers(upsert))
-        })
+    /// What the client has, or is about to have, that holds back removals of one type.
+    pub(super) fn referenced(&self, kind: ResourceType) -> Referenced<'_> {
+        let mut referenced = Referenced::default();
+        for track in self.tracks.iter().filter(|track| self.holds_back(track.kind, kind)) {
+            // A client which brought something has not said yet what else it brought.
+            referenced.anything |= self.track(kind).brought && self.is_unheard(track);
+            let on_its_way = track.outstanding.iter().flat_map(|outstanding| &outstanding.upserts);
+            for content in track.held.values().map(|held| held.content.as_ref()).chain(on_its_way.map(Some)) {
+                match content {
+                    Some(content) => {
+                        let references = content.references.iter().filter(|(to, _)| *to == kind);
+                        referenced.names.extend(references.map(|(_, name)| name.as_str()));
+                    }
+                    // Nobody knows what it refers to, until it is replaced.
+                    None => referenced.anything = true,
+                }
+            }
+        }
+        referenced
+    }
+
+    /// Whether a client that reconnects has still to say what it has of a type. About routes it says nothing if it has no listener for any.
+    fn is_unheard(&self, track: &Track) -> bool {
+        !track.subscription.open && (track.kind != ResourceType::Route || self.leads_to_routes())
+    }
+
+    fn leads_to_routes(&self) -> bool {
+        let listeners = self.track(ResourceType::Listener);
+        let leads =
+            |content: &Encoded| content.references.iter().any(|(kind, _)| *kind == ResourceType::Route);
+        !listeners.subscription.open
+            || listeners.held.values().any(|held| held.content.as_deref().is_none_or(leads))
     }
 
     fn needs<'b>(
@@ -56,7 +73,8 @@ impl Order<'_> {
     fn settled(&self, kind: ResourceType, name: &str) -> bool {
         let track = self.track(kind);
         let Some(wanted) = self.set.get(kind, name) else { return true };
-        !track.subscription.covers(name) || track.held.contains_key(name) || track.refused(wanted)
+        let leaves = || track.outstanding.iter().any(|outstanding| outstanding.removed.iter().any(|it| it == name));
+        !track.subscription.covers(name) || track.held.contains_key(name) && !leaves() || track.refused(wanted)
     }
 
     /// Whether a removal of `kind` waits for resources of type `referrer`: if they come later, or if they lead the client to it.
@@ -78,6 +96,19 @@ impl Order<'_> {
     fn position(&self, kind: ResourceType) -> usize {
         // The four tracks are of the four types; what is not found counts as last.
         self.tracks.iter().position(|track| track.kind == kind).unwrap_or(self.tracks.len() - 1)
+    }
+}
+
+/// The names of one type that something at the client refers to.
+#[derive(Default)]
+pub(super) struct Referenced<'a> {
+    names: HashSet<&'a str>,
+    anything: bool,
+}
+
+impl Referenced<'_> {
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.anything || self.names.contains(name)
     }
 }
 

@@ -23,12 +23,13 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
     let mut withheld = !track.pending.is_empty();
     changes(track, order, &mut plan, &mut withheld);
     let gone = |name: &&String| order.set.get(track.kind, name).is_none() && !track.pending.contains(*name);
-    for name in track.held.keys().filter(gone) {
-        if order.referenced(track.kind, name) {
-            withheld = true;
-        } else {
-            plan.removed.push(name.clone());
-        }
+    let surplus: Vec<&String> = track.held.keys().filter(gone).collect();
+    if !surplus.is_empty() {
+        let referenced = order.referenced(track.kind);
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            surplus.into_iter().partition(|name| referenced.contains(name));
+        withheld |= !kept.is_empty();
+        plan.removed.extend(removed.into_iter().cloned());
     }
     let untold = |name: &&String| !track.held.contains_key(*name) && !track.absent.contains(*name);
     plan.removed.extend(track.subscription.names().iter().filter(gone).filter(untold).cloned());
@@ -69,10 +70,13 @@ pub(super) fn complete(track: &Track, order: &Order<'_>) -> Option<Plan> {
         }
         plan.resources.push(wanted.clone());
     }
-    for (name, held) in &track.held {
-        if order.set.get(track.kind, name).is_none() {
+    let surplus = track.held.iter().filter(|(name, _)| order.set.get(track.kind, name).is_none());
+    let surplus: Vec<_> = surplus.collect();
+    if !surplus.is_empty() {
+        let referenced = order.referenced(track.kind);
+        for (name, held) in surplus {
             match &held.content {
-                Some(content) if order.referenced(track.kind, name) => plan.resources.push(content.clone()),
+                Some(content) if referenced.contains(name) => plan.resources.push(content.clone()),
                 _ => plan.removed.push(name.clone()),
             }
         }

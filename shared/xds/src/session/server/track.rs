@@ -102,6 +102,7 @@ impl Track {
         if versions.len() > limits::SUBSCRIPTION_NAMES {
             return Err(SessionError::TooManyNames(self.kind));
         }
+        self.brought = !versions.is_empty();
         for (name, version) in versions {
             if name.len() > limits::NAME_BYTES {
                 return Err(SessionError::NameTooLong(self.kind));
