@@ -200,12 +200,12 @@ impl Demo<'_> {
         self.mesh.kill_control_plane().await?;
         self.screen.control_plane(false);
         self.look_after(killed + time).await?;
-        self.screen.doing("starting the control plane again");
+        self.screen.still_measuring("starting the control plane again");
         self.mesh.start_control_plane().await?;
         let away = killed.elapsed();
         self.screen.control_plane(true);
         self.policy = self.mesh.connect().await?;
-        self.screen.doing("waiting until every sidecar is back in sync");
+        self.screen.still_measuring("waiting until every sidecar is back in sync");
         let status = served(&mut self.policy, &mut self.mesh, revision).await?;
         self.screen.sidecars(&status);
         Ok(Outage { away, recovery: killed.elapsed() - away })

@@ -63,8 +63,14 @@ impl Screen {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something else is being done from now on, without a known end.
+    /// Something else is being done from now on, without a known end; no split is measured.
     pub(crate) fn doing(&self, what: &str) {
+        self.view().weights = None;
+        self.still_measuring(what);
+    }
+
+    /// Something is being done while the phase goes on, without a known end.
+    pub(crate) fn still_measuring(&self, what: &str) {
         let mut view = self.view();
         view.doing = what.to_owned();
         view.until = None;
