@@ -70,7 +70,7 @@ pub(crate) enum Source {
     /// From us.
     Local(Bytes),
     /// An HTTP/1 connection that this exchange drives.
-    Http1 { body: Incoming, lease: Box<http1::Lease> },
+    Http1 { body: Incoming, lease: http1::Lease },
     /// An HTTP/1 connection that drives itself.
     Detached(Incoming),
     /// A stream of an HTTP/2 connection.
@@ -94,7 +94,7 @@ impl Source {
             lease.detach();
             Source::Detached(body)
         } else {
-            Source::Http1 { body, lease: Box::new(lease) }
+            Source::Http1 { body, lease }
         }
     }
 
@@ -368,6 +368,3 @@ impl Drop for Exchange {
         self.downstream.end(now);
     }
 }
-
-#[cfg(test)]
-mod tests;

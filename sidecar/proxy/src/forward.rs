@@ -2,6 +2,7 @@
 //! through `?` and [`respond`](crate::respond).
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::rc::Rc;
 
 use http::{Method, Request, Response};
@@ -20,42 +21,49 @@ use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
 use crate::{balance, respond, route};
 
 /// Answers one request. Never fails: refusals are responses.
-pub(crate) async fn serve(
+///
+/// Not an `async fn`, whose arguments would be stored twice; each HTTP/2 stream allocates this future.
+pub(crate) fn serve(
     downstream: Rc<Downstream>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
     let mut exchange = Exchange::begin(downstream, &request);
-    let response = match forward(&mut exchange, request).await {
-        Ok(response) => response,
-        Err(reject) => {
-            let (stage, side) = (reject.kind.stage(), reject.kind.side());
-            tracing::debug!(?stage, ?side, retried = reject.retried, "refused: {}", reject.kind);
-            exchange.fail(&reject.kind);
-            respond::rejected(&reject, exchange.grpc)
-        }
-    };
-    Ok(exchange.attach(response))
+    let mut request = request.map(Some);
+    async move {
+        let response = match forward(&mut exchange, &mut request).await {
+            Ok(response) => response,
+            Err(reject) => refuse(&mut exchange, &reject),
+        };
+        Ok(exchange.attach(response))
+    }
+}
+
+fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
+    let (stage, side) = (reject.kind.stage(), reject.kind.side());
+    tracing::debug!(?stage, ?side, retried = reject.retried, "refused: {}", reject.kind);
+    exchange.fail(&reject.kind);
+    respond::rejected(reject, exchange.grpc)
 }
 
 async fn forward(
     exchange: &mut Exchange,
-    mut request: Request<Incoming>,
+    request: &mut Request<Option<Incoming>>,
 ) -> Result<Response<Source>, Reject> {
-    check(&request)?;
+    check(request)?;
     let downstream = exchange.downstream.clone();
     let worker = &downstream.worker;
 
-    let authority = route::authority(&request)?;
+    let authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
     exchange.scope = Some(scope.clone());
-    let index = route::find(worker, &scope, authority, &request);
+    let index = route::find(worker, &scope, authority, request);
     exchange.route = index.as_ref().ok().copied();
-    worker.telemetry.begin(exchange, &mut request);
+    worker.telemetry.begin(exchange, request);
     let route = scope.routes.route(index?);
     let forward = match &route.action {
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
-            let mut response = respond::redirected(redirect, route, &request)?;
+            let mut response = respond::redirected(redirect, route, request)?;
             respond::changed(response.headers_mut(), route, None);
             return Ok(response);
         }
@@ -79,7 +87,7 @@ async fn forward(
     let mut timer = std::mem::take(&mut exchange.timer);
     timer.start(until, forward.timeouts.idle, exchange.started);
     let hash = decide::hash(&cluster.config.model.load_balancing, request.headers());
-    let mut outgoing = Outgoing::prepare(request, route, forward, target, cluster)?;
+    let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
 
     let mut tried = Vec::new();
@@ -91,8 +99,10 @@ async fn forward(
         if exchange.grpc {
             upstream::tell_deadline(&mut outgoing, until, begun);
         }
-        let attempt = upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun);
-        let outcome = within(&mut timer, attempt).await.and_then(|outcome| outcome);
+        let outcome = {
+            let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
+            within(&mut timer, attempt).await.and_then(|outcome| outcome)
+        };
         let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &outgoing) else {
             break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 })?;
         };
@@ -100,7 +110,7 @@ async fn forward(
         drop(outcome);
         tried.push(endpoint);
         timer.attempt(None);
-        within(&mut timer, tokio::time::sleep(pause)).await?;
+        within(&mut timer, Box::pin(tokio::time::sleep(pause)).as_mut()).await?;
         begun = now();
     };
 
@@ -108,7 +118,7 @@ async fn forward(
         body.settle();
     }
     if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
-        response = upstream::switched(response, &outgoing).await?;
+        response = Box::pin(upstream::switched(response, &outgoing)).await?;
     }
     exchange.timer = timer;
     respond::finish(&mut response, route, target, exchange.version);

@@ -139,4 +139,4 @@ impl WorkerCluster {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

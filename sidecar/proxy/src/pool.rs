@@ -48,6 +48,7 @@ pub(crate) struct ClusterShared {
 pub(crate) struct EndpointPool {
     pub(crate) endpoint: Arc<EndpointState>,
     pub(crate) shared: Rc<ClusterShared>,
+    #[allow(clippy::vec_box, reason = "they move between here and the exchanges")]
     http1: RefCell<Vec<Box<http1::Http1>>>,
     http2: RefCell<http2::Connections>,
     retired: Cell<bool>,
@@ -178,6 +179,11 @@ impl EndpointPool {
         let streams = self.http2.take();
         // Outside the borrow: closing a connection tells those who wait.
         drop((idle, streams));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.get()
     }
 
     /// Closes what has been idle for too long, or was closed by the peer.

@@ -59,7 +59,7 @@ pub(crate) async fn scope(downstream: &Downstream, authority: &str, now: Time) -
     let scope = match look_up(downstream, pinned, authority, now) {
         Found::Scope(scope) => scope,
         Found::Nothing(kind) => return Err(kind),
-        Found::Unknown => on_demand(downstream, authority, now).await?,
+        Found::Unknown => Box::pin(on_demand(downstream, authority, now)).await?,
     };
     let scope = Rc::new(scope);
     downstream.remembered.replace(Some(scope.clone()));

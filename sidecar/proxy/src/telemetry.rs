@@ -378,7 +378,7 @@ fn line(exchange: &Exchange, recording: &Recording, inbound: bool, duration: Dur
         protocol: labels::protocol(exchange.version),
         status: exchange.status.map(|status| status.as_u16()),
         grpc_status: exchange.grpc_status.map(u16::from),
-        response_flags: Text::new(&labels::flags(exchange)),
+        response_flags: Text::new(labels::flags(exchange)),
         duration_micros: micros(duration),
         upstream_micros: exchange.waited.map(micros),
         bytes_received: exchange.bytes_up,

@@ -4,7 +4,7 @@
 //! and, since idle moments only ever move away, armed anew only when it goes off: a byte that moves costs one store.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -90,8 +90,7 @@ impl Timer {
 }
 
 /// Runs a future within the limits of a timer. Without limits it costs nothing.
-pub(crate) async fn within<F: Future>(timer: &mut Timer, future: F) -> Result<F::Output, Kind> {
-    let mut future = pin!(future);
+pub(crate) async fn within<F: Future>(timer: &mut Timer, mut future: Pin<&mut F>) -> Result<F::Output, Kind> {
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
         Poll::Pending => timer.poll(cx).map(Err),

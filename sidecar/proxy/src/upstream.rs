@@ -3,6 +3,7 @@
 //! [`Outgoing`] is prepared once per request, in place: the head of the downstream's request becomes the upstream's. It is
 //! copied only where the policy could ask for it again after it was written.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -42,7 +43,7 @@ impl Outgoing {
     /// Turns the downstream's request into the upstream's: what ends at this hop goes, the policy's changes come, and the
     /// target takes the form of the upstream's protocol.
     pub(crate) fn prepare(
-        request: Request<Incoming>,
+        request: Request<Option<Incoming>>,
         route: &Route,
         forward: &Forward,
         target: &Target,
@@ -72,14 +73,11 @@ impl Outgoing {
         head.version = upstream;
         let upgrades = !http2 && head.headers.contains_key(http::header::UPGRADE);
         let keep = forward.retry.as_ref().is_some_and(|policy| may_repeat(policy, &head.method, http2));
-        let body = if body.is_end_stream() {
-            None
-        } else {
-            if !http2 && body.size_hint().exact().is_none() {
-                head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-            Some(upload::Source::new(body, keep))
-        };
+        let body = body.filter(|body| !body.is_end_stream());
+        if !http2 && body.as_ref().is_some_and(|body| body.size_hint().exact().is_none()) {
+            head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        let body = body.map(|body| upload::Source::new(body, keep));
         Ok(Outgoing { head: Some(head), body, keep, http2, upgrades })
     }
 
@@ -142,7 +140,8 @@ pub(crate) async fn attempt(
         } else {
             let mut lease = pool.http1(cluster).await?;
             let request = outgoing.take().ok_or(Kind::Protocol)?;
-            lease.send(request).await.map(|response| {
+            let answer = pin!(lease.send(request));
+            lease.receive(answer).await.map(|response| {
                 let unfinished = outgoing.body.as_ref().is_some_and(|body| body.unfinished());
                 response.map(|body| Source::http1(body, lease, unfinished))
             })

@@ -5,7 +5,7 @@
 //! since then both directions have to go on whichever of them is read.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
+use hyper::client::conn::{TrySendError, http1};
 use tokio::net::TcpStream;
 use weir_model::{Time, limits};
 use weir_runtime::io::HyperIo;
@@ -36,6 +36,9 @@ pub(crate) struct Http1 {
     _counted: Counted,
 }
 
+/// What becomes of a request: hyper gives it back where it was not written.
+type Answer = Result<Response<Incoming>, TrySendError<Request<Body>>>;
+
 /// A connection in use, and where it goes back to.
 pub(crate) struct Lease {
     connection: Box<Http1>,
@@ -45,9 +48,14 @@ pub(crate) struct Lease {
 impl EndpointPool {
     /// A connection for one request: an idle one, or a new one.
     pub(crate) async fn http1(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
-        if let Some(lease) = self.idle_http1() {
-            return Ok(lease);
+        match self.idle_http1() {
+            Some(lease) => Ok(lease),
+            // Boxed, so that requests which find a connection need not carry the way to a new one.
+            None => Box::pin(self.new_http1(cluster)).await,
         }
+    }
+
+    async fn new_http1(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
         let _pending = self.pend(cluster)?;
         loop {
             if let Some(counted) = self.permit(cluster) {
@@ -94,23 +102,31 @@ impl Http1 {
 }
 
 impl Lease {
-    /// Sends a request and waits for the head of the response.
-    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, Failure> {
+    /// Hands a request to the connection; [`Lease::receive`] sends it.
+    pub(crate) fn send(&mut self, request: Request<Body>) -> impl Future<Output = Answer> + use<> {
+        self.connection.sender.try_send_request(request)
+    }
+
+    /// Sends what [`Lease::send`] was given and waits for the head of the response. Not in one with it, so that the request is
+    /// stored in one place only.
+    pub(crate) async fn receive(
+        &mut self,
+        mut answer: Pin<&mut impl Future<Output = Answer>>,
+    ) -> Result<Response<Incoming>, Failure> {
         let connection = &mut *self.connection;
         let reused = std::mem::replace(&mut connection.used, true);
-        let mut response = pin!(connection.sender.try_send_request(request));
-        let response = poll_fn(|cx| {
+        let answer = poll_fn(|cx| {
             let over = connection.drive(cx);
-            match response.as_mut().poll(cx) {
+            match answer.as_mut().poll(cx) {
                 Poll::Pending if over => {
                     // Nobody will take the request any more; without the driver it comes back.
                     connection.driver = None;
-                    response.as_mut().poll(cx)
+                    answer.as_mut().poll(cx)
                 }
                 polled => polled,
             }
         });
-        response.await.map_err(|mut error| match error.take_message() {
+        answer.await.map_err(|mut error| match error.take_message() {
             Some(request) => Failure::Unsent { request: Box::new(request), fresh: !reused },
             None => Failure::Failed(failed(&error.into_error(), reused)),
         })

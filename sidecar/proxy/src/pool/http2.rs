@@ -82,9 +82,14 @@ struct AbortOnDrop(tokio::task::JoinHandle<()>);
 impl EndpointPool {
     /// A place for one request.
     pub(crate) async fn http2(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
-        if let Some(lease) = self.free_stream() {
-            return Ok(lease);
+        match self.free_stream() {
+            Some(lease) => Ok(lease),
+            // Boxed, so that requests which find a connection need not carry the way to a new one.
+            None => Box::pin(self.new_http2(cluster)).await,
         }
+    }
+
+    async fn new_http2(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
         let _pending = self.pend(cluster)?;
         loop {
             let connecting = self.http2.borrow().connecting.clone();
@@ -205,13 +210,25 @@ impl Lease {
     }
 
     /// Sends a request and waits for the head of the response.
-    pub(crate) async fn send(self, request: Request<Body>) -> Result<Response<Receive>, Failure> {
+    pub(crate) fn send(
+        self,
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Receive>, Failure>> {
         let reused = self.connection.used.replace(true);
         let (parts, body) = request.into_parts();
         let end = body.is_end_stream();
         let sent = self.connection.sender.borrow_mut().send_request(Request::from_parts(parts, ()), end);
-        let (mut response, stream) = sent.map_err(|error| Failure::Failed(failed(&error, reused)))?;
-        let mut pump = (!end).then(|| Pump { stream, body, chunk: None });
+        let sent =
+            sent.map(|(response, stream)| (response, (!end).then(|| Pump { stream, body, chunk: None })));
+        self.receive(sent.map_err(|error| Failure::Failed(failed(&error, reused))), reused)
+    }
+
+    async fn receive(
+        self,
+        sent: Result<(ResponseFuture, Option<Pump>), Failure>,
+        reused: bool,
+    ) -> Result<Response<Receive>, Failure> {
+        let (mut response, mut pump) = sent?;
         let (head, stream) =
             poll_fn(|cx| poll_head(&mut response, &mut pump, reused, cx)).await?.into_parts();
         let left = if stream.is_end_stream() { Some(0) } else { content_length(&head.headers) };

@@ -1,1 +1,75 @@
+use super::*;
+use std::pin::pin;
 
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+async fn expired(timer: &mut Timer) -> (Kind, Duration) {
+    let begun = Instant::now();
+    let kind = poll_fn(|cx| timer.poll(cx)).await;
+    (kind, begun.elapsed())
+}
+
+fn is_about(elapsed: Duration, wanted: u64) -> bool {
+    // Tokio's clock has a resolution of a millisecond.
+    elapsed >= MS(wanted) && elapsed <= MS(wanted + 2)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_earliest_limit_decides() {
+    for (request, attempt, wanted) in [(50, 80, Kind::RequestTimeout), (80, 50, Kind::AttemptTimeout)] {
+        let mut timer = Timer::default();
+        let begun = now();
+        timer.start(Some(begun + MS(request)), Some(MS(1000)), begun);
+        timer.attempt(Some(begun + MS(attempt)));
+        let (kind, elapsed) = expired(&mut timer).await;
+        assert_eq!(kind, wanted);
+        assert!(is_about(elapsed, 50), "{elapsed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lifted_attempt_limit_does_not_count() {
+    let mut timer = Timer::default();
+    let begun = now();
+    timer.start(Some(begun + MS(90)), None, begun);
+    timer.attempt(Some(begun + MS(10)));
+    timer.attempt(None);
+    let (kind, elapsed) = expired(&mut timer).await;
+    assert_eq!(kind, Kind::RequestTimeout);
+    assert!(is_about(elapsed, 90), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_moves_is_not_idle() {
+    let mut timer = Timer::default();
+    timer.start(None, Some(MS(50)), now());
+    for _ in 0..5 {
+        let moving = tokio::time::timeout(MS(40), poll_fn(|cx| timer.poll(cx))).await;
+        assert!(moving.is_err());
+        timer.touch();
+    }
+    let (kind, elapsed) = expired(&mut timer).await;
+    assert_eq!(kind, Kind::IdleTimeout);
+    assert!(is_about(elapsed, 50), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_limits_there_is_no_timer() {
+    let mut timer = Timer::default();
+    timer.start(None, None, now());
+    timer.touch();
+    assert!(timer.sleep.is_none());
+    assert_eq!(within(&mut timer, pin!(async { 1 })).await, Ok(1));
+    let mut never = pin!(std::future::pending::<()>());
+    let never = tokio::time::timeout(Duration::from_secs(3600), within(&mut timer, never.as_mut()));
+    assert!(never.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_future_that_is_done_wins_over_a_limit() {
+    let mut timer = Timer::default();
+    let begun = now();
+    timer.start(Some(begun), None, begun);
+    assert_eq!(within(&mut timer, pin!(async { 1 })).await, Ok(1));
+    assert_eq!(within(&mut timer, pin!(std::future::pending::<()>())).await, Err(Kind::RequestTimeout));
+}

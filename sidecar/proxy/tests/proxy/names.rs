@@ -1,7 +1,8 @@
 //! Outbound: authorities become routes, and unknown ones are asked for.
 
 use crate::support::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use weir_model::{Direction, HttpVersion, Resource, RouteConfiguration, RouteSource};
 
 fn outbound(proxy: &Proxy) -> Resource {

@@ -20,8 +20,6 @@ use weir_runtime::drain::Drain;
 use weir_runtime::net::bind_workers;
 use weir_runtime::workers::{WorkerId, Workers};
 
-pub use http::header;
-
 /// Long enough for a slow machine, short enough for a hanging test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,7 +29,6 @@ pub struct Proxy {
     pub inbound: SocketAddr,
     pub tcp: SocketAddr,
     pub drain: Drain,
-    pub telemetry: TelemetryArgs,
     pub wanted: mpsc::Receiver<Arc<str>>,
     linker: Linker,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -65,7 +62,7 @@ impl Proxy {
             snapshots: receiver,
             demand,
             drain: drain.signal(),
-            telemetry: telemetry.clone(),
+            telemetry,
             seed,
         };
         let args = std::sync::Mutex::new(Some(args));
@@ -78,7 +75,6 @@ impl Proxy {
             inbound,
             tcp,
             drain,
-            telemetry,
             wanted,
             linker: Linker::new(1),
             snapshots,
