@@ -5,24 +5,24 @@
 //! context to read, and the texts to keep if something will be written.
 
 mod labels;
+mod records;
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use http::{HeaderMap, Request, StatusCode};
 use weir_model::{ClusterKind, Time};
-use weir_runtime::clock::unix_nanos;
-use weir_telemetry::access_log::{AccessLog, AccessRecord, HttpAccess, TcpAccess};
-use weir_telemetry::context::{self, TraceContext};
+use weir_telemetry::access_log::{AccessLog, AccessRecord};
+use weir_telemetry::context;
 use weir_telemetry::export::SpanSink;
 use weir_telemetry::metrics::{Counter, Counters, Gauge, Histograms, Registry, WorkerMetrics, names};
 use weir_telemetry::sampling::{self, Sampler, Sampling};
-use weir_telemetry::span::{GrpcCall, SpanKind, SpanRecord, Text};
 
 use crate::exchange::Exchange;
 use crate::reject::Kind;
 use crate::respond::answer;
 use labels::{ClientKey, ServerKey};
+pub(crate) use records::Recording;
+use records::Span;
 
 /// Where a worker's telemetry goes.
 #[derive(Clone, Debug)]
@@ -62,23 +62,6 @@ pub(crate) struct Telemetry {
     flags: RefCell<Counters<(&'static str, bool)>>,
     retries: RefCell<Counters<u64>>,
     tcp_bytes: RefCell<Counters<(u64, bool, bool)>>,
-}
-
-/// What is kept of a request for its span and its line.
-#[derive(Default)]
-pub(crate) struct Recording {
-    started: u64,
-    authority: Text,
-    path: Text,
-    span: Option<Span>,
-}
-
-/// A span that will be written.
-struct Span {
-    context: TraceContext,
-    parent: Option<u64>,
-    /// When it began, if that was not the exchange's beginning.
-    started: u64,
 }
 
 /// A cluster's counters of connections to its endpoints.
@@ -161,9 +144,9 @@ impl Telemetry {
         if span.is_none() && !(scope.access_log && self.access_log.is_enabled()) {
             return;
         }
-        let authority = crate::route::authority(request).map(Text::new).unwrap_or_default();
-        let path = Text::new(request.uri().path());
-        exchange.recording = Some(Box::new(Recording { started: unix_nanos(), authority, path, span }));
+        let authority = crate::route::authority(request).unwrap_or_default();
+        let recording = Recording::new(authority, request.uri().path(), span);
+        exchange.recording = Some(Box::new(recording));
     }
 
     fn sample(&self, exchange: &Exchange, ratio_ppm: u32, headers: &mut HeaderMap) -> Option<Span> {
@@ -172,7 +155,7 @@ impl Telemetry {
         match sampler.decide(context::extract(headers), || random.borrow_mut().next_u64()) {
             Sampling::Record { context, parent } => {
                 context::inject(&context, headers);
-                Some(Span { context, parent, started: 0 })
+                Some(Span { context, parent, started: None })
             }
             Sampling::Propagate(context) => {
                 context::inject(&context, headers);
@@ -199,14 +182,17 @@ impl Telemetry {
         if exchange.inbound() {
             return;
         }
-        let record = self.span(exchange, status, failure, now);
-        let Some(record) = record else { return };
+        let recorded = exchange.recording.as_ref();
+        let Some(record) = recorded.and_then(|recording| recording.span(exchange, status, failure, now))
+        else {
+            return;
+        };
         let ended = record.end_unix_nanos;
         self.spans.try_send(record);
         let random = &exchange.downstream.worker.random;
         if let Some(span) = exchange.recording.as_mut().and_then(|recording| recording.span.as_mut()) {
             span.context.span_id = sampling::nonzero(|| random.borrow_mut().next_u64());
-            span.started = ended;
+            span.started = Some(ended);
             if let Some(headers) = headers {
                 context::inject(&span.context, headers);
             }
@@ -242,11 +228,11 @@ impl Telemetry {
             handle.record(duration);
         }
         let Some(recording) = &exchange.recording else { return };
-        if let Some(record) = self.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
+        if let Some(record) = recording.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
             self.spans.try_send(record);
         }
         if exchange.scope.as_ref().is_some_and(|scope| scope.access_log) {
-            self.access_log.try_send(AccessRecord::Http(line(exchange, recording, inbound, duration)));
+            self.access_log.try_send(AccessRecord::Http(recording.http(exchange, inbound, duration)));
         }
     }
 
@@ -284,124 +270,8 @@ impl Telemetry {
         }
         let Some(recording) = &exchange.recording else { return };
         let duration = now.since(exchange.started);
-        self.access_log.try_send(AccessRecord::Tcp(TcpAccess {
-            start_unix_nanos: recording.started,
-            direction: DIRECTIONS[usize::from(inbound)],
-            duration_micros: micros(duration),
-            bytes_received: exchange.bytes_up,
-            bytes_sent: exchange.bytes_down,
-            peer: Some(exchange.downstream.peer),
-            cluster: Text::new(&cluster.config.state.name),
-            endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
-            response_flags: Text::new_static(exchange.flag().unwrap_or_default()),
-        }));
+        self.access_log.try_send(AccessRecord::Tcp(recording.tcp(exchange, inbound, duration)));
     }
-
-    /// The span of an exchange, or of its last attempt.
-    fn span(
-        &self,
-        exchange: &Exchange,
-        status: Option<StatusCode>,
-        failure: Option<&Kind>,
-        now: Time,
-    ) -> Option<SpanRecord> {
-        let recording = exchange.recording.as_ref()?;
-        let span = recording.span.as_ref()?;
-        let started = if span.started == 0 { recording.started } else { span.started };
-        let (host, port) = weir_decide::authority::split(&recording.authority);
-        let route = exchange.route();
-        let endpoint = exchange.active.as_ref().map(|active| &active.pool.endpoint);
-        let inbound = exchange.inbound();
-        let flag = failure.map(|kind| answer(kind).flag).unwrap_or_default();
-        let call = || GrpcCall {
-            method: Text::new(recording.path.trim_start_matches('/')),
-            status: exchange.grpc_status.map(u16::from),
-        };
-        Some(SpanRecord {
-            trace_id: span.context.trace_id,
-            span_id: span.context.span_id,
-            parent_span_id: span.parent,
-            remote_parent: span.parent.is_some(),
-            flags: span.context.flags,
-            trace_state: span
-                .context
-                .trace_state
-                .as_ref()
-                .and_then(|state| state.to_str().ok())
-                .map(Text::new)
-                .unwrap_or_default(),
-            kind: if inbound { SpanKind::Server } else { SpanKind::Client },
-            start_unix_nanos: started,
-            end_unix_nanos: recording.started.saturating_add(nanos(now.since(exchange.started))),
-            method: Text::new(exchange.method.as_str()),
-            scheme: "http",
-            path: recording.path.clone(),
-            route_pattern: route.and_then(|route| route.prefix.as_deref()).map(Text::new).unwrap_or_default(),
-            status: status.map(|status| status.as_u16()),
-            version: labels::version(exchange.version),
-            grpc: exchange.grpc.then(call),
-            server_address: Text::new(host),
-            server_port: port,
-            peer: if inbound {
-                Some(exchange.downstream.peer)
-            } else {
-                endpoint.map(|endpoint| endpoint.address)
-            },
-            retries: exchange.retries,
-            error_type: Text::new_static(flag),
-            route: route.map(|route| Text::new(&route.name)).unwrap_or_default(),
-            cluster: exchange
-                .cluster
-                .as_ref()
-                .map(|cluster| Text::new(&cluster.config.state.name))
-                .unwrap_or_default(),
-            endpoint: endpoint.map(|endpoint| Text::new(&endpoint.workload)).unwrap_or_default(),
-            response_flags: Text::new_static(flag),
-        })
-    }
-}
-
-impl Recording {
-    /// For an opaque connection.
-    pub(crate) fn opaque() -> Recording {
-        Recording { started: unix_nanos(), ..Recording::default() }
-    }
-}
-
-fn line(exchange: &Exchange, recording: &Recording, inbound: bool, duration: Duration) -> HttpAccess {
-    HttpAccess {
-        start_unix_nanos: recording.started,
-        direction: DIRECTIONS[usize::from(inbound)],
-        method: Text::new(exchange.method.as_str()),
-        authority: recording.authority.clone(),
-        path: recording.path.clone(),
-        protocol: labels::protocol(exchange.version),
-        status: exchange.status.map(|status| status.as_u16()),
-        grpc_status: exchange.grpc_status.map(u16::from),
-        response_flags: Text::new(labels::flags(exchange)),
-        duration_micros: micros(duration),
-        upstream_micros: exchange.waited.map(micros),
-        bytes_received: exchange.bytes_up,
-        bytes_sent: exchange.bytes_down,
-        peer: Some(exchange.downstream.peer),
-        route: exchange.route().map(|route| Text::new(&route.name)).unwrap_or_default(),
-        cluster: exchange
-            .cluster
-            .as_ref()
-            .map(|cluster| Text::new(&cluster.config.state.name))
-            .unwrap_or_default(),
-        endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
-        retries: exchange.retries,
-        trace_id: recording.span.as_ref().map(|span| span.context.trace_id),
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// How a cluster is called to people who ask for its address.

@@ -1,0 +1,149 @@
+//! What is kept of a request while it is under way, and the span and the log line that are made of it.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use weir_model::Time;
+use weir_runtime::clock::unix_nanos;
+use weir_telemetry::access_log::{HttpAccess, TcpAccess};
+use weir_telemetry::context::TraceContext;
+use weir_telemetry::span::{GrpcCall, SpanKind, SpanRecord, Text};
+
+use super::{DIRECTIONS, labels};
+use crate::exchange::Exchange;
+use crate::reject::Kind;
+use crate::respond::answer;
+
+/// What is kept of a request for its span and its line.
+#[derive(Default)]
+pub(crate) struct Recording {
+    /// The wall clock at its beginning.
+    started: u64,
+    authority: Text,
+    path: Text,
+    pub(super) span: Option<Span>,
+}
+
+/// A span that will be written.
+pub(super) struct Span {
+    pub(super) context: TraceContext,
+    pub(super) parent: Option<u64>,
+    /// The wall clock at its beginning, where that is not the request's.
+    pub(super) started: Option<u64>,
+}
+
+impl Recording {
+    /// For a request.
+    pub(super) fn new(authority: &str, path: &str, span: Option<Span>) -> Recording {
+        Recording { started: unix_nanos(), authority: Text::new(authority), path: Text::new(path), span }
+    }
+
+    /// For an opaque connection.
+    pub(crate) fn opaque() -> Recording {
+        Recording { started: unix_nanos(), ..Recording::default() }
+    }
+
+    /// The span of an exchange, or of its latest attempt, if there is to be one.
+    pub(super) fn span(
+        &self,
+        exchange: &Exchange,
+        status: Option<StatusCode>,
+        failure: Option<&Kind>,
+        now: Time,
+    ) -> Option<SpanRecord> {
+        let span = self.span.as_ref()?;
+        let (host, port) = weir_decide::authority::split(&self.authority);
+        let route = exchange.route();
+        let endpoint = exchange.active.as_ref().map(|active| &active.pool.endpoint);
+        let inbound = exchange.inbound();
+        let flag = failure.map(|kind| answer(kind).flag).unwrap_or_default();
+        let state = span.context.trace_state.as_ref().and_then(|state| state.to_str().ok());
+        let call = || GrpcCall {
+            method: Text::new(self.path.trim_start_matches('/')),
+            status: exchange.grpc_status.map(u16::from),
+        };
+        Some(SpanRecord {
+            trace_id: span.context.trace_id,
+            span_id: span.context.span_id,
+            parent_span_id: span.parent,
+            remote_parent: span.parent.is_some(),
+            flags: span.context.flags,
+            trace_state: state.map(Text::new).unwrap_or_default(),
+            kind: if inbound { SpanKind::Server } else { SpanKind::Client },
+            start_unix_nanos: span.started.unwrap_or(self.started),
+            end_unix_nanos: self.started.saturating_add(nanos(now.since(exchange.started))),
+            method: Text::new(exchange.method.as_str()),
+            scheme: "http",
+            path: self.path.clone(),
+            route_pattern: text(route.and_then(|route| route.prefix.as_deref())),
+            status: status.map(|status| status.as_u16()),
+            version: labels::version(exchange.version),
+            grpc: exchange.grpc.then(call),
+            server_address: Text::new(host),
+            server_port: port,
+            peer: if inbound {
+                Some(exchange.downstream.peer)
+            } else {
+                endpoint.map(|endpoint| endpoint.address)
+            },
+            retries: exchange.retries,
+            error_type: Text::new_static(flag),
+            route: text(route.map(|route| &*route.name)),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            endpoint: text(endpoint.map(|endpoint| &*endpoint.workload)),
+            response_flags: Text::new_static(flag),
+        })
+    }
+
+    /// The line of an exchange.
+    pub(super) fn http(&self, exchange: &Exchange, inbound: bool, duration: Duration) -> HttpAccess {
+        HttpAccess {
+            start_unix_nanos: self.started,
+            direction: DIRECTIONS[usize::from(inbound)],
+            method: Text::new(exchange.method.as_str()),
+            authority: self.authority.clone(),
+            path: self.path.clone(),
+            protocol: labels::protocol(exchange.version),
+            status: exchange.status.map(|status| status.as_u16()),
+            grpc_status: exchange.grpc_status.map(u16::from),
+            response_flags: Text::new(labels::flags(exchange)),
+            duration_micros: micros(duration),
+            upstream_micros: exchange.waited.map(micros),
+            bytes_received: exchange.bytes_up,
+            bytes_sent: exchange.bytes_down,
+            peer: Some(exchange.downstream.peer),
+            route: text(exchange.route().map(|route| &*route.name)),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
+            retries: exchange.retries,
+            trace_id: self.span.as_ref().map(|span| span.context.trace_id),
+        }
+    }
+
+    /// The line of an opaque connection.
+    pub(super) fn tcp(&self, exchange: &Exchange, inbound: bool, duration: Duration) -> TcpAccess {
+        TcpAccess {
+            start_unix_nanos: self.started,
+            direction: DIRECTIONS[usize::from(inbound)],
+            duration_micros: micros(duration),
+            bytes_received: exchange.bytes_up,
+            bytes_sent: exchange.bytes_down,
+            peer: Some(exchange.downstream.peer),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
+            response_flags: Text::new_static(exchange.flag().unwrap_or_default()),
+        }
+    }
+}
+
+fn text(from: Option<&str>) -> Text {
+    from.map(Text::new).unwrap_or_default()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
