@@ -26,6 +26,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // A sidecar's heap is a few megabytes, spread over a page or two for each thread; where the system gives every process huge
+    // pages, each of those would be two megabytes. If the kernel does not let us, it only takes more memory.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let options = match arguments::Arguments::parse().check(weir_runtime::workers::available_cpus()) {
         Ok(options) => options,
         Err(mistakes) => {

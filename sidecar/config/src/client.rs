@@ -201,6 +201,7 @@ impl Task {
             self.status.clone(),
         ));
         let end = self.stream(channel, closing).await;
+        self.core.disconnect();
         reports.abort();
         end
     }

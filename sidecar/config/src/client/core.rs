@@ -98,6 +98,11 @@ impl Core {
         self.session.connect();
     }
 
+    /// The stream is gone.
+    pub fn disconnect(&mut self) {
+        self.session.disconnect();
+    }
+
     /// The next request to send.
     pub fn poll_output(&mut self) -> Option<DeltaDiscoveryRequest> {
         self.session.poll_output()
