@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use weir_compile::Compiler;
 use weir_model::mesh::{Mesh, Name, Workload};
 use weir_model::node::Node;
 use weir_model::{Diagnostic, Time};
@@ -39,7 +40,6 @@ pub fn unix_millis() -> u64 {
 pub type Objects = BTreeMap<ObjectId, Arc<Object>>;
 
 /// The mesh at one moment.
-#[derive(Debug)]
 pub struct World {
     /// Counts the worlds of this process.
     pub generation: u64,
@@ -50,7 +50,13 @@ pub struct World {
     /// Policy and workloads.
     pub mesh: Arc<Mesh>,
     encoder: Arc<Mutex<Encoder>>,
-    classes: Mutex<HashMap<Node, Arc<Compilation>>>,
+    classes: Mutex<Classes>,
+}
+
+/// The nodes of one world have most in common: a class is compiled once, and what classes share is compiled once for all of them.
+struct Classes {
+    compiler: Compiler<Arc<Mesh>>,
+    known: HashMap<Node, Arc<Compilation>>,
 }
 
 /// What a node is to enforce, encoded for it.
@@ -70,21 +76,23 @@ impl World {
         mesh: Mesh,
         encoder: Arc<Mutex<Encoder>>,
     ) -> Self {
-        Self { generation, revision, written, mesh: Arc::new(mesh), encoder, classes: Mutex::default() }
+        let mesh = Arc::new(mesh);
+        let classes = Classes { compiler: Compiler::new(Arc::clone(&mesh)), known: HashMap::new() };
+        Self { generation, revision, written, mesh, encoder, classes: Mutex::new(classes) }
     }
 
     /// What a node is to enforce. Nodes that differ only in their id share the answer.
     pub fn compile(&self, node: &Node) -> Arc<Compilation> {
         let class = Node { id: String::new(), ..node.clone() };
-        if let Some(compiled) = self.classes.lock().get(&class) {
+        let mut classes = self.classes.lock();
+        if let Some(compiled) = classes.known.get(&class) {
             return Arc::clone(compiled);
         }
-        let compiled = weir_compile::compile(&self.mesh, &class);
+        let compiled = classes.compiler.compile(&class);
         let set = self.encoder.lock().encode(&compiled.resources, class.target);
         let compiled = Arc::new(Compilation { set, diagnostics: compiled.diagnostics });
-        let mut classes = self.classes.lock();
-        if classes.len() < CLASSES {
-            classes.insert(class, Arc::clone(&compiled));
+        if classes.known.len() < CLASSES {
+            classes.known.insert(class, Arc::clone(&compiled));
         }
         compiled
     }
