@@ -22,7 +22,10 @@ fn main() -> std::process::ExitCode {
         return fail(&anyhow!(error));
     }
     let run = || -> anyhow::Result<()> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(args.workers()).enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(args.workers())
+            .enable_all()
+            .build()?;
         let result = runtime.block_on(run(args));
         // A request that waits for the disk may finish; nothing else is worth waiting for.
         runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -44,7 +47,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let store = Embedded::open(&args.data_dir, Options::default()).context("the store cannot be opened")?;
     let plane = Plane::new(Arc::new(store), Some(args.data_dir.clone())).map_err(|diagnostics| {
         let lines: Vec<String> = diagnostics.iter().map(ToString::to_string).collect();
-        anyhow!("the store holds policy which this version cannot read; run the version that wrote it\n{}", lines.join("\n"))
+        anyhow!(
+            "the store holds policy which this version cannot read; run the version that wrote it\n{}",
+            lines.join("\n")
+        )
     })?;
     let told = |message: String| anyhow!(message);
     let policy = server::bind("the policy API", args.policy_listen).await.map_err(told)?;
