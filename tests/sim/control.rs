@@ -11,7 +11,9 @@ use crate::store::Disk;
 use crate::truth::{History, Key, Mark};
 use crate::wire;
 use prost::Message;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use weir_compile::Compiler;
 use weir_model::mesh::{Mesh, Name, Workload, WorkloadPort};
@@ -22,7 +24,7 @@ use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, Di
 use weir_serve::leases::{Leases, StreamId};
 use weir_store::{Change, Revision, State};
 use weir_xds::session::server;
-use weir_xds::{Encoder, ServerEvent, ServerSession};
+use weir_xds::{EncodedSet, Encoder, ServerEvent, ServerSession};
 
 /// The mesh at one moment, and what each class of nodes gets of it.
 pub(crate) struct World {
@@ -30,7 +32,7 @@ pub(crate) struct World {
     pub(crate) generation: u64,
     pub(crate) revision: Revision,
     pub(crate) mesh: Arc<Mesh>,
-    compiler: Compiler<Arc<Mesh>>,
+    compiler: RefCell<Compiler<Arc<Mesh>>>,
 }
 
 /// One stream.
@@ -50,8 +52,8 @@ pub(crate) struct Plane {
     /// Which process.
     pub(crate) epoch: u64,
     pub(crate) leases: Leases,
-    pub(crate) world: Arc<World>,
-    older: Option<Arc<World>>,
+    pub(crate) world: Rc<World>,
+    older: Option<Rc<World>>,
     pub(crate) streams: BTreeMap<ConnId, Stream>,
     parsed: BTreeMap<String, (Revision, Arc<Object>)>,
     encoder: Encoder,
@@ -70,8 +72,6 @@ pub(crate) struct Due {
 /// What a message did to the control plane.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// What there is to send back.
-    pub(crate) outputs: Vec<Vec<u8>>,
     /// Refusals in the message.
     pub(crate) nacks: Vec<String>,
     /// Whether a workload joined or changed.
@@ -80,14 +80,20 @@ pub(crate) struct Taken {
 
 impl Plane {
     /// A process that starts with what is on disk.
-    pub(crate) fn start(epoch: u64, generation: u64, disk: &Disk, remember: bool, now: Time) -> Result<Self, String> {
+    pub(crate) fn start(
+        epoch: u64,
+        generation: u64,
+        disk: &Disk,
+        remember: bool,
+        now: Time,
+    ) -> Result<Self, String> {
         let mut leases = Leases::default();
         if remember {
             leases.restore(disk.leases.clone(), now);
         }
         let mut parsed = BTreeMap::new();
         let mesh = mesh(&mut parsed, disk.state(), leases.workloads())?;
-        let world = Arc::new(World::new(generation, disk.state().revision, mesh));
+        let world = Rc::new(World::new(generation, disk.state().revision, mesh));
         let streams = BTreeMap::new();
         let due = Due::default();
         Ok(Self { epoch, leases, world, older: None, streams, parsed, encoder: Encoder::default(), due })
@@ -103,7 +109,7 @@ impl Plane {
         if self.world.revision == state.revision && *self.world.mesh == mesh {
             return Ok(false);
         }
-        let world = Arc::new(World::new(self.world.generation + 1, state.revision, mesh));
+        let world = Rc::new(World::new(self.world.generation + 1, state.revision, mesh));
         self.older = Some(std::mem::replace(&mut self.world, world));
         Ok(true)
     }
@@ -137,7 +143,9 @@ impl Plane {
                 ServerEvent::Nacked { kind, resources, text, .. } => {
                     taken.nacks.push(format!("refused {kind} {resources:?}: {text}"));
                 }
-                ServerEvent::Ignored { type_url } => return Err(format!("{type_url} is asked for and not served")),
+                ServerEvent::Ignored { type_url } => {
+                    return Err(format!("{type_url} is asked for and not served"));
+                }
                 ServerEvent::Subscribed { .. } | ServerEvent::Acked { .. } => {}
             }
         }
@@ -170,13 +178,17 @@ impl Plane {
             node.uses.clone_from(stream.session.uses());
             let set = self.world.compile(node);
             if let Some((from, kind, name)) = set.dangling().first() {
-                return Err(format!("compiled for {}: {from} refers to the {kind} {name}, which is not there", node.id));
+                return Err(format!(
+                    "compiled for {}: {from} refers to the {kind} {name}, which is not there",
+                    node.id
+                ));
             }
-            histories[stream.peer].record(self.world.generation, &marks(&set, node.target));
-            let old = stale.and_then(|random| self.older.as_ref().filter(|_| random.below(4) == 0));
-            let set = old.map_or(set, |older| older.compile(node));
             let encoded = self.encoder.encode(&set, node.target);
-            stream.session.update(&encoded);
+            histories[stream.peer].record(self.world.generation, &marks(&encoded, node.target));
+            match stale.and_then(|random| self.older.as_ref().filter(|_| random.below(4) == 0)) {
+                None => stream.session.update(&encoded),
+                Some(older) => stream.session.update(&self.encoder.encode(&older.compile(node), node.target)),
+            }
             stream.seen = self.world.generation;
         }
         let mut outputs = Vec::new();
@@ -188,8 +200,15 @@ impl Plane {
 
     /// The streams that have not heard of the newest world, each once.
     pub(crate) fn wake(&mut self) -> Vec<ConnId> {
-        let asleep = self.streams.iter_mut().filter(|(_, stream)| !std::mem::replace(&mut stream.woken, true));
-        asleep.map(|(conn, _)| *conn).collect()
+        let asleep = |(conn, stream): (&ConnId, &mut Stream)| {
+            (!std::mem::replace(&mut stream.woken, true)).then_some(*conn)
+        };
+        self.streams.iter_mut().filter_map(asleep).collect()
+    }
+
+    /// Whether a stream has said whose it is.
+    pub(crate) fn knows(&self, conn: ConnId) -> bool {
+        self.streams.get(&conn).is_some_and(|stream| stream.node.is_some())
     }
 
     /// What an operator's batch means for the store; why not, if it is refused.
@@ -204,7 +223,8 @@ impl Plane {
                 }
                 Edit::Put(document) => {
                     let parsed = weir_policy::parse_value(document.clone(), "document");
-                    let mut object = parsed.map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+                    let mut object = parsed
+                        .map_err(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
                     let key = object.id.key();
                     let created = objects.get(&key).and_then(|known| known.metadata.created_millis);
                     object.metadata.created_millis = Some(created.unwrap_or(unix_millis));
@@ -270,30 +290,35 @@ impl Stream {
 impl World {
     fn new(generation: u64, revision: Revision, mesh: Mesh) -> Self {
         let mesh = Arc::new(mesh);
-        Self { generation, revision, compiler: Compiler::new(mesh.clone()), mesh }
+        Self { generation, revision, compiler: RefCell::new(Compiler::new(mesh.clone())), mesh }
     }
 
     /// What a node is to have.
     pub(crate) fn compile(&self, node: &Node) -> ResourceSet {
-        self.compiler.compile(node).resources
+        self.compiler.borrow_mut().compile(node).resources
     }
 }
 
 /// What a node that gets a set will see on the wire.
-pub(crate) fn marks(set: &ResourceSet, target: Target) -> BTreeMap<Key, Mark> {
-    let mark = |(kind, name, version, resource): (_, &str, weir_model::Version, &Arc<weir_model::Resource>)| {
-        let mark = match target {
-            Target::Weir => version.0,
-            Target::Envoy | Target::Grpc => wire::mark(&weir_xds::codec::encode(resource, target)),
-        };
-        ((kind, name.to_owned()), mark)
-    };
-    set.iter().map(mark).collect()
+pub(crate) fn marks(set: &EncodedSet, target: Target) -> BTreeMap<Key, Mark> {
+    let mut marks = BTreeMap::new();
+    for kind in ResourceType::ALL {
+        for (name, encoded) in set.of(kind) {
+            let mark = match target {
+                Target::Weir => encoded.version.0,
+                Target::Envoy | Target::Grpc => wire::mark(&encoded.any),
+            };
+            marks.insert((kind, name.to_owned()), mark);
+        }
+    }
+    marks
 }
 
 /// The documents of a state.
 pub(crate) fn documents(state: &State) -> Documents {
-    let read = |(key, entry): (&String, &weir_store::Entry)| Some((key.clone(), serde_json::from_slice(&entry.value).ok()?));
+    let read = |(key, entry): (&String, &weir_store::Entry)| {
+        Some((key.clone(), serde_json::from_slice(&entry.value).ok()?))
+    };
     state.entries.iter().filter_map(read).collect()
 }
 
@@ -310,10 +335,12 @@ fn mesh(
     state: &State,
     joined: BTreeMap<Name, Workload>,
 ) -> Result<Mesh, String> {
-    parsed.retain(|key, (modified, _)| state.entries.get(key).is_some_and(|entry| entry.modified == *modified));
+    parsed
+        .retain(|key, (modified, _)| state.entries.get(key).is_some_and(|entry| entry.modified == *modified));
     for (key, entry) in state.entries.iter() {
         if !parsed.contains_key(key) {
-            let object = Object::from_stored(&entry.value).map_err(|all| format!("{key} cannot be read: {all:?}"))?;
+            let object =
+                Object::from_stored(&entry.value).map_err(|all| format!("{key} cannot be read: {all:?}"))?;
             parsed.insert(key.clone(), (entry.modified, Arc::new(object)));
         }
     }

@@ -1,7 +1,9 @@
 //! What must hold of a snapshot, whatever happened.
 
 use weir_config::{Action, ListenerKind, Routes, Snapshot};
-use weir_model::{ListenerKind as Kind, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource};
+use weir_model::{
+    ListenerKind as Kind, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource,
+};
 
 /// Every index of a snapshot exists and means what the resource it was linked from says.
 pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(), String> {
@@ -16,10 +18,12 @@ pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(),
             (Kind::Http(http), address) => {
                 let model = match &http.routes {
                     RouteSource::Inline(routes) => routes,
-                    RouteSource::Rds(target) => match effective.get(ResourceType::Route, target).map(|(_, it)| &**it) {
-                        Some(Resource::Route(routes)) => routes,
-                        _ => return Err(format!("listener {name} has no routes {target}")),
-                    },
+                    RouteSource::Rds(target) => {
+                        match effective.get(ResourceType::Route, target).map(|(_, it)| &**it) {
+                            Some(Resource::Route(routes)) => routes,
+                            _ => return Err(format!("listener {name} has no routes {target}")),
+                        }
+                    }
                 };
                 let found = match address {
                     // Not by looking it up, which would count as a use.
@@ -34,10 +38,12 @@ pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(),
                 };
                 routes(snapshot, found, model)?;
             }
-            (Kind::Tcp(tcp), Some(address)) => match snapshot.listener(address).map(|listener| &listener.kind) {
-                Some(ListenerKind::Tcp { cluster, .. }) => index(snapshot, *cluster, &tcp.cluster)?,
-                other => return Err(format!("listener {name} is in force and linked as {other:?}")),
-            },
+            (Kind::Tcp(tcp), Some(address)) => {
+                match snapshot.listener(address).map(|listener| &listener.kind) {
+                    Some(ListenerKind::Tcp { cluster, .. }) => index(snapshot, *cluster, &tcp.cluster)?,
+                    other => return Err(format!("listener {name} is in force and linked as {other:?}")),
+                }
+            }
             (Kind::Tcp(_), None) => return Err(format!("{name} carries bytes and has no address")),
         }
     }
@@ -46,7 +52,12 @@ pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(),
 
 fn routes(snapshot: &Snapshot, linked: &Routes, model: &RouteConfiguration) -> Result<(), String> {
     if linked.hosts.len() != model.virtual_hosts.len() {
-        return Err(format!("{}: {} virtual hosts linked of {}", model.name, linked.hosts.len(), model.virtual_hosts.len()));
+        return Err(format!(
+            "{}: {} virtual hosts linked of {}",
+            model.name,
+            linked.hosts.len(),
+            model.virtual_hosts.len()
+        ));
     }
     for (linked, model) in linked.hosts.iter().zip(&model.virtual_hosts) {
         if linked.len() != model.routes.len() {
@@ -56,13 +67,18 @@ fn routes(snapshot: &Snapshot, linked: &Routes, model: &RouteConfiguration) -> R
             match (&linked.action, &model.action) {
                 (Action::Forward(linked), RouteAction::Forward(model)) => {
                     if linked.targets.len() != model.clusters.len() {
-                        return Err(format!("a split has {} sides of {}", linked.targets.len(), model.clusters.len()));
+                        return Err(format!(
+                            "a split has {} sides of {}",
+                            linked.targets.len(),
+                            model.clusters.len()
+                        ));
                     }
                     for (target, weighted) in linked.targets.iter().zip(&model.clusters) {
                         index(snapshot, target.cluster, &weighted.cluster)?;
                     }
                 }
-                (Action::Redirect(_), RouteAction::Redirect(_)) | (Action::Direct(_), RouteAction::Direct(_)) => {}
+                (Action::Redirect(_), RouteAction::Redirect(_))
+                | (Action::Direct(_), RouteAction::Direct(_)) => {}
                 (linked, model) => return Err(format!("{model:?} is linked as {linked:?}")),
             }
         }
@@ -73,7 +89,9 @@ fn routes(snapshot: &Snapshot, linked: &Routes, model: &RouteConfiguration) -> R
 fn index(snapshot: &Snapshot, index: usize, name: &str) -> Result<(), String> {
     match snapshot.clusters.get(index) {
         None => Err(format!("index {index} for the cluster {name} does not exist")),
-        Some(cluster) if cluster.is_vacant() => Err(format!("index {index} for the cluster {name} is vacant")),
+        Some(cluster) if cluster.is_vacant() => {
+            Err(format!("index {index} for the cluster {name} is vacant"))
+        }
         Some(cluster) if cluster.model.name != name => {
             Err(format!("index {index} for the cluster {name} is {}", cluster.model.name))
         }
@@ -81,7 +99,10 @@ fn index(snapshot: &Snapshot, index: usize, name: &str) -> Result<(), String> {
             let configured = cluster.assignment().map_or(0, |endpoints| endpoints.iter().count());
             match cluster.endpoints.len() == configured {
                 true => Ok(()),
-                false => Err(format!("the cluster {name} has {configured} endpoints and {} are linked", cluster.endpoints.len())),
+                false => Err(format!(
+                    "the cluster {name} has {configured} endpoints and {} are linked",
+                    cluster.endpoints.len()
+                )),
             }
         }
     }

@@ -85,7 +85,14 @@ impl Net {
     }
 
     /// Puts bytes on their way.
-    pub(crate) fn send(&mut self, id: ConnId, way: Way, bytes: Vec<u8>, sched: &mut Scheduler, random: &mut Random) {
+    pub(crate) fn send(
+        &mut self,
+        id: ConnId,
+        way: Way,
+        bytes: Vec<u8>,
+        sched: &mut Scheduler,
+        random: &mut Random,
+    ) {
         let latency = self.latency(random);
         let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
         let last = &mut conn.last[way as usize];
@@ -112,7 +119,8 @@ impl Net {
         let latency = [self.latency(random), self.latency(random)];
         let Some(conn) = self.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
         conn.broken = true;
-        let mut notice = |latency: u64| if silent { KEEPALIVE / 3 + random.below(KEEPALIVE) } else { latency };
+        let mut notice =
+            |latency: u64| if silent { KEEPALIVE / 3 + random.below(KEEPALIVE) } else { latency };
         sched.after(notice(latency[0]), Event::ClientSees(id));
         sched.after(notice(latency[1]), Event::ServerSees(id, End::Broken));
     }

@@ -57,14 +57,17 @@ fn role(random: &mut Random, index: usize, style: Style) -> Role {
     };
     let tcp = BTreeMap::from([(([127, 0, 0, 1], 15432).into(), "db.default:5432".to_owned())]);
     let declares = style != Style::Grpc && one_in(random, 2);
-    let upstreams = (0..2).map(|_| pick(random, &SERVICES)).map(|(namespace, name, ..)| format!("{namespace}/{name}"));
+    let upstreams =
+        (0..2).map(|_| pick(random, &SERVICES)).map(|(namespace, name, ..)| format!("{namespace}/{name}"));
     let upstreams: BTreeSet<String> = upstreams.collect();
     let node = Node {
         id: format!("{prefix}-{index}"),
         target,
         namespace: namespace.to_owned(),
         service: service.to_owned(),
-        labels: [("app", app), ("version", version)].map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        labels: [("app", app), ("version", version)]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
         locality: pick(random, &["eu/eu-1/a", "eu/eu-2/b", "us/us-1"]).parse().unwrap_or(Locality::default()),
         outbound: (style != Style::Grpc).then(|| ([127, 0, 0, 1], 15001).into()),
         outbound_tcp: if style != Style::Grpc && one_in(random, 3) { tcp } else { BTreeMap::new() },

@@ -104,7 +104,8 @@ fn service(random: &mut Random, index: usize) -> Value {
     if !version.is_empty() {
         selector["version"] = json!(version);
     }
-    let http = json!({ "name": "http", "port": 9080, "appProtocol": pick(random, &["http", "kubernetes.io/h2c"]) });
+    let http =
+        json!({ "name": "http", "port": 9080, "appProtocol": pick(random, &["http", "kubernetes.io/h2c"]) });
     let tcp = json!({ "name": "tcp", "port": 5432, "appProtocol": "tcp" });
     let ports = match random.below(4) {
         _ if name == "db" => json!([tcp]),
@@ -119,12 +120,18 @@ fn workload(random: &mut Random) -> Value {
     let (namespace, _, app, _) = *pick(random, &SERVICES);
     let number = random.below(4);
     let version = pick(random, &["v1", "v2"]);
-    let mut document = document("weir.dev/v1", "Workload", namespace, &format!("{app}-{number}"), json!({
-        "address": format!("10.1.{}.{}", random.below(2), number + 1),
-        "ports": { "http": 9080, "grpc": 9090, "tcp": 5432 },
-        "locality": pick(random, &["eu/eu-1/a", "eu/eu-2/b", "us/us-1"]),
-        "weight": 1 + random.below(3),
-    }));
+    let mut document = document(
+        "weir.dev/v1",
+        "Workload",
+        namespace,
+        &format!("{app}-{number}"),
+        json!({
+            "address": format!("10.1.{}.{}", random.below(2), number + 1),
+            "ports": { "http": 9080, "grpc": 9090, "tcp": 5432 },
+            "locality": pick(random, &["eu/eu-1/a", "eu/eu-2/b", "us/us-1"]),
+            "weight": 1 + random.below(3),
+        }),
+    );
     document["metadata"]["labels"] = json!({ "app": app, "version": version });
     document
 }
@@ -175,7 +182,8 @@ fn route(random: &mut Random, now: &Documents) -> Value {
         }
         parent_refs.push(parent);
     }
-    let rules: Vec<Value> = (0..=random.below(3)).map(|index| rule(random, &ports, namespace, index)).collect();
+    let rules: Vec<Value> =
+        (0..=random.below(3)).map(|index| rule(random, &ports, namespace, index)).collect();
     let spec = json!({ "parentRefs": parent_refs, "rules": rules });
     document("gateway.networking.k8s.io/v1", "HTTPRoute", namespace, &name, spec)
 }
@@ -187,7 +195,9 @@ fn rule(random: &mut Random, ports: &[(String, String, u64)], namespace: &str, i
         0 => json!([{ "path": { "type": "Exact", "value": format!("/exact/{index}") } }]),
         1 => json!([{ "headers": [{ "name": "x-user", "value": format!("u{index}") }] }]),
         2 => json!([{ "path": { "type": "RegularExpression", "value": "/r/[0-9]+" }, "method": "GET" }]),
-        3 => json!([{ "path": { "type": "PathPrefix", "value": "/a" } }, { "path": { "type": "PathPrefix", "value": "/b" } }]),
+        3 => {
+            json!([{ "path": { "type": "PathPrefix", "value": "/a" } }, { "path": { "type": "PathPrefix", "value": "/b" } }])
+        }
         _ => json!([{ "path": { "type": "PathPrefix", "value": format!("/v{index}") } }]),
     };
     if matches != json!([]) {
@@ -254,7 +264,9 @@ fn delete_service(random: &mut Random, now: &Documents) -> Vec<Edit> {
     let name = key.rsplit('/').next().unwrap_or_default();
     let quoted = format!("\"name\":\"{name}\"");
     let refers = |(other, document): &(&String, &Value)| {
-        !other.starts_with("Service/") && !other.starts_with("Workload/") && document["spec"].to_string().contains(&quoted)
+        !other.starts_with("Service/")
+            && !other.starts_with("Workload/")
+            && document["spec"].to_string().contains(&quoted)
     };
     let mut edits: Vec<Edit> = now.iter().filter(refers).map(|(key, _)| Edit::Delete(key.clone())).collect();
     edits.push(Edit::Delete(key.clone()));

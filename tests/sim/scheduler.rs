@@ -40,8 +40,8 @@ pub(crate) enum Event {
     Rollback(u64),
     /// What the control plane decided to write is on disk.
     Written(u64, Vec<weir_store::Change>),
-    /// The operator learns that a revision is written.
-    Acknowledged(weir_store::Revision),
+    /// The operator learns from a control plane that a revision is written.
+    Acknowledged(u64, weir_store::Revision),
     /// The operator learns that nothing was, or that nobody knows.
     Refused,
 }

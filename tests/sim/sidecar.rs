@@ -81,7 +81,8 @@ impl Sidecar {
         let saved = match &kept {
             None => None,
             Some(kept) => {
-                let (saved, left_out) = persist::decode(&kept.bytes, &self.role.node.id).map_err(|why| why.to_string())?;
+                let (saved, left_out) =
+                    persist::decode(&kept.bytes, &self.role.node.id).map_err(|why| why.to_string())?;
                 if let Some(why) = left_out.first() {
                     return Err(format!("cannot read what it wrote itself: {why}"));
                 }
@@ -95,7 +96,10 @@ impl Sidecar {
         self.pinned.clear();
         self.publish(history)?;
         if self.served.len() != meant {
-            return Err(format!("kept {meant} resources and serves {} of them after a restart", self.served.len()));
+            return Err(format!(
+                "kept {meant} resources and serves {} of them after a restart",
+                self.served.len()
+            ));
         }
         self.dirty = false;
         Ok(())
@@ -138,15 +142,24 @@ impl Sidecar {
     }
 
     /// Takes a message, serves what it brings, and checks all of it.
-    pub(crate) fn receive(&mut self, bytes: &[u8], history: &History, mutation: Option<Mutation>) -> Result<Heard, String> {
+    pub(crate) fn receive(
+        &mut self,
+        bytes: &[u8],
+        history: &History,
+        mutation: Option<Mutation>,
+    ) -> Result<Heard, String> {
         let mut response = DeltaDiscoveryResponse::decode(bytes).map_err(|error| error.to_string())?;
         let kind = codec::kind_of(&response.type_url).ok_or("a response of no known type")?;
         let mut heard = Heard { text: describe(kind, &response), refused: 0 };
         let bad = |resource: &weir_proto::envoy::envoy::service::discovery::v3::Resource| {
             self.role.picky && resource.resource.as_ref().is_some_and(is_poisoned)
         };
-        let refused: Vec<String> =
-            response.resources.iter().filter(|resource| bad(resource)).map(|resource| resource.name.clone()).collect();
+        let refused: Vec<String> = response
+            .resources
+            .iter()
+            .filter(|resource| bad(resource))
+            .map(|resource| resource.name.clone())
+            .collect();
         if mutation == Some(Mutation::ForgetLastGood) {
             response.resources.retain(|resource| !refused.contains(&resource.name));
             response.removed_resources.extend(refused.iter().cloned());
@@ -155,7 +168,10 @@ impl Sidecar {
             spoil(kind, resource.resource.as_mut().ok_or("a resource without content")?);
         }
         let before = self.served.clone();
-        let changed = self.core.receive(response).map_err(|error| format!("the control plane broke the protocol: {error}"))?;
+        let changed = self
+            .core
+            .receive(response)
+            .map_err(|error| format!("the control plane broke the protocol: {error}"))?;
         if changed {
             self.publish(history)?;
         }
@@ -196,7 +212,10 @@ impl Sidecar {
         if let Some(earlier) = self.pinned.pop() {
             let now = targets(&earlier.snapshot, &earlier.authority, now);
             if now != earlier.clusters {
-                return Err(format!("a request for {} saw {:?}, then {now:?}", earlier.authority, earlier.clusters));
+                return Err(format!(
+                    "a request for {} saw {:?}, then {now:?}",
+                    earlier.authority, earlier.clusters
+                ));
             }
         }
         let snapshot = self.snapshot.clone();
@@ -207,7 +226,8 @@ impl Sidecar {
                 && let weir_config::Action::Forward(forward) = &found.routes.route(index).action
             {
                 let target = forward.split.pick(random);
-                let cluster = forward.targets.get(target).and_then(|target| snapshot.clusters.get(target.cluster));
+                let cluster =
+                    forward.targets.get(target).and_then(|target| snapshot.clusters.get(target.cluster));
                 if cluster.is_none_or(|cluster| cluster.is_vacant()) {
                     return Err(format!("a request for {authority} is split to nowhere"));
                 }
@@ -229,13 +249,13 @@ impl Sidecar {
         self.core.names().all().into_iter().map(|(name, _)| name.to_string())
     }
 
-    /// What was received and is not in force, or was refused; for the end, when there must be none.
+    /// What was received and is not in force; for the end, when there must be none.
     pub(crate) fn open_ends(&self) -> Vec<String> {
         let pending = self.core.graph().pending().into_iter().map(|pending| format!("{pending:?} waits"));
-        let refused = self.core.refused().into_iter().map(|refused| format!("{refused:?} is refused"));
         let received = self.core.graph().received().len();
-        let extra = (received != self.served.len()).then(|| format!("{received} resources received, {} in force", self.served.len()));
-        pending.chain(refused).chain(extra).collect()
+        let extra = (received != self.served.len())
+            .then(|| format!("{received} resources received, {} in force", self.served.len()));
+        pending.chain(extra).collect()
     }
 
     fn publish(&mut self, history: &History) -> Result<(), String> {
@@ -243,7 +263,8 @@ impl Sidecar {
         if let Some((from, kind, name)) = effective.dangling().first() {
             return Err(format!("what is in force is not closed: {from} refers to the {kind} {name}"));
         }
-        let snapshot = self.core.snapshot().map_err(|error| format!("what is in force cannot be linked: {error}"))?;
+        let snapshot =
+            self.core.snapshot().map_err(|error| format!("what is in force cannot be linked: {error}"))?;
         invariants::linked(&snapshot, &effective)?;
         let received = self.core.graph().received().len();
         if received > RESOURCES {

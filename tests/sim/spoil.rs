@@ -33,14 +33,18 @@ fn routes(way: u64, value: &[u8]) -> Option<Vec<u8>> {
         0 => return None,
         // It cannot be decoded: a sidecar knows no clusters named by requests.
         1 => match &mut route.action {
-            Some(Action::Route(action)) => action.cluster_specifier = Some(ClusterSpecifier::ClusterHeader("x-cluster".into())),
+            Some(Action::Route(action)) => {
+                action.cluster_specifier = Some(ClusterSpecifier::ClusterHeader("x-cluster".into()))
+            }
             _ => route.action = None,
         },
         // It decodes and cannot be linked.
         2 => {
             let regex = RegexMatcher { regex: "(".into(), ..RegexMatcher::default() };
-            route.r#match =
-                Some(RouteMatch { path_specifier: Some(PathSpecifier::SafeRegex(regex)), ..RouteMatch::default() });
+            route.r#match = Some(RouteMatch {
+                path_specifier: Some(PathSpecifier::SafeRegex(regex)),
+                ..RouteMatch::default()
+            });
         }
         _ => {
             let again = it.virtual_hosts.first()?.clone();

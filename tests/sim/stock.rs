@@ -14,7 +14,9 @@ use crate::wire::{self, Reference, Seen};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::ResourceType;
-use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse};
+use weir_proto::envoy::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+};
 use weir_proto::envoy::google::rpc::Status;
 use weir_xds::codec;
 
@@ -59,8 +61,11 @@ pub(crate) struct Stock {
     floors: Floors,
     /// Clusters that a restarted stream could not know it had to keep.
     excused: BTreeSet<String>,
-    /// Refused without an earlier version: what refers to them cannot be kept from the client for ever.
-    refused: BTreeSet<Key>,
+    /// Clusters refused for what is in them, without an earlier version of them.
+    refused: BTreeSet<String>,
+    /// Listeners and routes that are the first of their name and were never whole: with a part missing they are better than nothing. One that
+    /// replaces a whole one must be whole.
+    stained: BTreeSet<String>,
 }
 
 /// One response, whichever way it came.
@@ -87,6 +92,7 @@ impl Stock {
             floors: Floors::default(),
             excused: BTreeSet::new(),
             refused: BTreeSet::new(),
+            stained: BTreeSet::new(),
         }
     }
 
@@ -131,6 +137,11 @@ impl Stock {
         &self.track(kind).held
     }
 
+    /// Whether it asks for a resource now.
+    pub(crate) fn asks(&self, (kind, name): &Key) -> bool {
+        self.track(*kind).asked.as_ref().is_some_and(|asked| asked.contains(name))
+    }
+
     /// Clusters that wait for their endpoints.
     pub(crate) fn warming(&self) -> impl Iterator<Item = &String> {
         self.warming.keys()
@@ -150,13 +161,17 @@ impl Stock {
         let (kind, nonce, version) = (parcel.kind, parcel.nonce.clone(), parcel.version.clone());
         let mut heard = Heard { text: describe(&parcel), refused: 0 };
         let bad = |seen: &Seen| self.role.picky && seen.poisoned;
-        let refused: Vec<String> =
-            parcel.resources.iter().filter(|(_, seen)| bad(seen)).map(|(_, seen)| seen.name.clone()).collect();
+        let refused: Vec<String> = parcel
+            .resources
+            .iter()
+            .filter(|(_, seen)| bad(seen))
+            .map(|(_, seen)| seen.name.clone())
+            .collect();
         let whole = self.role.strict && !refused.is_empty();
         let mut again = BTreeSet::new();
         for name in &refused {
-            if !self.track(kind).held.contains_key(name) {
-                self.refused.insert((kind, name.clone()));
+            if kind == ResourceType::Cluster && !self.track(kind).held.contains_key(name) {
+                self.refused.insert(name.clone());
             }
         }
         if !whole {
@@ -170,7 +185,8 @@ impl Stock {
             track.version = version;
         } else {
             heard.refused = refused.len();
-            let named = refused.iter().map(|name| format!("{name}: carries x-poison")).collect::<Vec<_>>().join("; ");
+            let named =
+                refused.iter().map(|name| format!("{name}: carries x-poison")).collect::<Vec<_>>().join("; ");
             error = Some(if whole { "a constraint is not met (x-poison)".to_owned() } else { named });
         }
         if mutation == Some(Mutation::AcceptInWords) {
@@ -187,9 +203,15 @@ impl Stock {
         Ok(heard)
     }
 
-    fn apply(&mut self, parcel: Parcel, refused: &[String], again: &mut BTreeSet<String>) -> Result<(), String> {
+    fn apply(
+        &mut self,
+        parcel: Parcel,
+        refused: &[String],
+        again: &mut BTreeSet<String>,
+    ) -> Result<(), String> {
         let Parcel { kind, resources, mut removed, .. } = parcel;
-        let complete = self.role.style != Style::EnvoyDelta && matches!(kind, ResourceType::Cluster | ResourceType::Listener);
+        let complete = self.role.style != Style::EnvoyDelta
+            && matches!(kind, ResourceType::Cluster | ResourceType::Listener);
         if complete {
             let there: BTreeSet<&String> = resources.iter().map(|(_, seen)| &seen.name).collect();
             removed = self.track(kind).held.keys().filter(|name| !there.contains(name)).cloned().collect();
@@ -203,14 +225,18 @@ impl Stock {
         let first = self.track(kind).responses == 0;
         for name in removed {
             // Envoy does not take removals of what it asked for by name.
-            if self.role.style == Style::EnvoyDelta && matches!(kind, ResourceType::Endpoints | ResourceType::Route) {
+            if self.role.style == Style::EnvoyDelta
+                && matches!(kind, ResourceType::Endpoints | ResourceType::Route)
+            {
                 continue;
             }
             self.warming.remove(&name);
             if self.track_mut(kind).held.remove(&name).is_some() && kind == ResourceType::Cluster {
                 if first && complete {
                     self.excused.insert(name);
-                } else if self.role.style == Style::Grpc && self.wanted(kind).is_some_and(|wanted| wanted.contains(&name)) {
+                } else if self.role.style == Style::Grpc
+                    && self.wanted(kind).is_some_and(|wanted| wanted.contains(&name))
+                {
                     return Err(format!("the cluster {name} is taken away while a route refers to it"));
                 }
             }
@@ -220,7 +246,6 @@ impl Stock {
 
     fn upsert(&mut self, kind: ResourceType, version: String, seen: Seen, again: &mut BTreeSet<String>) {
         let held = Held { mark: seen.mark, version, references: seen.references };
-        self.refused.remove(&(kind, seen.name.clone()));
         let envoy = self.role.style != Style::Grpc;
         if kind == ResourceType::Cluster && envoy {
             self.warming.remove(&seen.name);
@@ -232,7 +257,10 @@ impl Stock {
                 return;
             }
         }
-        self.track_mut(kind).held.insert(seen.name.clone(), held);
+        let first = self.track_mut(kind).held.insert(seen.name.clone(), held).is_none();
+        if first && matches!(kind, ResourceType::Listener | ResourceType::Route) {
+            self.stained.insert(seen.name.clone());
+        }
         if kind == ResourceType::Endpoints && envoy {
             let refers = |held: &Held| held.references.iter().any(|(_, name)| *name == seen.name);
             let warm: Vec<String> =
@@ -268,14 +296,19 @@ impl Stock {
         let clusters = self.track(ResourceType::Cluster);
         self.listening |= clusters.responses > 0 && self.warming.is_empty();
         let order = match self.role.style {
-            Style::Grpc => [ResourceType::Listener, ResourceType::Route, ResourceType::Cluster, ResourceType::Endpoints],
+            Style::Grpc => {
+                [ResourceType::Listener, ResourceType::Route, ResourceType::Cluster, ResourceType::Endpoints]
+            }
             _ => ResourceType::ALL,
         };
         for kind in order {
             let Some(wanted) = self.wanted(kind) else { continue };
-            let named = self.role.style == Style::Grpc || matches!(kind, ResourceType::Endpoints | ResourceType::Route);
+            let named = self.role.style == Style::Grpc
+                || matches!(kind, ResourceType::Endpoints | ResourceType::Route);
             let again: Vec<String> = match kind {
-                ResourceType::Endpoints => again.iter().filter(|name| wanted.contains(*name)).cloned().collect(),
+                ResourceType::Endpoints => {
+                    again.iter().filter(|name| wanted.contains(*name)).cloned().collect()
+                }
                 _ => vec![],
             };
             let track = self.track_mut(kind);
@@ -287,11 +320,23 @@ impl Stock {
                 self.ask(kind, asked, &wanted, again);
             }
         }
+        let mut refused = std::mem::take(&mut self.refused);
+        refused.retain(|name| !self.track(ResourceType::Cluster).held.contains_key(name));
+        self.refused = refused;
         let excused = std::mem::take(&mut self.excused);
-        self.excused = excused.into_iter().filter(|name| self.referred_clusters().any(|(_, other)| other == name)).collect();
+        self.excused = excused
+            .into_iter()
+            .filter(|name| self.referred_clusters().any(|(_, other)| other == name))
+            .collect();
     }
 
-    fn ask(&mut self, kind: ResourceType, asked: Option<BTreeSet<String>>, wanted: &BTreeSet<String>, again: Vec<String>) {
+    fn ask(
+        &mut self,
+        kind: ResourceType,
+        asked: Option<BTreeSet<String>>,
+        wanted: &BTreeSet<String>,
+        again: Vec<String>,
+    ) {
         if self.role.style != Style::EnvoyDelta {
             return self.push_sotw(kind, None);
         }
@@ -301,7 +346,9 @@ impl Stock {
         if first && matches!(kind, ResourceType::Cluster | ResourceType::Listener) {
             subscribe.insert("*".to_owned());
         }
-        let versions = |track: &Track| track.held.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect();
+        let versions = |track: &Track| {
+            track.held.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect()
+        };
         self.push_delta(DeltaDiscoveryRequest {
             type_url: codec::type_url(kind).to_owned(),
             resource_names_subscribe: subscribe.into_iter().collect(),
@@ -356,14 +403,20 @@ impl Stock {
 
     fn check(&mut self, history: &History) -> Result<(), String> {
         let clusters = &self.track(ResourceType::Cluster).held;
-        for (from, name) in self.referred_clusters() {
+        let mut still = BTreeSet::new();
+        for (from, name) in self.referred_clusters().filter(|(_, name)| !clusters.contains_key(*name)) {
             // A gRPC client asks for a cluster because of the route; requests wait for it.
-            let excused = self.excused.contains(name) || self.refused.contains(&(ResourceType::Cluster, name.clone()));
-            if self.role.style != Style::Grpc && !clusters.contains_key(name) && !excused {
+            let waits = self.role.style == Style::Grpc || self.excused.contains(name);
+            let stained = self.stained.contains(from) && self.refused.contains(name);
+            if !waits && !stained {
                 let warming = if self.warming.contains_key(name) { " (still warming)" } else { "" };
-                return Err(format!("{from} in force refers to the cluster {name}, which is not there{warming}"));
+                return Err(format!(
+                    "{from} in force refers to the cluster {name}, which is not there{warming}"
+                ));
             }
+            still.insert(from.clone());
         }
+        self.stained.retain(|from| still.contains(from));
         let mut now = BTreeMap::new();
         for kind in ResourceType::ALL {
             now.extend(self.held(kind).iter().map(|(name, held)| ((kind, name.clone()), held.mark)));
@@ -402,7 +455,13 @@ fn delta(bytes: &[u8]) -> Result<Parcel, String> {
         }
         resources.push((resource.version, seen));
     }
-    Ok(Parcel { kind, version: it.system_version_info, nonce: it.nonce, resources, removed: it.removed_resources })
+    Ok(Parcel {
+        kind,
+        version: it.system_version_info,
+        nonce: it.nonce,
+        resources,
+        removed: it.removed_resources,
+    })
 }
 
 fn describe(parcel: &Parcel) -> String {

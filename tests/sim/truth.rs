@@ -76,7 +76,9 @@ impl Floors {
 
 fn unexplained(history: &History, (kind, name): &Key, mark: Mark, floor: u64) -> String {
     match history.explains(&(*kind, name.clone()), mark, 0) {
-        Some(_) => format!("goes back in time: {kind} {name} at {mark:016x}, which was over before generation {floor}"),
+        Some(_) => format!(
+            "goes back in time: {kind} {name} at {mark:016x}, which was over before generation {floor}"
+        ),
         None => format!("serves what nobody meant it to: {kind} {name} at {mark:016x}"),
     }
 }

@@ -2,8 +2,8 @@
 
 use prost::Message;
 use weir_model::{ResourceType, Version};
-use weir_proto::envoy::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use weir_proto::envoy::envoy::config::cluster::v3::Cluster;
+use weir_proto::envoy::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use weir_proto::envoy::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use weir_proto::envoy::envoy::config::listener::v3::{Listener, filter::ConfigType};
 use weir_proto::envoy::envoy::config::route::v3::{RouteConfiguration, route::Action, route_action};
@@ -63,7 +63,8 @@ fn decode<M: Message + Default>(any: &Any) -> Result<M, String> {
 
 fn cluster(it: &Cluster) -> (String, Vec<Reference>) {
     let eds = matches!(it.cluster_discovery_type, Some(ClusterDiscoveryType::Type(kind)) if kind == DiscoveryType::Eds as i32);
-    let service = it.eds_cluster_config.as_ref().map(|config| config.service_name.clone()).unwrap_or_default();
+    let service =
+        it.eds_cluster_config.as_ref().map(|config| config.service_name.clone()).unwrap_or_default();
     let target = if service.is_empty() { it.name.clone() } else { service };
     (it.name.clone(), if eds { vec![(ResourceType::Endpoints, target)] } else { vec![] })
 }
@@ -87,7 +88,9 @@ fn listener(it: &Listener) -> Result<(String, Vec<Reference>), String> {
 
 fn http(it: &HttpConnectionManager, references: &mut Vec<Reference>) {
     match &it.route_specifier {
-        Some(RouteSpecifier::Rds(rds)) => references.push((ResourceType::Route, rds.route_config_name.clone())),
+        Some(RouteSpecifier::Rds(rds)) => {
+            references.push((ResourceType::Route, rds.route_config_name.clone()))
+        }
         Some(RouteSpecifier::RouteConfig(routes)) => references.extend(clusters(routes)),
         Some(RouteSpecifier::ScopedRoutes(_)) | None => {}
     }
@@ -95,9 +98,12 @@ fn http(it: &HttpConnectionManager, references: &mut Vec<Reference>) {
 
 fn tcp(it: &TcpProxy, references: &mut Vec<Reference>) {
     match &it.cluster_specifier {
-        Some(tcp_proxy::ClusterSpecifier::Cluster(name)) => references.push((ResourceType::Cluster, name.clone())),
+        Some(tcp_proxy::ClusterSpecifier::Cluster(name)) => {
+            references.push((ResourceType::Cluster, name.clone()))
+        }
         Some(tcp_proxy::ClusterSpecifier::WeightedClusters(split)) => {
-            references.extend(split.clusters.iter().map(|weighted| (ResourceType::Cluster, weighted.name.clone())));
+            references
+                .extend(split.clusters.iter().map(|weighted| (ResourceType::Cluster, weighted.name.clone())));
         }
         None => {}
     }
@@ -112,7 +118,9 @@ fn clusters(it: &RouteConfiguration) -> Vec<Reference> {
                 references.push((ResourceType::Cluster, name.clone()));
             }
             Some(route_action::ClusterSpecifier::WeightedClusters(split)) => {
-                references.extend(split.clusters.iter().map(|weighted| (ResourceType::Cluster, weighted.name.clone())));
+                references.extend(
+                    split.clusters.iter().map(|weighted| (ResourceType::Cluster, weighted.name.clone())),
+                );
             }
             Some(_) | None => {}
         }
