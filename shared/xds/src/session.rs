@@ -3,7 +3,7 @@
 pub mod client;
 pub mod server;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -163,7 +163,7 @@ fn from_protocol(options: &google::Any) -> Check<(HttpVersion, Duration)> {
     let options: HttpProtocolOptions = wire::unpack(options)?;
     refuse!(options; upstream_http_protocol_options, http_filters, header_validation_config, outlier_detection,
         request_mirror_policies, hash_policy, retry_policy);
-    let common = options.common_http_protocol_options.clone().unwrap_or_default();
+    let common = options.common_http_protocol_options.unwrap_or_default();
     let idle = || {
         refuse!(common; max_connection_duration, max_stream_duration, max_requests_per_connection,
             headers_with_underscores_action);

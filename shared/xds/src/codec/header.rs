@@ -36,8 +36,7 @@ pub(super) fn decode(
     remove: &[String],
 ) -> Check<HeaderMutation> {
     let mut mutation = HeaderMutation::default();
-    let added =
-        each(&format!("{side}_headers_to_add"), add, limits::HEAD_FIELDS, |option| from_option(option))?;
+    let added = each(&format!("{side}_headers_to_add"), add, limits::HEAD_FIELDS, from_option)?;
     for (index, (name, value, sets)) in added.into_iter().enumerate() {
         if !sets {
             mutation.add.push((name, value));

@@ -225,13 +225,10 @@ fn receive_sotw(
     request: DiscoveryRequest,
     events: &mut Vec<ServerEvent>,
 ) -> Result<(), SessionError> {
-    if !track.is_current(&request.response_nonce) {
-        // It was sent before the client saw the response on its way, and its answer to that says everything again.
-        return Ok(());
-    }
     if !track.subscription.open {
         track.brought = !request.version_info.is_empty();
     }
+    // A stale nonce answers nothing. The names count nevertheless: they are what the client wants as of now.
     let error = request.error_detail.map(|status| text_of(status.message));
     events.extend(track.answered_by(&request.response_nonce, error));
     let mut names = request.resource_names;

@@ -3,6 +3,8 @@
 //! The client here keeps what it is sent, as it comes: nothing warms up and nothing is put in order. So what it holds shows whether the server
 //! kept the order: **no route or listener without its clusters, and no cluster in use without its endpoints**.
 
+mod sotw;
+
 use super::client::{DeltaClient, Rejection};
 use super::server::{Response, ServerEvent, ServerSession};
 use super::testing;
@@ -14,7 +16,7 @@ use weir_model::node::Target;
 use weir_model::{Random, Resource, ResourceSet, ResourceType};
 use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 100;
 const STEPS: usize = 300;
 
 /// What exists: everything refers only to what exists too.
@@ -125,20 +127,14 @@ impl Mesh {
     /// Names follow what refers to them.
     fn subscribe(&mut self) {
         for kind in [Endpoints, Route] {
-            let wanted: BTreeSet<&str> = self
-                .held
-                .values()
-                .flat_map(|(_, resource)| resource.references())
-                .filter(|(to, _)| *to == kind)
-                .map(|(_, name)| name)
-                .collect();
+            let references = self.held.values().flat_map(|(_, resource)| resource.references());
+            let wanted = references.filter(|(to, _)| *to == kind).map(|(_, name)| name.to_owned());
+            let wanted: BTreeSet<String> = wanted.collect();
             let asked: Vec<String> = self.client.subscriptions(kind).map(str::to_owned).collect();
-            let surplus: Vec<&String> = asked.iter().filter(|name| !wanted.contains(name.as_str())).collect();
-            self.client.unsubscribe(kind, surplus.iter().map(|name| name.as_str()));
-            self.client.subscribe(kind, wanted);
-            for name in surplus {
-                self.held.remove(&(kind, name.clone()));
-            }
+            self.client
+                .unsubscribe(kind, asked.iter().map(String::as_str).filter(|name| !wanted.contains(*name)));
+            self.client.subscribe(kind, wanted.iter().map(String::as_str));
+            self.held.retain(|(other, name), _| *other != kind || wanted.contains(name));
         }
     }
 
@@ -156,6 +152,7 @@ impl Mesh {
                     self.client.unsubscribe(Listener, [name.as_str()]);
                     self.absent.remove(&name);
                     self.held.remove(&(Listener, name));
+                    self.subscribe();
                 } else {
                     self.client.subscribe(Listener, [name.as_str()]);
                     self.names.insert(name);
@@ -180,7 +177,7 @@ impl Mesh {
     fn deliver_request(&mut self) {
         let Some(request) = self.to_server.pop_front() else { return };
         let events = self.server.as_mut().unwrap().receive(request).unwrap();
-        if events.iter().any(|event| *event == ServerEvent::Subscribed { kind: Listener }) {
+        if events.contains(&ServerEvent::Subscribed { kind: Listener }) {
             self.update();
         }
     }

@@ -78,6 +78,7 @@ impl Response {
 
 /// What a request meant.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "short-lived, never stored")]
 pub enum ServerEvent {
     /// Who it is; the first event of a stream, once. Its `uses` is empty: see [`super::ServerSession::uses`].
     Identified(Node),

@@ -73,8 +73,11 @@ impl Order<'_> {
     fn settled(&self, kind: ResourceType, name: &str) -> bool {
         let track = self.track(kind);
         let Some(wanted) = self.set.get(kind, name) else { return true };
-        let leaves = || track.outstanding.iter().any(|outstanding| outstanding.removed.iter().any(|it| it == name));
-        !track.subscription.covers(name) || track.held.contains_key(name) && !leaves() || track.refused(wanted)
+        let leaves =
+            || track.outstanding.iter().any(|outstanding| outstanding.removed.iter().any(|it| it == name));
+        !track.subscription.covers(name)
+            || track.held.contains_key(name) && !leaves()
+            || track.refused(wanted)
     }
 
     /// Whether a removal of `kind` waits for resources of type `referrer`: if they come later, or if they lead the client to it.

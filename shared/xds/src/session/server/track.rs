@@ -43,7 +43,6 @@ pub(super) struct Track {
     pub(super) answered: bool,
     /// Whether the client may have resources from before this stream.
     pub(super) brought: bool,
-    nonce: String,
 }
 
 impl Track {
@@ -58,13 +57,7 @@ impl Track {
             outstanding: None,
             answered: false,
             brought: false,
-            nonce: String::new(),
         }
-    }
-
-    /// Whether a request answers, or was made after, the response sent last.
-    pub(super) fn is_current(&self, nonce: &str) -> bool {
-        nonce.is_empty() || !self.subscription.open || nonce == self.nonce
     }
 
     /// Takes what the client asked for and gave back.
@@ -159,7 +152,6 @@ impl Track {
     /// A response was given out.
     pub(super) fn sent(&mut self, nonce: String, upserts: Vec<Arc<Encoded>>, removed: Vec<String>) {
         self.answered = true;
-        self.nonce.clone_from(&nonce);
         self.outstanding = Some(Outstanding { nonce, upserts, removed, void: BTreeSet::new() });
     }
 
