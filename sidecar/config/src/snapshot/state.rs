@@ -211,10 +211,10 @@ fn add_one(counter: &AtomicU64) {
 pub struct LastUse(AtomicU32);
 
 impl LastUse {
-    /// Used at `now`. A store only if the second has changed, so that the cache line stays shared between workers.
+    /// Used at `now`. A store only if a later second has begun, so that the cache line stays shared between workers.
     pub fn touch(&self, now: Time) {
         let second = seconds(now);
-        if self.0.load(Relaxed) != second {
+        if self.0.load(Relaxed) < second {
             self.0.store(second, Relaxed);
         }
     }

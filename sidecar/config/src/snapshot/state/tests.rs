@@ -58,5 +58,7 @@ fn last_use_is_in_whole_seconds() {
     assert_eq!(used.second(), 3);
     used.touch(Time(4_000_000_000));
     assert_eq!(used.second(), 4);
+    used.touch(Time(1));
+    assert_eq!(used.second(), 4, "a clock reading that is behind changes nothing");
     assert_eq!(seconds(Time(u64::MAX)), u32::MAX);
 }
