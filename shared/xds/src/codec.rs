@@ -5,9 +5,9 @@
 //! - [`decode`] reads messages of any control plane. What it does not know and could change what happens to a request is refused with the
 //!   path of the field; it never panics, and lists are bounded by [`weir_model::limits`]. Where a field is absent, Envoy's default holds.
 //!
-//! For [`Target::Weir`] `decode(encode(x)) == x`. The other targets get the same messages but for four places: gRPC knows no segment prefix
-//! and reads its deadline elsewhere, takes no policy of zero retries; Envoy must be told the port a redirect implies, and knows only
-//! one safe way to retry resets.
+//! For [`Target::Weir`] `decode(encode(x)) == x`. The other targets get the same messages but for a few places: gRPC knows no segment prefix,
+//! reads its deadline elsewhere and takes no policy of zero retries; Envoy must be told the port a redirect implies, knows only one safe
+//! way to retry resets, and changes header fields in another order.
 
 mod access_log;
 mod balancing;

@@ -8,7 +8,7 @@
 //! - [`codec`]: one resource to one protobuf message and back. `decode(encode(x)) == x`; what a message says and the model cannot is
 //!   refused with the field's path, never ignored.
 //! - [`node`]: who asks.
-//! - [`diff`]: what changed between two sets.
+//! - [`mod@diff`]: what changed between two sets.
 //! - [`encoded`]: a set whose resources are encoded once for all sessions.
 //! - [`session`]: both ends of an aggregated stream as plain structs: what came in, what must go out, in which order.
 //!

@@ -27,7 +27,7 @@ const CHOICES: u32 = 2;
 
 /// The part of a cluster's message that says how to balance.
 pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) {
-    let first = match balancing {
+    let mut policies = match balancing {
         LoadBalancing::RoundRobin => {
             let weighted = common_lb_config::LocalityWeightedLbConfig {};
             message.common_lb_config = Some(CommonLbConfig {
@@ -40,18 +40,13 @@ pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) 
         }
         LoadBalancing::Random => {
             let random = lb::random::v3::Random { locality_lb_config: localities() };
-            policy("envoy.load_balancing_policies.random", wire::pack(&random))
+            vec![policy("envoy.load_balancing_policies.random", wire::pack(&random))]
         }
-        LoadBalancing::LeastRequest { choices } => {
-            let least = lb::least_request::v3::LeastRequest {
-                choice_count: wire::wrap(*choices),
-                locality_lb_config: localities(),
-                ..lb::least_request::v3::LeastRequest::default()
-            };
-            policy("envoy.load_balancing_policies.least_request", wire::pack(&least))
-        }
+        LoadBalancing::LeastRequest { choices } => vec![least_request(*choices)],
         LoadBalancing::PeakEwma { decay, default_rtt } => {
-            policy("weir.load_balancing_policies.peak_ewma", peak_ewma(*decay, *default_rtt))
+            let peak_ewma = peak_ewma(*decay, *default_rtt);
+            // The nearest thing that an Envoy knows.
+            vec![policy("weir.load_balancing_policies.peak_ewma", peak_ewma), least_request(CHOICES)]
         }
         LoadBalancing::RingHash(hash) => {
             let ring = lb::ring_hash::v3::RingHash {
@@ -60,7 +55,7 @@ pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) 
                 locality_weighted_lb_config: Some(common::locality_lb_config::LocalityWeightedLbConfig {}),
                 ..lb::ring_hash::v3::RingHash::default()
             };
-            policy("envoy.load_balancing_policies.ring_hash", wire::pack(&ring))
+            vec![policy("envoy.load_balancing_policies.ring_hash", wire::pack(&ring))]
         }
         LoadBalancing::Maglev(hash) => {
             let maglev = lb::maglev::v3::Maglev {
@@ -68,10 +63,10 @@ pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) 
                 locality_weighted_lb_config: Some(common::locality_lb_config::LocalityWeightedLbConfig {}),
                 ..lb::maglev::v3::Maglev::default()
             };
-            policy("envoy.load_balancing_policies.maglev", wire::pack(&maglev))
+            vec![policy("envoy.load_balancing_policies.maglev", wire::pack(&maglev))]
         }
     };
-    let policies = vec![first, fallback()];
+    policies.push(fallback());
     message.load_balancing_policy = Some(cluster::LoadBalancingPolicy { policies });
 }
 
@@ -191,6 +186,15 @@ fn policy(name: &str, config: google::Any) -> Policy {
             typed_config: Some(config),
         }),
     }
+}
+
+fn least_request(choices: u32) -> Policy {
+    let least_request = lb::least_request::v3::LeastRequest {
+        choice_count: wire::wrap(choices),
+        locality_lb_config: localities(),
+        ..lb::least_request::v3::LeastRequest::default()
+    };
+    policy("envoy.load_balancing_policies.least_request", wire::pack(&least_request))
 }
 
 /// What is left to a data plane that knows nothing else in the list: gRPC.

@@ -15,11 +15,17 @@ use weir_model::{
 /// What Envoy takes if a route says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The message of an action whose route matched `path`.
-pub(super) fn encode(forward: &Forward, path: &PathMatch, target: Target) -> route::RouteAction {
+/// The message of an action whose route matched `path`. `before` is what the route changes in the request and what Envoy would apply after
+/// the cluster's changes, so that it must be said there.
+pub(super) fn encode(
+    forward: &Forward,
+    path: &PathMatch,
+    before: Option<&HeaderMutation>,
+    target: Target,
+) -> route::RouteAction {
     let timeouts = &forward.timeouts;
     let mut action = route::RouteAction {
-        cluster_specifier: Some(clusters(&forward.clusters)),
+        cluster_specifier: Some(clusters(&forward.clusters, before, target)),
         // Absent would mean 15 s.
         timeout: Some(wire::duration(timeouts.request.unwrap_or_default())),
         idle_timeout: timeouts.idle.map(wire::duration),
@@ -40,6 +46,11 @@ pub(super) fn encode(forward: &Forward, path: &PathMatch, target: Target) -> rou
         None => {}
     }
     action
+}
+
+/// Whether some cluster changes a field of the request that its route changes too: weir applies the cluster's changes last, Envoy first.
+pub(super) fn changes_again(forward: &Forward, route: &HeaderMutation) -> bool {
+    forward.clusters.iter().any(|cluster| header::overlap(&cluster.request_headers, route))
 }
 
 /// The action of a message whose route matched `path`.
@@ -114,13 +125,17 @@ fn from_rewrite(action: &route::RouteAction, path: &PathMatch) -> Check<Option<P
     }
 }
 
-fn clusters(clusters: &[WeightedCluster]) -> ClusterSpecifier {
+fn clusters(
+    clusters: &[WeightedCluster],
+    before: Option<&HeaderMutation>,
+    target: Target,
+) -> ClusterSpecifier {
     match clusters {
         [only] if only.weight == 1 && only.request_headers.is_empty() && only.response_headers.is_empty() => {
             ClusterSpecifier::Cluster(only.cluster.clone())
         }
         _ => {
-            let clusters = clusters.iter().map(weighted).collect();
+            let clusters = clusters.iter().map(|cluster| weighted(cluster, before, target)).collect();
             ClusterSpecifier::WeightedClusters(route::WeightedCluster {
                 clusters,
                 ..route::WeightedCluster::default()
@@ -160,9 +175,13 @@ fn from_split(split: &route::WeightedCluster) -> Check<Vec<WeightedCluster>> {
     }
 }
 
-fn weighted(cluster: &WeightedCluster) -> ClusterWeight {
-    let (request_headers_to_add, request_headers_to_remove) = header::encode(&cluster.request_headers);
-    let (response_headers_to_add, response_headers_to_remove) = header::encode(&cluster.response_headers);
+fn weighted(cluster: &WeightedCluster, before: Option<&HeaderMutation>, target: Target) -> ClusterWeight {
+    let (request_headers_to_add, request_headers_to_remove) = match before {
+        Some(before) => header::encode_both(before, &cluster.request_headers),
+        None => header::encode(&cluster.request_headers, target),
+    };
+    let (response_headers_to_add, response_headers_to_remove) =
+        header::encode(&cluster.response_headers, target);
     ClusterWeight {
         name: cluster.cluster.clone(),
         weight: wire::wrap(cluster.weight),

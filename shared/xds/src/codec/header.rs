@@ -1,17 +1,28 @@
 //! Changes to header fields.
 //!
-//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. Envoy removes before it adds, weir after: the two
-//! agree as long as no name is both added and removed, which whoever compiles sees to.
+//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. Envoy removes before it adds and weir after, so an
+//! Envoy is not told to add what weir would remove again. A value that is not UTF-8 reaches weir only: Envoy leaves such a field out.
 
 use super::fault::{Check, Fault, each, required};
 use super::pb::{core, google};
 use core::header_value_option::HeaderAppendAction;
+use weir_model::node::Target;
 use weir_model::{HeaderMutation, HeaderName, HeaderValue, limits};
 
 /// The fields to add or set, and those to remove.
-pub(super) fn encode(mutation: &HeaderMutation) -> (Vec<core::HeaderValueOption>, Vec<String>) {
-    let set = mutation.set.iter().map(|field| option(field, HeaderAppendAction::OverwriteIfExistsOrAdd));
-    let add = mutation.add.iter().map(|field| option(field, HeaderAppendAction::AppendIfExistsOrAdd));
+pub(super) fn encode(
+    mutation: &HeaderMutation,
+    target: Target,
+) -> (Vec<core::HeaderValueOption>, Vec<String>) {
+    let stays =
+        |(name, _): &&(HeaderName, HeaderValue)| target == Target::Weir || !mutation.remove.contains(name);
+    let set = mutation
+        .set
+        .iter()
+        .filter(stays)
+        .map(|field| option(field, HeaderAppendAction::OverwriteIfExistsOrAdd));
+    let add =
+        mutation.add.iter().filter(stays).map(|field| option(field, HeaderAppendAction::AppendIfExistsOrAdd));
     (set.chain(add).collect(), mutation.remove.iter().map(|name| name.as_str().to_owned()).collect())
 }
 
@@ -27,6 +38,34 @@ fn option((name, value): &(HeaderName, HeaderValue), action: HeaderAppendAction)
         keep_empty_value: value.is_empty(),
         ..core::HeaderValueOption::default()
     }
+}
+
+/// Whether two mutations change a field of the same name, so that their order matters.
+pub(super) fn overlap(one: &HeaderMutation, other: &HeaderMutation) -> bool {
+    let names = |mutation: &HeaderMutation| -> Vec<HeaderName> {
+        let fields = mutation.set.iter().chain(&mutation.add).map(|(name, _)| name);
+        fields.chain(&mutation.remove).cloned().collect()
+    };
+    let names_of_other = names(other);
+    names(one).iter().any(|name| names_of_other.contains(name))
+}
+
+/// The fields to add or set, and those to remove, of two mutations one after the other, for an Envoy.
+pub(super) fn encode_both(
+    first: &HeaderMutation,
+    then: &HeaderMutation,
+) -> (Vec<core::HeaderValueOption>, Vec<String>) {
+    let replaced = then.remove.iter().chain(then.set.iter().map(|(name, _)| name));
+    let replaced: Vec<&str> = replaced.map(HeaderName::as_str).collect();
+    let stays = |option: &core::HeaderValueOption| {
+        !option.header.as_ref().is_some_and(|header| replaced.contains(&header.key.as_str()))
+    };
+    let (mut add, mut remove) = encode(first, Target::Envoy);
+    let (later, more) = encode(then, Target::Envoy);
+    add.retain(stays);
+    add.extend(later);
+    remove.extend(more);
+    (add, remove)
 }
 
 /// The mutation of fields to add or set and fields to remove; `side` is `request` or `response`.

@@ -17,7 +17,7 @@ pub(super) fn encode(routes: &RouteConfiguration, target: Target) -> route::Rout
     route::RouteConfiguration {
         name: routes.name.clone(),
         virtual_hosts: routes.virtual_hosts.iter().map(|host| virtual_host(host, target)).collect(),
-        // The cluster's changes to the request come after the route's.
+        // Says to weir that a cluster's changes to the request come after its route's. Envoy means other levels by it, which are not used.
         most_specific_header_mutations_wins: true,
         ..route::RouteConfiguration::default()
     }
@@ -30,18 +30,16 @@ pub(super) fn decode(message: &route::RouteConfiguration) -> Check<RouteConfigur
         ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers);
     let virtual_hosts =
         each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?;
-    if !message.most_specific_header_mutations_wins && virtual_hosts.iter().any(changes_request_per_cluster) {
-        let why = "must be true where weighted clusters change request headers: weir applies the cluster's changes last";
+    if !message.most_specific_header_mutations_wins && virtual_hosts.iter().any(changes_again) {
+        let why = "must be true where a weighted cluster changes a request header that its route changes: weir does it last";
         return Err(Fault::of("most_specific_header_mutations_wins", why));
     }
     Ok(RouteConfiguration { name: wire::name("name", &message.name)?, virtual_hosts })
 }
 
-fn changes_request_per_cluster(host: &VirtualHost) -> bool {
+fn changes_again(host: &VirtualHost) -> bool {
     host.routes.iter().any(|route| match &route.action {
-        RouteAction::Forward(forward) => {
-            forward.clusters.iter().any(|cluster| !cluster.request_headers.is_empty())
-        }
+        RouteAction::Forward(forward) => forward::changes_again(forward, &route.request_headers),
         RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
     })
 }
@@ -70,15 +68,25 @@ fn from_virtual_host(host: &route::VirtualHost) -> Check<VirtualHost> {
 }
 
 fn one(route: &Route, target: Target) -> route::Route {
-    let (request_headers_to_add, request_headers_to_remove) = header::encode(&route.request_headers);
-    let (response_headers_to_add, response_headers_to_remove) = header::encode(&route.response_headers);
+    let before = match &route.action {
+        RouteAction::Forward(forward) if target == Target::Envoy => {
+            Some(&route.request_headers).filter(|headers| forward::changes_again(forward, headers))
+        }
+        _ => None,
+    };
+    let (request_headers_to_add, request_headers_to_remove) = match before {
+        Some(_) => (vec![], vec![]),
+        None => header::encode(&route.request_headers, target),
+    };
+    let (response_headers_to_add, response_headers_to_remove) =
+        header::encode(&route.response_headers, target);
     let path = &route.matches.path;
     route::Route {
         name: route.name.clone(),
         r#match: Some(matches::encode(&route.matches, target)),
         action: Some(match &route.action {
             RouteAction::Forward(forward) => {
-                route::route::Action::Route(forward::encode(forward, path, target))
+                route::route::Action::Route(forward::encode(forward, path, before, target))
             }
             RouteAction::Redirect(redirect) => {
                 route::route::Action::Redirect(redirect_action(redirect, path, target))

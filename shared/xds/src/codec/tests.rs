@@ -24,7 +24,27 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         _ => return resource,
     };
     for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+        // What is removed in the end is not added before.
+        let mut mutations = vec![&mut route.request_headers, &mut route.response_headers];
+        if let RouteAction::Forward(forward) = &mut route.action {
+            let split = forward.clusters.iter_mut();
+            mutations.extend(split.flat_map(|it| [&mut it.request_headers, &mut it.response_headers]));
+        }
+        for mutation in mutations {
+            mutation.set.retain(|(name, _)| !mutation.remove.contains(name));
+            mutation.add.retain(|(name, _)| !mutation.remove.contains(name));
+        }
         match (&mut route.action, target) {
+            (RouteAction::Forward(forward), Target::Envoy)
+                if forward::changes_again(forward, &route.request_headers) =>
+            {
+                let before = std::mem::take(&mut route.request_headers);
+                for cluster in &mut forward.clusters {
+                    let later = std::mem::take(&mut cluster.request_headers);
+                    let (add, remove) = header::encode_both(&before, &later);
+                    cluster.request_headers = header::decode("request", &add, &remove).unwrap();
+                }
+            }
             (RouteAction::Forward(forward), Target::Grpc) => {
                 // No limit per attempt without a policy, and no policy of nothing.
                 let none = forward.retry.as_ref().is_none_or(|retry| retry.attempts == 0);

@@ -112,7 +112,7 @@ impl ServerSession {
     /// Sets what this node should have from now on. Nothing is sent before the first call.
     pub fn update(&mut self, set: &EncodedSet) {
         for track in &mut self.tracks {
-            track.updated(set);
+            track.updated(set, self.protocol);
         }
         self.set = Some(set.clone());
         self.changed = true;
@@ -225,9 +225,7 @@ fn receive_sotw(
     request: DiscoveryRequest,
     events: &mut Vec<ServerEvent>,
 ) -> Result<(), SessionError> {
-    if !track.subscription.open {
-        track.brought = !request.version_info.is_empty();
-    }
+    let first = !track.subscription.open;
     // A stale nonce answers nothing. The names count nevertheless: they are what the client wants as of now.
     let error = request.error_detail.map(|status| text_of(status.message));
     events.extend(track.answered_by(&request.response_nonce, error));
@@ -235,6 +233,9 @@ fn receive_sotw(
     names.extend(request.resource_locators.into_iter().map(|locator| locator.name));
     let changed = track.subscription.replace(names)?;
     subscribed(track, &changed, events);
+    if first && !request.version_info.is_empty() {
+        track.bring();
+    }
     Ok(())
 }
 

@@ -226,3 +226,65 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
     assert_eq!(manager.tracing, None);
     assert_eq!(manager.upgrade_configs[0].upgrade_type, "websocket");
 }
+
+/// What Envoy makes of a field: a cluster's changes, then the route's; each removes, then goes through its list.
+fn changed(route: Route, value: &str) -> Vec<String> {
+    let message = one(route, Target::Envoy);
+    let Some(Action::Route(action)) = message.action else { panic!() };
+    let Some(ClusterSpecifier::WeightedClusters(split)) = action.cluster_specifier else { panic!() };
+    let cluster = &split.clusters[0];
+    let mut values = vec![value.to_owned()];
+    for (add, remove) in [
+        (&cluster.request_headers_to_add, &cluster.request_headers_to_remove),
+        (&message.request_headers_to_add, &message.request_headers_to_remove),
+    ] {
+        if !remove.is_empty() {
+            values.clear();
+        }
+        for option in add {
+            if option.append_action == 2 {
+                values.clear();
+            }
+            values.push(option.header.as_ref().unwrap().value.clone());
+        }
+    }
+    values
+}
+
+#[test]
+fn a_cluster_changes_the_request_after_its_route() {
+    let field =
+        |value: &'static str| (::http::HeaderName::from_static("x"), ::http::HeaderValue::from_static(value));
+    let mutation = |set: &[&'static str], add: &[&'static str], remove: bool| weir_model::HeaderMutation {
+        set: set.iter().map(|value| field(value)).collect(),
+        add: add.iter().map(|value| field(value)).collect(),
+        remove: if remove { vec![field("").0] } else { vec![] },
+    };
+    // set, then add, then remove; the route's first.
+    let apply = |mutation: &weir_model::HeaderMutation, mut values: Vec<String>| {
+        let text = |value: &::http::HeaderValue| value.to_str().unwrap().to_owned();
+        for (_, value) in &mutation.set {
+            values = vec![text(value)];
+        }
+        values.extend(mutation.add.iter().map(|(_, value)| text(value)));
+        if mutation.remove.is_empty() { values } else { vec![] }
+    };
+    let all = || {
+        [&[][..], &["1"]].into_iter().flat_map(|set| {
+            [&[][..], &["2"], &["3", "4"]]
+                .into_iter()
+                .flat_map(move |add| [false, true].map(|remove| (set, add, remove)))
+        })
+    };
+    for (set, add, remove) in all() {
+        for (then_set, then_add, then_remove) in all() {
+            let mut route = forward();
+            route.request_headers = mutation(set, add, remove);
+            let later = mutation(then_set, then_add, then_remove);
+            let expected = apply(&later, apply(&route.request_headers, vec!["0".to_owned()]));
+            edit(&mut route).clusters[0].weight = 2;
+            edit(&mut route).clusters[0].request_headers = later;
+            assert_eq!(changed(route.clone(), "0"), expected, "{route:?}");
+        }
+    }
+}

@@ -15,14 +15,16 @@ impl Order<'_> {
     /// Whether everything a resource needs from earlier types was answered by the client, as far as it asked for it: the clusters of a
     /// route, and the endpoints of those clusters. What the client did not ask for is not waited for: gRPC asks for clusters only after it
     /// has the route, and every Envoy for endpoints only after it has the cluster.
+    ///
+    /// What the client refused and has no earlier version of holds back what refers to it, so that the last good route stays in force. A
+    /// client without any version of the route gets it nevertheless: the rest of it is better than nothing.
     pub(super) fn ready(&self, resource: &Encoded) -> bool {
         let own = self.position(resource.kind);
-        self.needs(resource, own).all(|(kind, name)| {
-            self.settled(kind, name)
-                && self
-                    .set
-                    .get(kind, name)
-                    .is_none_or(|needed| self.needs(needed, own).all(|(kind, name)| self.settled(kind, name)))
+        let replaces = self.track(resource.kind).held.contains_key(resource.name());
+        let settled = |(kind, name): (ResourceType, &str)| self.settled(kind, name, !replaces);
+        self.needs(resource, own).all(|needed| {
+            let further = self.set.get(needed.0, needed.1);
+            settled(needed) && further.is_none_or(|further| self.needs(further, own).all(settled))
         })
     }
 
@@ -32,6 +34,7 @@ impl Order<'_> {
         for track in self.tracks.iter().filter(|track| self.holds_back(track.kind, kind)) {
             // A client which brought something has not said yet what else it brought.
             referenced.anything |= self.track(kind).brought && self.is_unheard(track);
+            referenced.anything |= track.obscure;
             let on_its_way = track.outstanding.iter().flat_map(|outstanding| &outstanding.upserts);
             for content in track.held.values().map(|held| held.content.as_ref()).chain(on_its_way.map(Some)) {
                 match content {
@@ -70,14 +73,14 @@ impl Order<'_> {
     }
 
     /// Any version counts: endpoints that change all the time would otherwise hold a route back for ever.
-    fn settled(&self, kind: ResourceType, name: &str) -> bool {
+    fn settled(&self, kind: ResourceType, name: &str, or_refused: bool) -> bool {
         let track = self.track(kind);
         let Some(wanted) = self.set.get(kind, name) else { return true };
         let leaves =
             || track.outstanding.iter().any(|outstanding| outstanding.removed.iter().any(|it| it == name));
         !track.subscription.covers(name)
             || track.held.contains_key(name) && !leaves()
-            || track.refused(wanted)
+            || or_refused && track.refused(wanted)
     }
 
     /// Whether a removal of `kind` waits for resources of type `referrer`: if they come later, or if they lead the client to it.

@@ -15,6 +15,21 @@ pub(super) struct Plan {
     pub(super) upserts: Vec<Arc<Encoded>>,
     /// What the client is to give up, or learn not to exist.
     pub(super) removed: Vec<String>,
+    /// Whether the one upsert is a suspect, so that no other may come along.
+    alone: bool,
+}
+
+impl Plan {
+    /// Takes what is new to the client, unless it has to wait for its turn; whether it did.
+    fn offer(&mut self, track: &Track, wanted: &Arc<Encoded>) -> bool {
+        let suspect = track.suspects.contains(wanted.name());
+        let fits = !self.alone && (!suspect || self.upserts.is_empty());
+        if fits {
+            self.alone = suspect;
+            self.upserts.push(wanted.clone());
+        }
+        fits
+    }
 }
 
 /// An incremental response: only what changes, in pieces if it is much.
@@ -23,7 +38,8 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
     let mut withheld = !track.pending.is_empty();
     changes(track, order, &mut plan, &mut withheld);
     let gone = |name: &&String| order.set.get(track.kind, name).is_none() && !track.pending.contains(*name);
-    let surplus: Vec<&String> = track.held.keys().filter(gone).collect();
+    let refused = track.nacks.keys().filter(|name| !track.held.contains_key(*name));
+    let surplus: Vec<&String> = track.held.keys().chain(refused).filter(gone).collect();
     if !surplus.is_empty() {
         let referenced = order.referenced(track.kind);
         let (kept, removed): (Vec<_>, Vec<_>) =
@@ -31,7 +47,9 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
         withheld |= !kept.is_empty();
         plan.removed.extend(removed.into_iter().cloned());
     }
-    let untold = |name: &&String| !track.held.contains_key(*name) && !track.absent.contains(*name);
+    let untold = |name: &&String| {
+        !track.held.contains_key(*name) && !track.nacks.contains_key(*name) && !track.absent.contains(*name)
+    };
     plan.removed.extend(track.subscription.names().iter().filter(gone).filter(untold).cloned());
     plan.removed.sort_unstable();
     plan.resources.clone_from(&plan.upserts);
@@ -55,18 +73,26 @@ pub(super) fn complete(track: &Track, order: &Order<'_>) -> Option<Plan> {
         return None;
     }
     let mut plan = Plan::default();
+    let mut again = vec![];
     for (name, wanted) in order.set.of(track.kind).filter(|(name, _)| track.subscription.covers(name)) {
+        let held = || track.held.get(name).and_then(|held| held.content.clone());
         if track.refused(wanted) {
             // What was refused is not offered again. What it was to replace is, or leaving it out would remove it.
-            let held = track.held.get(name).and_then(|held| held.content.clone());
-            plan.resources.extend(held.or_else(|| track.brought.then(|| wanted.clone())));
+            match held() {
+                Some(held) => plan.resources.push(held),
+                None if track.brought => again.push(wanted.clone()),
+                None => {}
+            }
             continue;
         }
         if track.version(name) != Some(wanted.version) {
             if !order.ready(wanted) {
                 return None;
             }
-            plan.upserts.push(wanted.clone());
+            if !plan.offer(track, wanted) {
+                plan.resources.extend(held());
+                continue;
+            }
         }
         plan.resources.push(wanted.clone());
     }
@@ -81,8 +107,11 @@ pub(super) fn complete(track: &Track, order: &Order<'_>) -> Option<Plan> {
             }
         }
     }
+    plan.resources.extend(again.iter().cloned());
     plan.resources.sort_by(|a, b| a.name().cmp(b.name()));
     let changed = !plan.upserts.is_empty() || !plan.removed.is_empty();
+    // The client may take now what it refused together with something that has changed since.
+    plan.upserts.append(&mut again);
     (changed || !track.answered).then_some(plan)
 }
 
@@ -97,8 +126,11 @@ fn changes(track: &Track, order: &Order<'_>, plan: &mut Plan, withheld: &mut boo
             *withheld = true;
             return;
         }
+        if !plan.offer(track, wanted) {
+            *withheld = true;
+            return;
+        }
         bytes += wanted.any.value.len();
-        plan.upserts.push(wanted.clone());
     };
     if track.subscription.is_wildcard() {
         order.set.of(track.kind).for_each(|(name, wanted)| consider(name, wanted));

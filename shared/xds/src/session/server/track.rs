@@ -3,7 +3,7 @@
 use super::message::{Nack, ResourceStatus, ServerEvent};
 use super::subscription::{Changed, Subscription};
 use crate::encoded::{Encoded, EncodedSet};
-use crate::session::{SessionError, truncate};
+use crate::session::{Protocol, SessionError, truncate};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use weir_model::{ResourceType, Version, limits};
@@ -43,6 +43,10 @@ pub(super) struct Track {
     pub(super) answered: bool,
     /// Whether the client may have resources from before this stream.
     pub(super) brought: bool,
+    /// Whether it has listeners of which nobody knows what they refer to.
+    pub(super) obscure: bool,
+    /// Refused together, by an answer that does not say which of them: each is offered once more, alone.
+    pub(super) suspects: BTreeSet<String>,
 }
 
 impl Track {
@@ -57,6 +61,8 @@ impl Track {
             outstanding: None,
             answered: false,
             brought: false,
+            obscure: false,
+            suspects: BTreeSet::new(),
         }
     }
 
@@ -107,6 +113,18 @@ impl Track {
         Ok(())
     }
 
+    /// The client has resources from before this stream and does not say which. What its listeners, and the routes it names, refer to is not
+    /// known until they are replaced.
+    pub(super) fn bring(&mut self) {
+        self.brought = true;
+        self.obscure = self.kind == ResourceType::Listener;
+        if self.kind == ResourceType::Route {
+            for name in self.subscription.names() {
+                self.held.entry(name.clone()).or_insert(Held { version: None, content: None });
+            }
+        }
+    }
+
     /// Says a name again, whatever the client has. What it has counts until then.
     fn resend(&mut self, name: &str) {
         if let Some(held) = self.held.get_mut(name) {
@@ -122,23 +140,34 @@ impl Track {
     pub(super) fn forget(&mut self, name: &str) {
         self.held.remove(name);
         self.absent.remove(name);
+        self.suspects.remove(name);
         if let Some(outstanding) = &mut self.outstanding {
             outstanding.void.insert(name.to_owned());
         }
     }
 
     /// Takes a new set: what the client brought becomes known where it is what it should have.
-    pub(super) fn updated(&mut self, set: &EncodedSet) {
+    pub(super) fn updated(&mut self, set: &EncodedSet, protocol: Protocol) {
         self.pending.clear();
         self.resolve(set);
-        // A refusal ends when what was there before is wanted again, or nothing is.
+        self.suspects.retain(|name| set.get(self.kind, name).is_some());
+        // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
+        // refusal that is over.
+        let mut again = vec![];
         self.nacks.retain(|name, _| {
             let held = self.held.get(name);
             match set.get(self.kind, name) {
-                Some(wanted) => held.is_none_or(|held| held.version != Some(wanted.version)),
-                None => held.is_some(),
+                Some(wanted) if held.is_some_and(|held| held.version == Some(wanted.version)) => {
+                    again.extend((protocol == Protocol::Delta).then(|| name.clone()));
+                    false
+                }
+                Some(_) => true,
+                None => held.is_some() || protocol == Protocol::Delta,
             }
         });
+        for name in again {
+            self.resend(&name);
+        }
     }
 
     /// Finds the content of what the client says it has.
@@ -160,14 +189,18 @@ impl Track {
         let Some(outstanding) = self.outstanding.take_if(|outstanding| outstanding.nonce == nonce) else {
             return vec![];
         };
-        let (mut upserts, mut refused) = (outstanding.upserts, vec![]);
+        self.obscure &= error.is_some();
+        let (mut upserts, mut refused, mut removed) = (outstanding.upserts, vec![], outstanding.removed);
         let mut text: Arc<str> = Arc::from("");
+        let mut unnamed = false;
         if let Some(mut error) = error {
             truncate(&mut error, limits::NACK_TEXT_BYTES);
             (refused, upserts) = upserts.into_iter().partition(|upsert| names(&error, upsert.name()));
-            if refused.is_empty() {
-                // It does not say which: then none of them can be counted on.
+            if refused.is_empty() && !upserts.is_empty() {
+                // It does not say which: then none of them can be counted on, nor what was to go with them.
                 refused = std::mem::take(&mut upserts);
+                removed.clear();
+                unnamed = refused.len() > 1;
             }
             text = error.into();
         }
@@ -181,25 +214,32 @@ impl Track {
                 text: text.clone(),
             });
         }
+        // Leaving one out would take its earlier version from a client that brought it.
+        let separable = |upsert: &Arc<Encoded>| !self.brought || self.held.contains_key(upsert.name());
+        let (suspects, refused): (Vec<_>, Vec<_>) =
+            refused.into_iter().partition(|upsert| unnamed && separable(upsert));
+        self.suspects.extend(suspects.iter().map(|upsert| upsert.name().to_owned()));
         for upsert in refused {
+            self.suspects.remove(upsert.name());
             self.nacks.insert(upsert.name().to_owned(), Nack { version: upsert.version, text: text.clone() });
         }
         let mut resources: Vec<_> =
             upserts.iter().map(|it| (it.name().to_owned(), Some(it.version))).collect();
-        resources.extend(outstanding.removed.iter().map(|name| (name.clone(), None)));
+        resources.extend(removed.iter().map(|name| (name.clone(), None)));
         if !resources.is_empty() || events.is_empty() {
             events.push(ServerEvent::Acked { kind: self.kind, nonce: nonce.to_owned(), resources });
         }
         for upsert in upserts {
             let name = upsert.name();
             self.nacks.remove(name);
+            self.suspects.remove(name);
             if self.subscription.covers(name) && !outstanding.void.contains(name) {
                 let held = Held { version: Some(upsert.version), content: Some(upsert.clone()) };
                 self.held.insert(name.to_owned(), held);
                 self.absent.remove(name);
             }
         }
-        for name in outstanding.removed {
+        for name in removed {
             if !outstanding.void.contains(&name) {
                 self.held.remove(&name);
                 self.nacks.remove(&name);
