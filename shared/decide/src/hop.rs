@@ -16,10 +16,14 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// An upgrade stays (`Connection: upgrade` and `Upgrade`) if both sides can carry it, which is to say towards HTTP/1.x; `TE:
 /// trailers` stays towards HTTP/2, and towards HTTP/1.x for gRPC (then with `Connection: te`, which HTTP/1.1 demands).
 pub fn request(headers: &mut HeaderMap, upstream: Version) {
+    let ending = Ending::of(headers);
+    if ending.is_none() {
+        return;
+    }
     let http1 = upstream <= Version::HTTP_11;
     let protocol = if http1 { upgrade(headers).cloned() } else { None };
     let trailers = takes_trailers(headers) && (!http1 || is_grpc(headers));
-    strip(headers);
+    strip(headers, ending);
     if trailers {
         set(headers, TE, HeaderValue::from_static("trailers"));
     }
@@ -37,9 +41,13 @@ pub fn request(headers: &mut HeaderMap, upstream: Version) {
 
 /// Prepares a response's fields for a downstream that speaks `downstream`. The upgrade stays in a `101` towards HTTP/1.x.
 pub fn response(headers: &mut HeaderMap, status: StatusCode, downstream: Version) {
+    let ending = Ending::of(headers);
+    if ending.is_none() {
+        return;
+    }
     let upgraded = status == StatusCode::SWITCHING_PROTOCOLS && downstream <= Version::HTTP_11;
     let protocol = if upgraded { headers.get(UPGRADE).cloned() } else { None };
-    strip(headers);
+    strip(headers, ending);
     if let Some(protocol) = protocol {
         set(headers, CONNECTION, HeaderValue::from_static("upgrade"));
         set(headers, UPGRADE, protocol);
@@ -77,24 +85,74 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Removes every field that ends here.
-fn strip(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let listed: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-        for token in listed.iter().flat_map(tokens) {
-            strip_listed(headers, token);
-        }
-        headers.remove(CONNECTION);
+/// Which of the fields that end here a message has. Most have none or one, and looking once at every name is cheaper than
+/// looking up each of ours.
+#[derive(Clone, Copy)]
+struct Ending(u8);
+
+/// The field of each bit of [`Ending`]; `Connection` is the first.
+static ENDING: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
+impl Ending {
+    fn of(headers: &HeaderMap) -> Ending {
+        headers.keys().fold(Ending(0), |found, name| {
+            // Few other names are as long as one of these.
+            let candidates = match name.as_str().len() {
+                2 => 3..4,
+                7 => 5..6,
+                10 => 0..2,
+                16 => 2..3,
+                17 => 4..5,
+                _ => return found,
+            };
+            candidates
+                .filter(|index| ENDING[*index] == name)
+                .fold(found, |Ending(bits), index| Ending(bits | 1 << index))
+        })
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
+
+    fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    fn contains(self, index: usize) -> bool {
+        self.0 & 1 << index != 0
     }
 }
 
-fn strip_listed(headers: &mut HeaderMap, token: &[u8]) {
-    // The usual options name no field, or one that goes anyway.
-    if [&b"close"[..], b"keep-alive", b"upgrade", b"te"].iter().any(|usual| token.eq_ignore_ascii_case(usual))
+/// Removes every field that ends here.
+fn strip(headers: &mut HeaderMap, ending: Ending) {
+    if ending.contains(0) {
+        strip_all_listed(headers);
+    }
+    for (index, name) in ENDING.iter().enumerate() {
+        if ending.contains(index) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes the fields that `Connection` lists.
+fn strip_all_listed(headers: &mut HeaderMap) {
+    let mut all = headers.get_all(CONNECTION).iter();
+    if let (Some(only), None) = (all.next(), all.next())
+        && is_usual(only.as_bytes())
     {
+        return;
+    }
+    let listed: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    for token in listed.iter().flat_map(tokens) {
+        strip_listed(headers, token);
+    }
+}
+
+/// Whether an option names no field, or one that goes anyway.
+fn is_usual(token: &[u8]) -> bool {
+    [&b"keep-alive"[..], b"close", b"upgrade", b"te"].iter().any(|usual| token.eq_ignore_ascii_case(usual))
+}
+
+fn strip_listed(headers: &mut HeaderMap, token: &[u8]) {
+    if is_usual(token) {
         return;
     }
     match HeaderName::from_bytes(token) {

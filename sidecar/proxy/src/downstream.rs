@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use weir_model::{Time, limits};
 use weir_runtime::io::Rewind;
 
+use crate::pool::driving::write_gathered;
 use crate::route::Scope;
 use crate::tcp::Upgrade;
 use crate::worker::Worker;
@@ -170,7 +171,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        write_gathered(Pin::new(&mut self.stream), cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -55,6 +55,8 @@ pub(crate) struct Exchange {
     pub(crate) grpc_status: Option<u8>,
     pub(crate) failure: Option<Kind>,
     complete: bool,
+    /// When the last thing happened that the clock was read for.
+    pub(crate) latest: Time,
     pub(crate) bytes_up: u64,
     pub(crate) bytes_down: u64,
     /// Only if a span or a log line will be written.
@@ -177,6 +179,7 @@ impl Exchange {
             grpc_status: None,
             failure: None,
             complete: false,
+            latest: started,
             bytes_up: 0,
             bytes_down: 0,
             recording: None,
@@ -237,6 +240,7 @@ impl Exchange {
         self.bytes_up += up;
         self.bytes_down += down;
         self.complete = true;
+        self.latest = now();
     }
 
     /// Ends the part of the exchange that happens before the response: from here on it is the response's body.
@@ -248,15 +252,17 @@ impl Exchange {
             downstream.upgrade.replace(Some(Upgrade { upstream, exchange: self }));
             return Response::from_parts(head, Body::Empty);
         }
-        if source.is_end() {
-            source.finish(now());
+        if let Source::None | Source::Local(_) = source {
             self.complete = true;
-            return Response::from_parts(head, Body::Empty);
-        }
-        if let Source::Local(bytes) = source {
+            self.latest = now();
+            let Source::Local(bytes) = source else { return Response::from_parts(head, Body::Empty) };
             self.bytes_down = bytes.len() as u64;
-            self.complete = true;
             return Response::from_parts(head, Body::Full(bytes));
+        }
+        if source.is_end() {
+            self.complete = true;
+            source.finish(self.latest);
+            return Response::from_parts(head, Body::Empty);
         }
         self.source = source;
         Response::from_parts(head, Body::Download(self))
@@ -327,7 +333,8 @@ impl Exchange {
 
     fn finish(&mut self) {
         self.complete = true;
-        std::mem::replace(&mut self.source, Source::None).finish(now());
+        self.latest = now();
+        std::mem::replace(&mut self.source, Source::None).finish(self.latest);
     }
 
     /// Whether it ended well: not in a failure of ours, nor in an answer that says that the server failed.
@@ -352,7 +359,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let now = now();
+        // What is complete was so at the last reading.
+        let now = if self.complete { self.latest } else { now() };
         if !self.complete && self.failure.is_none() {
             self.failure = Some(Kind::DownstreamLost);
         }

@@ -7,6 +7,7 @@
 //! A request for which there is no connection makes one. At the limit of connections it takes the place of an idle one of
 //! the same cluster; where there is none it waits, if as many may.
 
+pub(crate) mod driving;
 pub(crate) mod http1;
 pub(crate) mod http2;
 

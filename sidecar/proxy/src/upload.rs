@@ -14,6 +14,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use weir_model::limits;
 
+use crate::pool::driving;
+
 /// The downstream's body, shared by the attempts of one request.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -118,7 +120,8 @@ impl Upload {
                 return Poll::Ready((!given).then(|| Ok(Frame::trailers(fields.clone()))));
             }
         }
-        let frame = ready!(Pin::new(&mut *self.source.incoming.borrow_mut()).poll_frame(cx));
+        let incoming = &mut *self.source.incoming.borrow_mut();
+        let frame = ready!(driving::outside(cx, |cx| Pin::new(incoming).poll_frame(cx)));
         match &frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);

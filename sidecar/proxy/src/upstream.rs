@@ -149,6 +149,7 @@ pub(crate) async fn attempt(
         match sent {
             Ok(response) => {
                 let now = now();
+                exchange.latest = now;
                 exchange.waited = Some(now.since(begun));
                 let state = &pool.endpoint.latency;
                 let decay = cluster.config.latency_decay();

@@ -156,3 +156,17 @@ proptest! {
         }
     }
 }
+
+/// The length of a name decides where it is looked for.
+#[test]
+fn every_ending_field_is_found_by_itself() {
+    for (index, name) in ENDING.iter().enumerate() {
+        let mut headers = fields(&[("host", "a"), ("user-agent", "b"), ("x-other-2", "c")]);
+        headers.insert(name, HeaderValue::from_static("close"));
+        let found = Ending::of(&headers);
+        assert!((0..ENDING.len()).all(|other| found.contains(other) == (other == index)), "{name}");
+        response(&mut headers, StatusCode::OK, Version::HTTP_11);
+        assert_eq!(names(&headers), ["host", "user-agent", "x-other-2"], "{name}");
+    }
+    assert!(Ending::of(&fields(&[("host", "a"), ("user-agent", "b")])).is_none());
+}

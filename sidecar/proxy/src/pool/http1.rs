@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use weir_model::{Time, limits};
 use weir_runtime::io::HyperIo;
 
+use super::driving::{self, Socket};
 use super::{Counted, EndpointPool, Failure};
 use crate::body::Body;
 use crate::pinned::WorkerCluster;
@@ -28,7 +29,7 @@ use crate::reject::Kind;
 pub(crate) struct Http1 {
     sender: http1::SendRequest<Body>,
     /// Moves bytes when polled. `None` once it is over.
-    driver: Option<http1::Connection<HyperIo<TcpStream>, Body>>,
+    driver: Option<http1::Connection<HyperIo<Socket>, Body>>,
     over: bool,
     /// Whether it has carried a request.
     used: bool,
@@ -78,7 +79,7 @@ impl EndpointPool {
 impl Http1 {
     async fn new(stream: TcpStream, counted: Counted) -> Result<Box<Http1>, Kind> {
         let handshake =
-            http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(HyperIo::new(stream));
+            http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(HyperIo::new(Socket(stream)));
         // It only builds the connection; nothing is sent.
         let (sender, driver) = handshake.await.map_err(|_| Kind::ConnectionLost { reused: false })?;
         let driver = Some(driver);
@@ -95,7 +96,7 @@ impl Http1 {
     /// Moves what can be moved; whether the connection is over.
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if let (false, Some(driver)) = (self.over, &mut self.driver) {
-            self.over = Pin::new(driver).poll(cx).is_ready();
+            self.over = driving::connection(cx, |cx| Pin::new(driver).poll(cx)).is_ready();
         }
         self.over
     }
@@ -117,11 +118,11 @@ impl Lease {
         let reused = std::mem::replace(&mut connection.used, true);
         let answer = poll_fn(|cx| {
             let over = connection.drive(cx);
-            match answer.as_mut().poll(cx) {
+            match driving::handle(cx, |cx| answer.as_mut().poll(cx)) {
                 Poll::Pending if over => {
                     // Nobody will take the request any more; without the driver it comes back.
                     connection.driver = None;
-                    answer.as_mut().poll(cx)
+                    driving::handle(cx, |cx| answer.as_mut().poll(cx))
                 }
                 polled => polled,
             }
@@ -138,7 +139,7 @@ impl Lease {
         body: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let ready = Pin::new(&mut *body).poll_frame(cx);
+        let ready = driving::handle(cx, |cx| Pin::new(&mut *body).poll_frame(cx));
         if ready.is_ready() {
             return ready;
         }
@@ -146,7 +147,7 @@ impl Lease {
             // What the driver still holds of the body ends with it, as broken off.
             self.connection.driver = None;
         }
-        Pin::new(body).poll_frame(cx)
+        driving::handle(cx, |cx| Pin::new(body).poll_frame(cx))
     }
 
     /// The response is through: the connection is idle, if it may go on.
@@ -168,18 +169,14 @@ impl Lease {
         }
     }
 
-    /// The request body is not through yet: the connection goes on by itself and ends when it is done.
-    pub(crate) fn detach(self) {
+    /// The request body is not through yet: the connection goes on by itself, in a task that it and its handles may wake, and
+    /// ends when it is done.
+    pub(crate) fn detach(mut self) {
+        let Some(driver) = self.connection.driver.take().filter(|_| !self.connection.over) else { return };
         tokio::task::spawn_local(async move {
-            let Lease { mut connection, .. } = self;
-            let done = poll_fn(|cx| {
-                if connection.drive(cx) || connection.sender.is_ready() {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            });
-            done.await;
+            // How it ends is told to the body of the response.
+            let _ = driver.await;
+            drop(self);
         });
     }
 
@@ -188,7 +185,7 @@ impl Lease {
         poll_fn(|cx| if self.connection.drive(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         let connection = *self.connection;
         let parts = connection.driver?.into_parts();
-        Some((parts.io.into_inner(), parts.read_buf, connection._counted))
+        Some((parts.io.into_inner().0, parts.read_buf, connection._counted))
     }
 }
 
