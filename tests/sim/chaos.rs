@@ -198,7 +198,7 @@ impl World {
         let Some(plane) = &self.plane else { return Ok(()) };
         let now = self.sched.micros();
         for peer in &mut self.peers {
-            let Some((name, _)) = crate::control::workload(&peer.role.node) else { continue };
+            let Some((name, _)) = weir_serve::leases::workload(&peer.role.node) else { continue };
             if plane.world.mesh.workloads.contains_key(&name) {
                 // An earlier process may have joined, and then it is that one's lease.
                 if peer.conn.is_some_and(|conn| plane.knows(conn)) {

@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_compile::Compiler;
-use weir_model::mesh::{Mesh, Name, Workload, WorkloadPort};
+use weir_model::mesh::{Mesh, Name, Workload};
 use weir_model::node::{Node, Target};
 use weir_model::{Random, ResourceSet, ResourceType, Severity, Time};
 use weir_policy::Object;
 use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest};
-use weir_serve::leases::{Leases, StreamId};
+use weir_serve::leases::{Leases, StreamId, workload};
 use weir_store::{Change, Revision, State};
 use weir_xds::session::server;
 use weir_xds::{EncodedSet, Encoder, ServerEvent, ServerSession};
@@ -349,24 +349,4 @@ fn mesh(
         mesh.workloads.entry(name).or_insert(workload);
     }
     Ok(mesh)
-}
-
-/// The workload that a node's stream stands for.
-pub(crate) fn workload(node: &Node) -> Option<(Name, Workload)> {
-    if node.inbound.is_empty() {
-        return None;
-    }
-    let port = |inbound: &weir_model::node::Inbound| WorkloadPort {
-        name: inbound.name.clone(),
-        number: inbound.app.port(),
-        address: inbound.listen,
-    };
-    let workload = Workload {
-        labels: node.labels.clone(),
-        locality: node.locality.clone(),
-        weight: 1,
-        ports: node.inbound.iter().map(port).collect(),
-        ready: true,
-    };
-    Some((Name::new(&node.namespace, &node.id), workload))
 }

@@ -1,6 +1,6 @@
 //! The end of a run: faults stop, and everything must come to agree within a bounded number of steps.
 
-use crate::control::{marks, workload};
+use crate::control::marks;
 use crate::nodes::Style;
 use crate::peer::{Client, Peer};
 use crate::stock::Stock;
@@ -9,6 +9,7 @@ use crate::world::World;
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::ResourceType;
 use weir_model::node::Node;
+use weir_serve::leases::workload;
 use weir_xds::EncodedSet;
 
 /// Steps from calm to agreement.

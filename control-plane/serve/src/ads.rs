@@ -1,7 +1,7 @@
 //! Aggregated discovery: a tonic stream on one side, a [`ServerSession`] on the other. The session decides what is sent when; this only
 //! moves messages, compiles for the node when the world or its subscriptions change, and tells the registry.
 
-use crate::leases::StreamId;
+use crate::leases::{StreamId, workload};
 use crate::plane::{Plane, World, now};
 use crate::registry::Entry;
 use parking_lot::Mutex;
@@ -11,7 +11,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
-use weir_model::mesh::{Name, Workload, WorkloadPort};
 use weir_model::node::Node;
 use weir_model::{ResourceType, Time};
 use weir_proto::envoy::envoy::config::core::v3 as core;
@@ -274,26 +273,6 @@ impl AdsStream {
         }
         self.entry = None;
     }
-}
-
-/// The workload that a node's stream stands for: one that takes inbound traffic.
-fn workload(node: &Node) -> Option<(Name, Workload)> {
-    if node.inbound.is_empty() {
-        return None;
-    }
-    let port = |inbound: &weir_model::node::Inbound| WorkloadPort {
-        name: inbound.name.clone(),
-        number: inbound.app.port(),
-        address: inbound.listen,
-    };
-    let workload = Workload {
-        labels: node.labels.clone(),
-        locality: node.locality.clone(),
-        weight: 1,
-        ports: node.inbound.iter().map(port).collect(),
-        ready: true,
-    };
-    Some((Name::new(&node.namespace, &node.id), workload))
 }
 
 fn version(node: &core::Node) -> String {

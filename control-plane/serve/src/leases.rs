@@ -10,7 +10,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_model::Time;
-use weir_model::mesh::{Name, Workload};
+use weir_model::mesh::{Name, Workload, WorkloadPort};
+use weir_model::node::{Inbound, Node};
 
 pub mod persist;
 #[cfg(test)]
@@ -22,6 +23,26 @@ pub const LOST_GRACE: Duration = Duration::from_secs(10);
 pub const RESTORED_GRACE: Duration = Duration::from_secs(30);
 /// Most workloads that may join one control plane.
 pub const LEASES: usize = 100_000;
+
+/// The workload that a node's stream stands for: one that takes inbound traffic.
+pub fn workload(node: &Node) -> Option<(Name, Workload)> {
+    if node.inbound.is_empty() {
+        return None;
+    }
+    let port = |inbound: &Inbound| WorkloadPort {
+        name: inbound.name.clone(),
+        number: inbound.app.port(),
+        address: inbound.listen,
+    };
+    let workload = Workload {
+        labels: node.labels.clone(),
+        locality: node.locality.clone(),
+        weight: 1,
+        ports: node.inbound.iter().map(port).collect(),
+        ready: true,
+    };
+    Some((Name::new(&node.namespace, &node.id), workload))
+}
 
 /// Identifies one stream for the life of the process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
