@@ -110,7 +110,9 @@ impl World {
 
     fn sever(&mut self, index: usize, conn: crate::link::ConnId, silent: bool) {
         if self.net.lives(conn) {
-            self.peers[index].severed = Some((self.sched.micros(), self.net.plane(conn).unwrap_or_default()));
+            // A stream that the control plane never heard of does not begin the grace anew.
+            let severed = (self.sched.micros(), self.net.plane(conn).unwrap_or_default());
+            self.peers[index].severed.get_or_insert(severed);
             self.net.sever(conn, silent, &mut self.sched, &mut self.random);
         }
     }
@@ -203,6 +205,7 @@ impl World {
                 // An earlier process may have joined, and then it is that one's lease.
                 if peer.conn.is_some_and(|conn| plane.knows(conn)) {
                     peer.member.get_or_insert(now);
+                    peer.severed = None;
                 }
                 continue;
             }

@@ -249,13 +249,14 @@ impl Sidecar {
         self.core.names().all().into_iter().map(|(name, _)| name.to_string())
     }
 
-    /// What was received and is not in force; for the end, when there must be none.
+    /// What was received and is not in force, or was refused; for the end, when there must be none.
     pub(crate) fn open_ends(&self) -> Vec<String> {
         let pending = self.core.graph().pending().into_iter().map(|pending| format!("{pending:?} waits"));
+        let refused = self.core.refused().into_iter().map(|refused| format!("{refused:?} is refused"));
         let received = self.core.graph().received().len();
         let extra = (received != self.served.len())
             .then(|| format!("{received} resources received, {} in force", self.served.len()));
-        pending.chain(extra).collect()
+        pending.chain(refused).chain(extra).collect()
     }
 
     fn publish(&mut self, history: &History) -> Result<(), String> {

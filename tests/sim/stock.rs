@@ -12,7 +12,7 @@ use crate::sidecar::Heard;
 use crate::truth::{Floors, History, Key, Mark};
 use crate::wire::{self, Reference, Seen};
 use prost::Message;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use weir_model::ResourceType;
 use weir_proto::envoy::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -59,7 +59,9 @@ pub(crate) struct Stock {
     introduced: bool,
     outputs: Vec<Vec<u8>>,
     floors: Floors,
-    /// Clusters that a restarted stream could not know it had to keep.
+    /// Clusters accepted on this stream.
+    known: BTreeSet<String>,
+    /// Clusters from before this stream, which the control plane could not know it had to keep.
     excused: BTreeSet<String>,
     /// Clusters refused for what is in them, without an earlier version of them.
     refused: BTreeSet<String>,
@@ -90,6 +92,7 @@ impl Stock {
             introduced: false,
             outputs: Vec::new(),
             floors: Floors::default(),
+            known: BTreeSet::new(),
             excused: BTreeSet::new(),
             refused: BTreeSet::new(),
             stained: BTreeSet::new(),
@@ -106,6 +109,7 @@ impl Stock {
     pub(crate) fn open(&mut self) {
         self.introduced = false;
         self.outputs.clear();
+        self.known.clear();
         for track in &mut self.tracks {
             track.asked = None;
             track.nonce.clear();
@@ -222,7 +226,6 @@ impl Stock {
                 self.upsert(kind, version, seen, again);
             }
         }
-        let first = self.track(kind).responses == 0;
         for name in removed {
             // Envoy does not take removals of what it asked for by name.
             if self.role.style == Style::EnvoyDelta
@@ -232,7 +235,7 @@ impl Stock {
             }
             self.warming.remove(&name);
             if self.track_mut(kind).held.remove(&name).is_some() && kind == ResourceType::Cluster {
-                if first && complete {
+                if complete && !self.known.contains(&name) {
                     self.excused.insert(name);
                 } else if self.role.style == Style::Grpc
                     && self.wanted(kind).is_some_and(|wanted| wanted.contains(&name))
@@ -246,6 +249,9 @@ impl Stock {
 
     fn upsert(&mut self, kind: ResourceType, version: String, seen: Seen, again: &mut BTreeSet<String>) {
         let held = Held { mark: seen.mark, version, references: seen.references };
+        if kind == ResourceType::Cluster {
+            self.known.insert(seen.name.clone());
+        }
         let envoy = self.role.style != Style::Grpc;
         if kind == ResourceType::Cluster && envoy {
             self.warming.remove(&seen.name);
@@ -346,16 +352,24 @@ impl Stock {
         if first && matches!(kind, ResourceType::Cluster | ResourceType::Listener) {
             subscribe.insert("*".to_owned());
         }
-        let versions = |track: &Track| {
-            track.held.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect()
-        };
         self.push_delta(DeltaDiscoveryRequest {
             type_url: codec::type_url(kind).to_owned(),
             resource_names_subscribe: subscribe.into_iter().collect(),
             resource_names_unsubscribe: before.difference(wanted).cloned().collect(),
-            initial_resource_versions: if first { versions(self.track(kind)) } else { Default::default() },
+            initial_resource_versions: if first { self.versions(kind) } else { Default::default() },
             ..DeltaDiscoveryRequest::default()
         });
+    }
+
+    /// What an Envoy says it has: a cluster that warms up, and not the endpoints that it waits for.
+    fn versions(&self, kind: ResourceType) -> HashMap<String, String> {
+        let warming = || self.warming.iter().filter(|_| kind == ResourceType::Cluster);
+        let awaited = |name: &String| {
+            let mut references = self.warming.values().flat_map(|held| &held.references);
+            kind == ResourceType::Endpoints && references.any(|(_, other)| other == name)
+        };
+        let held = self.track(kind).held.iter().filter(|(name, _)| !awaited(name)).chain(warming());
+        held.map(|(name, held)| (name.clone(), held.version.clone())).collect()
     }
 
     fn answer(&mut self, kind: ResourceType, nonce: String, error: Option<String>) {

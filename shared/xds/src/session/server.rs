@@ -61,14 +61,14 @@ impl ServerSession {
 
     /// For a stream of this protocol.
     pub fn new(protocol: Protocol) -> Self {
-        let tracks = ResourceType::ALL.map(Track::new);
+        let tracks = ResourceType::ALL.map(|kind| Track::new(kind, protocol));
         Self { protocol, node: None, tracks, set: None, nonces: 0, changed: false }
     }
 
     /// Delivers in another order. **For simulation only**: it breaks make-before-break on purpose, so that a test can show that it notices.
     #[must_use]
     pub fn with_order(mut self, order: [ResourceType; 4]) -> Self {
-        self.tracks = order.map(Track::new);
+        self.tracks = order.map(|kind| Track::new(kind, self.protocol));
         self
     }
 
@@ -112,7 +112,7 @@ impl ServerSession {
     /// Sets what this node should have from now on. Nothing is sent before the first call.
     pub fn update(&mut self, set: &EncodedSet) {
         for track in &mut self.tracks {
-            track.updated(set, self.protocol);
+            track.updated(set);
         }
         self.set = Some(set.clone());
         self.changed = true;

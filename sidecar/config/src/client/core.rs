@@ -93,8 +93,9 @@ impl Core {
         }
     }
 
-    /// A stream was opened.
+    /// A stream was opened. What is still wanted of what was refused will be sent again, so that refusals begin anew.
     pub fn connect(&mut self) {
+        self.refused.clear();
         self.session.connect();
     }
 

@@ -31,6 +31,7 @@ pub(super) struct Outstanding {
 #[derive(Debug)]
 pub(super) struct Track {
     pub(super) kind: ResourceType,
+    protocol: Protocol,
     pub(super) subscription: Subscription,
     pub(super) held: BTreeMap<String, Held>,
     pub(super) nacks: BTreeMap<String, Nack>,
@@ -50,9 +51,10 @@ pub(super) struct Track {
 }
 
 impl Track {
-    pub(super) fn new(kind: ResourceType) -> Self {
+    pub(super) fn new(kind: ResourceType, protocol: Protocol) -> Self {
         Self {
             kind,
+            protocol,
             subscription: Subscription::new(kind),
             held: BTreeMap::new(),
             nacks: BTreeMap::new(),
@@ -147,22 +149,23 @@ impl Track {
     }
 
     /// Takes a new set: what the client brought becomes known where it is what it should have.
-    pub(super) fn updated(&mut self, set: &EncodedSet, protocol: Protocol) {
+    pub(super) fn updated(&mut self, set: &EncodedSet) {
         self.pending.clear();
         self.resolve(set);
         self.suspects.retain(|name| set.get(self.kind, name).is_some());
         // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
         // refusal that is over.
+        let delta = self.protocol == Protocol::Delta;
         let mut again = vec![];
         self.nacks.retain(|name, _| {
             let held = self.held.get(name);
             match set.get(self.kind, name) {
                 Some(wanted) if held.is_some_and(|held| held.version == Some(wanted.version)) => {
-                    again.extend((protocol == Protocol::Delta).then(|| name.clone()));
+                    again.extend(delta.then(|| name.clone()));
                     false
                 }
                 Some(_) => true,
-                None => held.is_some() || protocol == Protocol::Delta,
+                None => held.is_some() || delta,
             }
         });
         for name in again {
@@ -214,8 +217,9 @@ impl Track {
                 text: text.clone(),
             });
         }
-        // Leaving one out would take its earlier version from a client that brought it.
-        let separable = |upsert: &Arc<Encoded>| !self.brought || self.held.contains_key(upsert.name());
+        // Leaving one out of everything would take its earlier version from a client that brought it.
+        let kept = |upsert: &Arc<Encoded>| !self.brought || self.held.contains_key(upsert.name());
+        let separable = |upsert: &Arc<Encoded>| self.protocol == Protocol::Delta || kept(upsert);
         let (suspects, refused): (Vec<_>, Vec<_>) =
             refused.into_iter().partition(|upsert| unnamed && separable(upsert));
         self.suspects.extend(suspects.iter().map(|upsert| upsert.name().to_owned()));
