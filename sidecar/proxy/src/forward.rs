@@ -32,7 +32,12 @@ pub(crate) fn serve(
     async move {
         let response = match forward(&mut exchange, &mut request).await {
             Ok(response) => response,
-            Err(reject) => refuse(&mut exchange, &reject),
+            Err(reject) => {
+                if exchange.scope.is_none() {
+                    exchange.downstream.clone().worker.telemetry.refused(&mut exchange, &request);
+                }
+                refuse(&mut exchange, &reject)
+            }
         };
         Ok(exchange.attach(response))
     }
@@ -89,6 +94,7 @@ async fn forward(
     let hash = decide::hash(&cluster.config.model.load_balancing, request.headers());
     let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
+    timer.watch(outgoing.body());
 
     let mut tried = Vec::new();
     let mut begun = exchange.started;

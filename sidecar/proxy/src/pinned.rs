@@ -5,7 +5,7 @@
 //! others alone; pools of endpoints that are gone retire.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::worker::Entrance;
 /// A snapshot with this worker's pools.
 pub(crate) struct Pinned {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// In the order of the snapshot's.
+    /// In the order of the snapshot's, where a cluster keeps its place while it lives.
     pub(crate) clusters: Vec<Rc<WorkerCluster>>,
     /// For each of the worker's entrances the index of its listener.
     listeners: Vec<Option<usize>>,
@@ -67,25 +67,20 @@ impl Pinned {
         entrances: &[Entrance],
         telemetry: &Telemetry,
     ) -> Pinned {
-        let mut changed = Vec::new();
         let mut clusters = Vec::with_capacity(snapshot.clusters.len());
         for (index, config) in snapshot.clusters.iter().enumerate() {
-            let previous = before.get(index);
-            clusters.push(match previous {
+            clusters.push(match before.get(index) {
                 Some(same) if Arc::ptr_eq(&same.config, config) => same.clone(),
-                _ => {
-                    changed.extend(previous);
-                    Rc::new(WorkerCluster::new(
-                        config.clone(),
-                        previous.map(|previous| &**previous),
-                        telemetry,
-                    ))
+                previous => {
+                    let previous = previous.map(|previous| &**previous);
+                    let cluster = Rc::new(WorkerCluster::new(config.clone(), previous, telemetry));
+                    previous.inspect(|previous| previous.retire_all_but(&cluster.pools));
+                    cluster
                 }
             });
         }
-        changed.extend(before.iter().skip(clusters.len()));
-        for previous in changed {
-            previous.retire_what_is_gone(snapshot_cluster(&clusters, previous));
+        for gone in before.iter().skip(clusters.len()) {
+            gone.retire_all_but(&[]);
         }
         let index_of = |entrance: &Entrance| {
             snapshot.listeners.iter().position(|listener| listener.address == Some(entrance.address))
@@ -93,15 +88,6 @@ impl Pinned {
         let listeners = entrances.iter().map(index_of).collect();
         Pinned { snapshot, clusters, listeners }
     }
-}
-
-/// The cluster with the same state, which is to say of the same name and life.
-fn snapshot_cluster<'a>(
-    clusters: &'a [Rc<WorkerCluster>],
-    previous: &WorkerCluster,
-) -> Option<&'a WorkerCluster> {
-    let same = |cluster: &&Rc<WorkerCluster>| cluster.shared.state.id == previous.shared.state.id;
-    clusters.iter().find(same).map(|cluster| &**cluster)
 }
 
 impl WorkerCluster {
@@ -127,13 +113,10 @@ impl WorkerCluster {
         WorkerCluster { pools, shared, config, position: RefCell::default() }
     }
 
-    fn retire_what_is_gone(&self, now: Option<&WorkerCluster>) {
-        let kept: Vec<u64> =
-            now.into_iter().flat_map(|now| &now.pools).map(|pool| pool.endpoint.id).collect();
-        for pool in &self.pools {
-            if !kept.contains(&pool.endpoint.id) {
-                pool.retire();
-            }
+    fn retire_all_but(&self, kept: &[Rc<EndpointPool>]) {
+        let kept: HashSet<u64> = kept.iter().map(|pool| pool.endpoint.id).collect();
+        for pool in self.pools.iter().filter(|pool| !kept.contains(&pool.endpoint.id)) {
+            pool.retire();
         }
     }
 }

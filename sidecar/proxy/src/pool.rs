@@ -194,12 +194,18 @@ impl EndpointPool {
         http2::sweep(self, now, idle);
     }
 
-    /// Closes the HTTP/1 connection that has been idle longest; whether there was one.
-    pub(crate) fn evict(&self) -> bool {
+    /// Since when the HTTP/1 connection that was used longest ago has been idle.
+    fn idle_since(&self) -> Option<Time> {
+        self.http1.borrow().first().map(|oldest| oldest.idle_since())
+    }
+
+    /// Closes that connection.
+    fn evict(&self) {
         let mut idle = self.http1.borrow_mut();
         let oldest = (!idle.is_empty()).then(|| idle.remove(0));
         drop(idle);
-        oldest.is_some()
+        // Outside the borrow: closing a connection tells those who wait.
+        drop(oldest);
     }
 
     /// A new connection, counted.
@@ -227,8 +233,10 @@ impl EndpointPool {
     pub(crate) fn permit(&self, cluster: &WorkerCluster) -> Option<Counted> {
         let max = cluster.config.model.circuit_breakers.max_connections;
         self.shared.admit(Word::Connections, max).or_else(|| {
-            let evicted = cluster.pools.iter().any(|pool| pool.evict());
-            if evicted { self.shared.admit(Word::Connections, max) } else { None }
+            let idle = cluster.pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+            let (_, oldest) = idle.min_by_key(|(since, _)| *since)?;
+            oldest.evict();
+            self.shared.admit(Word::Connections, max)
         })
     }
 }

@@ -10,6 +10,7 @@ mod records;
 use std::cell::RefCell;
 
 use http::{HeaderMap, Request, StatusCode};
+use weir_config::ListenerKind;
 use weir_model::{ClusterKind, Time};
 use weir_telemetry::access_log::{AccessLog, AccessRecord};
 use weir_telemetry::context;
@@ -141,11 +142,28 @@ impl Telemetry {
             }
             _ => None,
         };
-        if span.is_none() && !(scope.access_log && self.access_log.is_enabled()) {
-            return;
+        let logged = scope.access_log && self.access_log.is_enabled();
+        if span.is_some() || logged {
+            self.record(exchange, request, span, logged);
         }
+    }
+
+    /// The request was refused before its scope was known: its line is written if the listener wants one.
+    pub(crate) fn refused<B>(&self, exchange: &mut Exchange, request: &Request<B>) {
+        let downstream = &exchange.downstream;
+        let pinned = downstream.worker.pinned();
+        let wanted = match pinned.listener(downstream.entrance).map(|listener| &listener.kind) {
+            Some(ListenerKind::Http { access_log, .. }) => *access_log,
+            Some(ListenerKind::Tcp { .. }) | None => false,
+        };
+        if wanted && self.access_log.is_enabled() {
+            self.record(exchange, request, None, true);
+        }
+    }
+
+    fn record<B>(&self, exchange: &mut Exchange, request: &Request<B>, span: Option<Span>, logged: bool) {
         let authority = crate::route::authority(request).unwrap_or_default();
-        let recording = Recording::new(authority, request.uri().path(), span);
+        let recording = Recording::new(authority, request.uri().path(), span, logged);
         exchange.recording = Some(Box::new(recording));
     }
 
@@ -231,7 +249,7 @@ impl Telemetry {
         if let Some(record) = recording.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
             self.spans.try_send(record);
         }
-        if exchange.scope.as_ref().is_some_and(|scope| scope.access_log) {
+        if recording.logged {
             self.access_log.try_send(AccessRecord::Http(recording.http(exchange, inbound, duration)));
         }
     }

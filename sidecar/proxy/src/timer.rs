@@ -5,6 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use weir_model::Time;
 use weir_runtime::clock;
 
 use crate::reject::Kind;
+use crate::upload;
 
 /// The limits of one exchange.
 #[derive(Debug, Default)]
@@ -24,14 +26,21 @@ pub(crate) struct Timer {
     idle: Option<Duration>,
     /// When something moved last; kept only with an idle limit.
     moved: Time,
+    /// The request body, whose bytes move too, and how many had moved at the last look.
+    upload: Option<(Rc<upload::Source>, u64)>,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timer {
     /// Starts the limits that hold for the whole exchange.
     pub(crate) fn start(&mut self, request: Option<Time>, idle: Option<Duration>, now: Time) {
-        *self = Timer { request, attempt: None, idle, moved: now, sleep: None };
+        *self = Timer { request, attempt: None, idle, moved: now, upload: None, sleep: None };
         self.arm();
+    }
+
+    /// Counts what moves in a request body as movement, if there is an idle limit.
+    pub(crate) fn watch(&mut self, upload: Option<&Rc<upload::Source>>) {
+        self.upload = upload.filter(|_| self.idle.is_some()).map(|upload| (upload.clone(), upload.bytes()));
     }
 
     /// Starts the limit of an attempt, or lifts it.
@@ -57,6 +66,13 @@ impl Timer {
                 return Poll::Pending;
             }
             let now = now();
+            if let Some((upload, seen)) = &mut self.upload
+                && *seen != upload.bytes()
+            {
+                // When exactly is not known; it was after the last look.
+                *seen = upload.bytes();
+                self.moved = now;
+            }
             if let Some(kind) = self.exceeded(now) {
                 return Poll::Ready(kind);
             }

@@ -93,6 +93,10 @@ impl Http1 {
         }))
     }
 
+    pub(super) fn idle_since(&self) -> Time {
+        self.idle_since
+    }
+
     /// Moves what can be moved; whether the connection is over.
     fn drive(&mut self, cx: &mut Context<'_>) -> bool {
         if let (false, Some(driver)) = (self.over, &mut self.driver) {

@@ -32,6 +32,9 @@ use stream::{Broken, Pump};
 /// What is assumed of a peer until its settings arrive (RFC 9113 section 6.5.2 recommends it as the least).
 const STREAMS_BEFORE_SETTINGS: usize = 100;
 
+/// How many connections may be made, and turn out closed or taken by others, before a request gives up.
+const NEW_CONNECTIONS: u32 = 8;
+
 /// One endpoint's connections on one worker.
 #[derive(Default)]
 pub(crate) struct Connections {
@@ -75,10 +78,14 @@ impl EndpointPool {
 
     async fn new_http2(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
         let _pending = self.pend(cluster)?;
-        loop {
+        let mut made = 0;
+        while made < NEW_CONNECTIONS {
             let connecting = self.http2.borrow().connecting.clone();
             match connecting {
-                Some(connecting) => connecting.finished().await?,
+                Some(connecting) => {
+                    connecting.finished().await?;
+                    made += 1;
+                }
                 None => match self.permit(cluster) {
                     Some(counted) => self.begin(counted, cluster.config.model.connect_timeout),
                     None => self.shared.room().await,
@@ -88,6 +95,7 @@ impl EndpointPool {
                 return Ok(lease);
             }
         }
+        Err(Kind::ConnectFailed(std::io::ErrorKind::ConnectionReset))
     }
 
     fn free_stream(&self) -> Option<Lease> {

@@ -22,6 +22,8 @@ pub(crate) struct Recording {
     authority: Text,
     path: Text,
     pub(super) span: Option<Span>,
+    /// Whether a line will be written.
+    pub(super) logged: bool,
 }
 
 /// A span that will be written.
@@ -34,8 +36,14 @@ pub(super) struct Span {
 
 impl Recording {
     /// For a request.
-    pub(super) fn new(authority: &str, path: &str, span: Option<Span>) -> Recording {
-        Recording { started: unix_nanos(), authority: Text::new(authority), path: Text::new(path), span }
+    pub(super) fn new(authority: &str, path: &str, span: Option<Span>, logged: bool) -> Recording {
+        Recording {
+            started: unix_nanos(),
+            authority: Text::new(authority),
+            path: Text::new(path),
+            span,
+            logged,
+        }
     }
 
     /// For an opaque connection.

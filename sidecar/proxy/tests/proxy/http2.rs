@@ -168,6 +168,18 @@ async fn each_downstream_gets_its_own_version_where_the_cluster_says_so() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_only_hangs_up_is_not_asked_for_ever() {
+    let (upstream, _proxy, mut client) = front(HttpVersion::Http2).await;
+    let hanging_up = tokio::spawn(async move {
+        loop {
+            drop(upstream.accept().await);
+        }
+    });
+    assert_eq!(client.get("http://a/").await.status(), 503);
+    hanging_up.abort();
+}
+
+#[tokio::test]
 async fn many_streams_at_once() {
     let upstream = Upstream::answering("hello").await;
     let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));

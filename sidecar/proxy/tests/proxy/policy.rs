@@ -205,6 +205,27 @@ async fn silence_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
+async fn an_upload_that_moves_is_not_silent() {
+    let upstream = Upstream::bind().await;
+    let timeouts = Timeouts { idle: Some(Duration::from_millis(200)), ..Timeouts::default() };
+    let routes = vec![route(RouteAction::Forward(timed(timeouts)))];
+    let proxy = Proxy::routes(vec![cluster("app", HttpVersion::Http1, &[upstream.address])], routes);
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 9\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    for _ in 0..8 {
+        client.send("x").await;
+        server.until("x").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    client.send("x").await;
+    server.until("x").await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
 async fn a_grpc_deadline_is_told_and_kept() {
     let upstream = Upstream::bind().await;
     let timeouts = Timeouts { request: Some(Duration::from_secs(10)), ..Timeouts::default() };

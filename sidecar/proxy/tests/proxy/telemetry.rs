@@ -47,6 +47,9 @@ async fn requests_are_counted_and_logged() {
     client.message().await;
     client.send("BREW /pot HTTP/1.1\r\nHost: Name\r\n\r\n").await;
     client.message().await;
+    // Refused before there was a route.
+    client.send("GET /early HTTP/1.1\r\n\r\n").await;
+    client.message().await;
     assert!(log.flush(PATIENCE).await);
     let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let line = written.lines().next().unwrap();
@@ -63,6 +66,11 @@ async fn requests_are_counted_and_logged() {
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
+    let refused = written.lines().last().unwrap();
+    assert!(
+        refused.contains(r#""path":"/early""#) && refused.contains(r#""response_flags":"DPE""#),
+        "{refused}"
+    );
     assert!(!written.contains("secret"));
     let metrics = registry.render_prometheus();
     let count = |wanted: &[&str]| {
