@@ -48,10 +48,13 @@ pub fn workload(node: &Node) -> Option<(Name, Workload)> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamId(pub u64);
 
+/// Open streams of one node that are remembered: the one in use, and those of earlier processes whose end is not known yet.
+const STREAMS: usize = 8;
+
 #[derive(Clone, PartialEq, Debug)]
 enum Hold {
-    /// Its stream is open.
-    Stream(StreamId),
+    /// These streams are open, the latest last, each with what it said.
+    Streams(Vec<(StreamId, Workload)>),
     /// Nobody holds it; it ends then.
     Until(Time),
 }
@@ -60,6 +63,16 @@ enum Hold {
 struct Lease {
     workload: Workload,
     hold: Hold,
+}
+
+/// What the end of a stream leaves behind.
+enum Ended {
+    /// It was the last one of its node.
+    Last,
+    /// Another one of its node is open; whether that says something else.
+    Another { changed: bool },
+    /// It was not known, or not any more.
+    Unknown,
 }
 
 /// The leases of one control plane.
@@ -77,29 +90,56 @@ pub enum JoinError {
 }
 
 impl Leases {
-    /// A sidecar's stream says that this workload runs. A later stream of the same node takes over from an earlier one.
+    /// A sidecar's stream says that this workload runs. A later stream of the same node takes over from an earlier one, and gives back when it
+    /// ends first: after a quick restart the last words of the old process may arrive after the first ones of the new.
     /// Says whether the set of workloads changed.
     pub fn join(&mut self, name: Name, workload: Workload, stream: StreamId) -> Result<bool, JoinError> {
         if self.leases.len() >= LEASES && !self.leases.contains_key(&name) {
             return Err(JoinError::Full);
         }
-        let lease = Lease { workload, hold: Hold::Stream(stream) };
-        let before = self.leases.get(&name).map(|lease| &lease.workload);
-        let changed = before != Some(&lease.workload);
-        self.leases.insert(name, lease);
+        let before = self.leases.remove(&name);
+        let changed = before.as_ref().is_none_or(|lease| lease.workload != workload);
+        let mut streams = match before.map(|lease| lease.hold) {
+            Some(Hold::Streams(streams)) => streams,
+            Some(Hold::Until(_)) | None => vec![],
+        };
+        streams.retain(|(open, _)| *open != stream);
+        if streams.len() == STREAMS {
+            streams.remove(0);
+        }
+        streams.push((stream, workload.clone()));
+        self.leases.insert(name, Lease { workload, hold: Hold::Streams(streams) });
         Ok(changed)
     }
 
-    /// The stream ended in order: its workload is gone. Says whether the set of workloads changed.
+    /// The stream ended in order: its workload is gone, unless another stream of the node is open. Says whether the set of workloads changed.
     pub fn leave(&mut self, name: &Name, stream: StreamId) -> bool {
-        let held = self.leases.get(name).is_some_and(|lease| lease.hold == Hold::Stream(stream));
-        held && self.leases.remove(name).is_some()
+        match self.end(name, stream) {
+            Ended::Last => self.leases.remove(name).is_some(),
+            Ended::Another { changed } => changed,
+            Ended::Unknown => false,
+        }
     }
 
-    /// The stream broke: its workload stays for a while.
+    /// The stream broke: if it was the node's last one, its workload stays for a while.
     pub fn lose(&mut self, name: &Name, stream: StreamId, now: Time) {
-        if let Some(lease) = self.leases.get_mut(name).filter(|lease| lease.hold == Hold::Stream(stream)) {
+        let last = matches!(self.end(name, stream), Ended::Last);
+        if let Some(lease) = self.leases.get_mut(name).filter(|_| last) {
             lease.hold = Hold::Until(now + LOST_GRACE);
+        }
+    }
+
+    fn end(&mut self, name: &Name, stream: StreamId) -> Ended {
+        let Some(Lease { workload, hold: Hold::Streams(streams) }) = self.leases.get_mut(name) else {
+            return Ended::Unknown;
+        };
+        let Some(index) = streams.iter().position(|(open, _)| *open == stream) else {
+            return Ended::Unknown;
+        };
+        streams.remove(index);
+        match streams.last() {
+            None => Ended::Last,
+            Some((_, latest)) => Ended::Another { changed: std::mem::replace(workload, latest.clone()) != *latest },
         }
     }
 
@@ -121,7 +161,7 @@ impl Leases {
     pub fn deadline(&self) -> Option<Time> {
         let ends = self.leases.values().filter_map(|lease| match lease.hold {
             Hold::Until(end) => Some(end),
-            Hold::Stream(_) => None,
+            Hold::Streams(_) => None,
         });
         ends.min()
     }

@@ -45,6 +45,33 @@ fn a_new_stream_takes_over_and_the_old_ones_end_changes_nothing() {
 }
 
 #[test]
+fn the_end_of_a_stream_that_was_heard_of_late_takes_nothing_from_the_one_that_lives() {
+    let mut leases = Leases::default();
+    leases.join(name("a"), workload(2), StreamId(2)).unwrap();
+    assert_eq!(leases.join(name("a"), workload(1), StreamId(1)), Ok(true), "the old process, late");
+    assert!(leases.leave(&name("a"), StreamId(1)), "what the living one says counts again");
+    assert_eq!(leases.workloads()[&name("a")].weight, 2);
+    leases.join(name("a"), workload(1), StreamId(3)).unwrap();
+    leases.lose(&name("a"), StreamId(3), Time(0));
+    assert_eq!(leases.deadline(), None);
+    assert_eq!(leases.workloads()[&name("a")].weight, 2);
+    assert!(leases.leave(&name("a"), StreamId(2)));
+    assert!(leases.workloads().is_empty());
+}
+
+#[test]
+fn a_node_that_opens_streams_without_end_is_remembered_within_a_bound() {
+    let mut leases = Leases::default();
+    for stream in 0..100 {
+        leases.join(name("a"), workload(1), StreamId(stream)).unwrap();
+    }
+    for stream in 0..100 {
+        leases.lose(&name("a"), StreamId(stream), Time(0));
+    }
+    assert_eq!(leases.deadline(), Some(Time(0) + LOST_GRACE), "the last one counted");
+}
+
+#[test]
 fn a_restart_keeps_everybody_until_they_had_time_to_return() {
     let mut before = Leases::default();
     before.join(name("a"), workload(1), StreamId(1)).unwrap();
