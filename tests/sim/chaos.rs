@@ -112,7 +112,9 @@ impl World {
         if self.net.lives(conn) {
             // A stream that the control plane never heard of does not begin the grace anew.
             let severed = (self.sched.micros(), self.net.plane(conn).unwrap_or_default());
-            self.peers[index].severed.get_or_insert(severed);
+            let known = self.plane.as_ref().is_some_and(|plane| plane.knows(conn));
+            let earlier = self.peers[index].severed.filter(|_| !known);
+            self.peers[index].severed = Some(earlier.unwrap_or(severed));
             self.net.sever(conn, silent, &mut self.sched, &mut self.random);
         }
     }
@@ -131,18 +133,19 @@ impl World {
     }
 
     fn kill_plane(&mut self) {
-        let Some(plane) = self.plane.take() else { return };
+        let Some(epoch) = self.plane.as_ref().map(|plane| plane.epoch) else { return };
         note!(self, "control plane dies");
         self.stats.crashes += 1;
         self.died = self.sched.micros();
         if self.mutation == Some(Mutation::LoseWrites) {
             self.disk.lose_newest();
         }
-        for conn in self.net.living(|_, of| of == plane.epoch) {
+        for conn in self.net.living(|_, of| of == epoch) {
             if let Some(index) = self.net.peer(conn) {
                 self.sever(index, conn, false);
             }
         }
+        self.plane = None;
         let down = if one_in(&mut self.random, 3) { 20_000_000 } else { 500_000 };
         self.sched.after(self.random.below(down), Event::StartPlane);
     }
@@ -203,7 +206,7 @@ impl World {
             let Some((name, _)) = weir_serve::leases::workload(&peer.role.node) else { continue };
             if plane.world.mesh.workloads.contains_key(&name) {
                 // An earlier process may have joined, and then it is that one's lease.
-                if peer.conn.is_some_and(|conn| plane.knows(conn)) {
+                if peer.conn.is_some_and(|conn| self.net.lives(conn) && plane.knows(conn)) {
                     peer.member.get_or_insert(now);
                     peer.severed = None;
                 }
