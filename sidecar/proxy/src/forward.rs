@@ -1,5 +1,5 @@
 //! All of HTTP on one page: a request comes in at the top, its response leaves at the bottom, and whatever else happens leaves
-//! through `?` and [`respond`](crate::respond).
+//! through `?` and [`respond`].
 
 use std::convert::Infallible;
 use std::pin::pin;

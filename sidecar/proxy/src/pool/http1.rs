@@ -173,14 +173,20 @@ impl Lease {
         }
     }
 
-    /// The request body is not through yet: the connection goes on by itself, in a task that it and its handles may wake, and
-    /// ends when it is done.
+    /// The request body is not through yet: the connection goes on by itself, in a task that it and its handles may wake, until
+    /// it is idle or over.
     pub(crate) fn detach(mut self) {
-        let Some(driver) = self.connection.driver.take().filter(|_| !self.connection.over) else { return };
         tokio::task::spawn_local(async move {
-            // How it ends is told to the body of the response.
-            let _ = driver.await;
-            drop(self);
+            let connection = &mut *self.connection;
+            poll_fn(|cx| {
+                if let (false, Some(driver)) = (connection.over, &mut connection.driver) {
+                    connection.over = Pin::new(driver).poll(cx).is_ready();
+                }
+                let done = connection.over || connection.sender.is_ready();
+                if done { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            self.release(crate::timer::now());
         });
     }
 

@@ -88,6 +88,28 @@ async fn a_response_may_come_before_the_request_is_through() {
     assert_eq!(server.until("0\r\n\r\n").await, "1\r\nb\r\n0\r\n\r\n");
     server.send("1\r\nB\r\n0\r\n\r\n").await;
     assert_eq!(client.until("0\r\n\r\n").await, "1\r\nB\r\n0\r\n\r\n");
+    // And the connection serves again.
+    client.send("GET /again HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(server.head().await.starts_with("GET /again "));
+}
+
+/// The whole response is there before the request body: the connection is neither lost nor kept from others.
+#[tokio::test]
+async fn an_early_and_whole_response_frees_its_connection() {
+    let (upstream, proxy, mut client) = front().await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n").await;
+    let mut server = upstream.accept().await;
+    server.until("1\r\na\r\n").await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    assert_eq!(client.message().await.1, "ok");
+    client.send("1\r\nb\r\n0\r\n\r\nGET /again HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.until("0\r\n\r\n").await;
+    let mut next = Peer { stream: reused_or_new(&upstream, server).await };
+    assert!(next.head().await.starts_with("GET /again "));
+    drop(next);
+    let state = proxy.cluster("app").state.clone();
+    eventually("no connection is left", || state.connections.load(std::sync::atomic::Ordering::Relaxed) == 0)
+        .await;
 }
 
 #[tokio::test]

@@ -109,24 +109,13 @@ async fn a_listed_status_is_retried_with_the_whole_body() {
         assert!(body.starts_with("3\r\nabc\r\n"), "{body}");
         assert!(body.contains("de"), "{body}");
         server.send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
-        server = Peer { stream: next(&upstream, server).await };
+        server = Peer { stream: reused_or_new(&upstream, server).await };
     }
     server.head().await;
     server.until("0\r\n\r\n").await;
     server.send("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nlast").await;
     // The attempts are used up: the answer is the upstream's own.
     assert_eq!(client.message().await.1, "last");
-}
-
-/// The connection the next attempt comes on: the same one, or a new one.
-async fn next(upstream: &Upstream, server: Peer) -> tokio::net::TcpStream {
-    let mut byte = [0];
-    tokio::select! {
-        peer = upstream.accept() => peer.stream,
-        read = server.stream.peek(&mut byte) => {
-            if matches!(read, Ok(1)) { server.stream } else { upstream.accept().await.stream }
-        }
-    }
 }
 
 #[tokio::test]

@@ -375,3 +375,14 @@ impl Drop for Answering {
         self.task.abort();
     }
 }
+
+/// The connection the next request comes on: the same one, or a new one.
+pub async fn reused_or_new(upstream: &Upstream, server: Peer) -> TcpStream {
+    let mut byte = [0];
+    tokio::select! {
+        peer = upstream.accept() => peer.stream,
+        read = server.stream.peek(&mut byte) => {
+            if matches!(read, Ok(1)) { server.stream } else { upstream.accept().await.stream }
+        }
+    }
+}
