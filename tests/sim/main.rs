@@ -55,8 +55,6 @@ use runner::{run, run_all};
 
 /// Seeds that must pass.
 const SEEDS: u64 = 1_000;
-/// Seeds within which a mutation must be noticed.
-const MUTANT_SEEDS: u64 = 200;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name)
@@ -98,10 +96,17 @@ fn replay() {
     println!("seed {seed} keeps every invariant; its events hash to {hash:016x}; {stats:?}");
 }
 
-fn must_be_noticed(mutation: Mutation) {
-    let failure =
-        run_all(0..MUTANT_SEEDS, Some(mutation)).map(|_| ()).expect_err("no seed notices the mutation");
-    println!("{} is noticed by seed {}: {}", mutation.name(), failure.seed, failure.replay());
+/// The mutation makes a seed fail, and for the reason it should.
+fn must_be_noticed(mutation: Mutation, reason: &str) {
+    let failure = run_all(0..SEEDS, Some(mutation)).map(|_| ()).expect_err("no seed notices the mutation");
+    println!(
+        "{} is noticed by seed {}: {}\n{}",
+        mutation.name(),
+        failure.seed,
+        failure.why,
+        failure.replay()
+    );
+    assert!(failure.why.contains(reason), "{failure}");
     let again =
         run(failure.seed, Some(mutation), false).expect_err("the seed that noticed it notices it again");
     assert_eq!(again.to_string(), failure.to_string());
@@ -109,30 +114,30 @@ fn must_be_noticed(mutation: Mutation) {
 
 #[test]
 fn delivering_routes_before_clusters_is_noticed() {
-    must_be_noticed(Mutation::RoutesBeforeClusters);
+    must_be_noticed(Mutation::RoutesBeforeClusters, "in force refers to the cluster");
 }
 
 #[test]
 fn forgetting_the_last_good_version_is_noticed() {
-    must_be_noticed(Mutation::ForgetLastGood);
+    must_be_noticed(Mutation::ForgetLastGood, "in force refers to the cluster");
 }
 
 #[test]
 fn taking_away_what_the_last_good_version_needs_is_noticed() {
-    must_be_noticed(Mutation::AcceptInWords);
+    must_be_noticed(Mutation::AcceptInWords, "in force refers to the cluster");
 }
 
 #[test]
 fn losing_an_acknowledged_write_is_noticed() {
-    must_be_noticed(Mutation::LoseWrites);
+    must_be_noticed(Mutation::LoseWrites, "was acknowledged and");
 }
 
 #[test]
 fn going_back_in_time_is_noticed() {
-    must_be_noticed(Mutation::OldWorlds);
+    must_be_noticed(Mutation::OldWorlds, "goes back in time");
 }
 
 #[test]
 fn forgetting_who_had_joined_is_noticed() {
-    must_be_noticed(Mutation::ForgetLeases);
+    must_be_noticed(Mutation::ForgetLeases, "its workload is gone from the mesh");
 }

@@ -15,7 +15,7 @@ pub(crate) struct Failure {
     pub(crate) seed: u64,
     mutation: Option<Mutation>,
     steps: u64,
-    why: String,
+    pub(crate) why: String,
     tail: Vec<String>,
 }
 

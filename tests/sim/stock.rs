@@ -6,19 +6,17 @@
 //!   acknowledges the cluster.
 //! - gRPC asks for listeners by name, then routes, clusters, endpoints, each when the one before says so, and acknowledges first.
 
+mod asking;
+mod parcel;
+
 use crate::mutation::Mutation;
 use crate::nodes::{Role, Style};
 use crate::sidecar::Heard;
 use crate::truth::{Floors, History, Key, Mark};
-use crate::wire::{self, Reference, Seen};
-use prost::Message;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::wire::{Reference, Seen};
+use parcel::Parcel;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_model::ResourceType;
-use weir_proto::envoy::envoy::service::discovery::v3::{
-    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
-};
-use weir_proto::envoy::google::rpc::Status;
-use weir_xds::codec;
 
 /// More than any mesh here can need.
 const RESOURCES: usize = 512;
@@ -68,16 +66,6 @@ pub(crate) struct Stock {
     /// Listeners and routes that are the first of their name and were never whole: with a part missing they are better than nothing. One that
     /// replaces a whole one must be whole.
     stained: BTreeSet<String>,
-}
-
-/// One response, whichever way it came.
-struct Parcel {
-    kind: ResourceType,
-    version: String,
-    nonce: String,
-    /// With the control plane's version of each.
-    resources: Vec<(String, Seen)>,
-    removed: Vec<String>,
 }
 
 impl Stock {
@@ -159,11 +147,11 @@ impl Stock {
         mutation: Option<Mutation>,
     ) -> Result<Heard, String> {
         let parcel = match self.role.style {
-            Style::EnvoyDelta => delta(bytes)?,
-            Style::EnvoySotw | Style::Grpc | Style::Weir => sotw(bytes)?,
+            Style::EnvoyDelta => parcel::delta(bytes)?,
+            Style::EnvoySotw | Style::Grpc | Style::Weir => parcel::sotw(bytes)?,
         };
         let (kind, nonce, version) = (parcel.kind, parcel.nonce.clone(), parcel.version.clone());
-        let mut heard = Heard { text: describe(&parcel), refused: 0 };
+        let mut heard = Heard { text: parcel::describe(&parcel), refused: 0 };
         let bad = |seen: &Seen| self.role.picky && seen.poisoned;
         let refused: Vec<String> = parcel
             .resources
@@ -171,10 +159,14 @@ impl Stock {
             .filter(|(_, seen)| bad(seen))
             .map(|(_, seen)| seen.name.clone())
             .collect();
+        if mutation == Some(Mutation::ForgetLastGood) {
+            self.track_mut(kind).held.retain(|name, _| !refused.contains(name));
+        }
         let whole = self.role.strict && !refused.is_empty();
         let mut again = BTreeSet::new();
         for name in &refused {
-            if kind == ResourceType::Cluster && !self.track(kind).held.contains_key(name) {
+            let known = mutation == Some(Mutation::ForgetLastGood);
+            if kind == ResourceType::Cluster && !known && !self.track(kind).held.contains_key(name) {
                 self.refused.insert(name.clone());
             }
         }
@@ -279,133 +271,6 @@ impl Stock {
         }
     }
 
-    /// The names to ask for; none if it is not time to ask for the type at all.
-    fn wanted(&self, kind: ResourceType) -> Option<BTreeSet<String>> {
-        let referred = || {
-            let active = self.tracks.iter().flat_map(|track| track.held.values());
-            let references = active.chain(self.warming.values()).flat_map(|held| &held.references);
-            let names: BTreeSet<String> =
-                references.filter(|(to, _)| *to == kind).map(|(_, name)| name.clone()).collect();
-            let asked = self.track(kind).asked.as_ref().is_some_and(|asked| !asked.is_empty());
-            (asked || !names.is_empty()).then_some(names)
-        };
-        match (self.role.style, kind) {
-            (Style::Grpc, ResourceType::Listener) => (!self.uses.is_empty()).then(|| self.uses.clone()),
-            (Style::Grpc, _) | (_, ResourceType::Endpoints | ResourceType::Route) => referred(),
-            (_, ResourceType::Cluster) => Some(BTreeSet::new()),
-            (_, ResourceType::Listener) => self.listening.then(BTreeSet::new),
-        }
-    }
-
-    /// Gives up what nothing refers to any more, and asks for what something refers to now.
-    fn reconcile(&mut self, again: &BTreeSet<String>) {
-        let clusters = self.track(ResourceType::Cluster);
-        self.listening |= clusters.responses > 0 && self.warming.is_empty();
-        let order = match self.role.style {
-            Style::Grpc => {
-                [ResourceType::Listener, ResourceType::Route, ResourceType::Cluster, ResourceType::Endpoints]
-            }
-            _ => ResourceType::ALL,
-        };
-        for kind in order {
-            let Some(wanted) = self.wanted(kind) else { continue };
-            let named = self.role.style == Style::Grpc
-                || matches!(kind, ResourceType::Endpoints | ResourceType::Route);
-            let again: Vec<String> = match kind {
-                ResourceType::Endpoints => {
-                    again.iter().filter(|name| wanted.contains(*name)).cloned().collect()
-                }
-                _ => vec![],
-            };
-            let track = self.track_mut(kind);
-            if named {
-                track.held.retain(|name, _| wanted.contains(name));
-            }
-            let asked = track.asked.replace(wanted.clone());
-            if asked.as_ref() != Some(&wanted) || !again.is_empty() {
-                self.ask(kind, asked, &wanted, again);
-            }
-        }
-        let mut refused = std::mem::take(&mut self.refused);
-        refused.retain(|name| !self.track(ResourceType::Cluster).held.contains_key(name));
-        self.refused = refused;
-        let excused = std::mem::take(&mut self.excused);
-        self.excused = excused
-            .into_iter()
-            .filter(|name| self.referred_clusters().any(|(_, other)| other == name))
-            .collect();
-    }
-
-    fn ask(
-        &mut self,
-        kind: ResourceType,
-        asked: Option<BTreeSet<String>>,
-        wanted: &BTreeSet<String>,
-        again: Vec<String>,
-    ) {
-        if self.role.style != Style::EnvoyDelta {
-            return self.push_sotw(kind, None);
-        }
-        let first = asked.is_none();
-        let before = asked.unwrap_or_default();
-        let mut subscribe: BTreeSet<String> = wanted.difference(&before).cloned().chain(again).collect();
-        if first && matches!(kind, ResourceType::Cluster | ResourceType::Listener) {
-            subscribe.insert("*".to_owned());
-        }
-        self.push_delta(DeltaDiscoveryRequest {
-            type_url: codec::type_url(kind).to_owned(),
-            resource_names_subscribe: subscribe.into_iter().collect(),
-            resource_names_unsubscribe: before.difference(wanted).cloned().collect(),
-            initial_resource_versions: if first { self.versions(kind) } else { Default::default() },
-            ..DeltaDiscoveryRequest::default()
-        });
-    }
-
-    /// What an Envoy says it has: a cluster that warms up, and not the endpoints that it waits for.
-    fn versions(&self, kind: ResourceType) -> HashMap<String, String> {
-        let warming = || self.warming.iter().filter(|_| kind == ResourceType::Cluster);
-        let awaited = |name: &String| {
-            let mut references = self.warming.values().flat_map(|held| &held.references);
-            kind == ResourceType::Endpoints && references.any(|(_, other)| other == name)
-        };
-        let held = self.track(kind).held.iter().filter(|(name, _)| !awaited(name)).chain(warming());
-        held.map(|(name, held)| (name.clone(), held.version.clone())).collect()
-    }
-
-    fn answer(&mut self, kind: ResourceType, nonce: String, error: Option<String>) {
-        let error = error.map(|message| Status { code: 3, message, details: vec![] });
-        if self.role.style != Style::EnvoyDelta {
-            return self.push_sotw(kind, error);
-        }
-        self.push_delta(DeltaDiscoveryRequest {
-            type_url: codec::type_url(kind).to_owned(),
-            response_nonce: nonce,
-            error_detail: error,
-            ..DeltaDiscoveryRequest::default()
-        });
-    }
-
-    fn push_sotw(&mut self, kind: ResourceType, error_detail: Option<Status>) {
-        let track = self.track(kind);
-        let request = DiscoveryRequest {
-            version_info: track.version.clone(),
-            node: (!self.introduced).then(|| weir_xds::node::encode(&self.role.node)),
-            resource_names: track.asked.iter().flatten().cloned().collect(),
-            type_url: codec::type_url(kind).to_owned(),
-            response_nonce: track.nonce.clone(),
-            error_detail,
-            ..DiscoveryRequest::default()
-        };
-        self.introduced = true;
-        self.outputs.push(request.encode_to_vec());
-    }
-
-    fn push_delta(&mut self, mut request: DeltaDiscoveryRequest) {
-        request.node = (!self.introduced).then(|| weir_xds::node::encode(&self.role.node));
-        self.introduced = true;
-        self.outputs.push(request.encode_to_vec());
-    }
-
     /// From what is in force: listeners and routes to clusters.
     fn referred_clusters(&self) -> impl Iterator<Item = (&String, &String)> {
         let holders = [ResourceType::Listener, ResourceType::Route].map(|kind| self.track(kind));
@@ -448,44 +313,4 @@ impl Stock {
     fn track_mut(&mut self, kind: ResourceType) -> &mut Track {
         &mut self.tracks[kind as usize]
     }
-}
-
-fn sotw(bytes: &[u8]) -> Result<Parcel, String> {
-    let it = DiscoveryResponse::decode(bytes).map_err(|error| error.to_string())?;
-    let kind = codec::kind_of(&it.type_url).ok_or("a response of no known type")?;
-    let read = |any| wire::read(kind, any).map(|seen| (String::new(), seen));
-    let resources = it.resources.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Parcel { kind, version: it.version_info, nonce: it.nonce, resources, removed: vec![] })
-}
-
-fn delta(bytes: &[u8]) -> Result<Parcel, String> {
-    let it = DeltaDiscoveryResponse::decode(bytes).map_err(|error| error.to_string())?;
-    let kind = codec::kind_of(&it.type_url).ok_or("a response of no known type")?;
-    let mut resources = Vec::new();
-    for resource in it.resources {
-        let seen = wire::read(kind, resource.resource.as_ref().ok_or("a resource without content")?)?;
-        if seen.name != resource.name {
-            return Err(format!("{} travels under the name {}", seen.name, resource.name));
-        }
-        resources.push((resource.version, seen));
-    }
-    Ok(Parcel {
-        kind,
-        version: it.system_version_info,
-        nonce: it.nonce,
-        resources,
-        removed: it.removed_resources,
-    })
-}
-
-fn describe(parcel: &Parcel) -> String {
-    let mut text = format!("{} #{}:", parcel.kind, parcel.nonce);
-    for (_, seen) in &parcel.resources {
-        let poison = if seen.poisoned { "!" } else { "" };
-        text.push_str(&format!(" +{}@{:06x}{poison}", seen.name, seen.mark >> 40));
-    }
-    for name in &parcel.removed {
-        text.push_str(&format!(" -{name}"));
-    }
-    text
 }
