@@ -139,7 +139,9 @@ impl Leases {
         streams.remove(index);
         match streams.last() {
             None => Ended::Last,
-            Some((_, latest)) => Ended::Another { changed: std::mem::replace(workload, latest.clone()) != *latest },
+            Some((_, latest)) => {
+                Ended::Another { changed: std::mem::replace(workload, latest.clone()) != *latest }
+            }
         }
     }
 
