@@ -5,6 +5,7 @@ use weir_model::ResourceType::{Cluster, Endpoints, Listener, Route};
 mod delta;
 mod envoy;
 mod grpc;
+mod refusal;
 
 #[test]
 fn the_first_event_is_who_it_is() {

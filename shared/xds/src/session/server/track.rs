@@ -48,6 +48,8 @@ pub(super) struct Track {
     pub(super) obscure: bool,
     /// Refused together, by an answer that does not say which of them: each is offered once more, alone.
     pub(super) suspects: BTreeSet<String>,
+    /// The same where they cannot be told apart: all are offered again when one of them has changed.
+    together: BTreeSet<String>,
 }
 
 impl Track {
@@ -65,6 +67,7 @@ impl Track {
             brought: false,
             obscure: false,
             suspects: BTreeSet::new(),
+            together: BTreeSet::new(),
         }
     }
 
@@ -155,6 +158,14 @@ impl Track {
         self.suspects.retain(|name| set.get(self.kind, name).is_some());
         // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
         // refusal that is over.
+        let same = |name: &String| match (self.nacks.get(name), set.get(self.kind, name)) {
+            (Some(nack), Some(wanted)) => nack.version == wanted.version,
+            (None, _) | (_, None) => false,
+        };
+        if !self.together.iter().all(same) {
+            self.nacks.retain(|name, _| !self.together.contains(name));
+            self.together.clear();
+        }
         let delta = self.protocol == Protocol::Delta;
         let mut again = vec![];
         self.nacks.retain(|name, _| {
@@ -223,6 +234,9 @@ impl Track {
         let (suspects, refused): (Vec<_>, Vec<_>) =
             refused.into_iter().partition(|upsert| unnamed && separable(upsert));
         self.suspects.extend(suspects.iter().map(|upsert| upsert.name().to_owned()));
+        if unnamed {
+            self.together.extend(refused.iter().map(|upsert| upsert.name().to_owned()));
+        }
         for upsert in refused {
             self.suspects.remove(upsert.name());
             self.nacks.insert(upsert.name().to_owned(), Nack { version: upsert.version, text: text.clone() });
