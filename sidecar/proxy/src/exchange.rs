@@ -20,10 +20,10 @@ use weir_model::Time;
 use crate::body::{Body, BodyError};
 use crate::downstream::Downstream;
 use crate::pinned::WorkerCluster;
-use crate::pool::{Active, Counted, Word, http1, http2};
+use crate::pool::{Active, ClusterShared, Counted, Word, http1, http2};
 use crate::reject::{Breaker, Kind};
 use crate::respond::{answer, grpc_status};
-use crate::route::Scope;
+use crate::route::Policy;
 use crate::tcp::Upgrade;
 use crate::telemetry::Recording;
 use crate::timer::{Timer, now};
@@ -39,9 +39,9 @@ pub(crate) struct Exchange {
     pub(crate) method: Method,
     pub(crate) grpc: bool,
     /// Where it went, as far as it got.
-    pub(crate) scope: Option<Rc<Scope>>,
+    pub(crate) policy: Option<Rc<Policy>>,
     pub(crate) route: Option<RouteIndex>,
-    pub(crate) cluster: Option<Rc<WorkerCluster>>,
+    pub(crate) cluster: Option<Rc<ClusterShared>>,
     admitted: Option<Counted>,
     pub(crate) active: Option<Active>,
     retrying: Option<Counted>,
@@ -147,7 +147,8 @@ impl Exchange {
     pub(crate) fn opaque(downstream: &Rc<Downstream>, cluster: usize, access_log: bool) -> Box<Exchange> {
         let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
         exchange.opaque = true;
-        exchange.cluster = downstream.worker.pinned().clusters.get(cluster).cloned();
+        let pinned = downstream.worker.pinned();
+        exchange.cluster = pinned.clusters.get(cluster).map(|cluster| cluster.shared.clone());
         if access_log {
             exchange.recording = Some(Box::new(Recording::opaque()));
         }
@@ -165,7 +166,7 @@ impl Exchange {
             version,
             method,
             grpc,
-            scope: None,
+            policy: None,
             route: None,
             cluster: None,
             admitted: None,
@@ -189,7 +190,7 @@ impl Exchange {
 
     /// The route it takes, once it has one.
     pub(crate) fn route(&self) -> Option<&Route> {
-        Some(self.scope.as_ref()?.routes.route(self.route?))
+        Some(self.policy.as_ref()?.routes.route(self.route?))
     }
 
     /// The listener's direction.
@@ -198,8 +199,8 @@ impl Exchange {
     }
 
     /// Takes its place among the cluster's requests.
-    pub(crate) fn admit(&mut self, cluster: &Rc<WorkerCluster>) -> Result<(), Kind> {
-        self.cluster = Some(cluster.clone());
+    pub(crate) fn admit(&mut self, cluster: &WorkerCluster) -> Result<(), Kind> {
+        self.cluster = Some(cluster.shared.clone());
         let max = cluster.config.model.circuit_breakers.max_requests;
         self.admitted = cluster.shared.admit(Word::Requests, max);
         let worker = self.downstream.worker.id;
@@ -226,7 +227,7 @@ impl Exchange {
         self.waited = None;
         if let (None, Some(cluster)) = (&self.retrying, &self.cluster) {
             // The decision to retry was made with the budget at hand; this only counts.
-            self.retrying = cluster.shared.admit(Word::Retries, u32::MAX);
+            self.retrying = cluster.admit(Word::Retries, u32::MAX);
         }
     }
 
@@ -370,7 +371,7 @@ impl Drop for Exchange {
         let success = self.success();
         self.end_attempt(success);
         if let (Some(_), Some(cluster)) = (&self.admitted, &self.cluster) {
-            cluster.shared.state.traffic.of(self.downstream.worker.id).end(success);
+            cluster.state.traffic.of(self.downstream.worker.id).end(success);
         }
         self.downstream.worker.telemetry.end(self, now);
         self.downstream.end(now);

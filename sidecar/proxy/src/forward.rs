@@ -33,7 +33,7 @@ pub(crate) fn serve(
         let response = match forward(&mut exchange, &mut request).await {
             Ok(response) => response,
             Err(reject) => {
-                if exchange.scope.is_none() {
+                if exchange.policy.is_none() {
                     exchange.downstream.clone().worker.telemetry.refused(&mut exchange, &request);
                 }
                 refuse(&mut exchange, &reject)
@@ -60,11 +60,11 @@ async fn forward(
 
     let authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
-    exchange.scope = Some(scope.clone());
+    exchange.policy = Some(scope.policy.clone());
     let index = route::find(worker, &scope, authority, request);
     exchange.route = index.as_ref().ok().copied();
     worker.telemetry.begin(exchange, request);
-    let route = scope.routes.route(index?);
+    let route = scope.policy.routes.route(index?);
     let forward = match &route.action {
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {

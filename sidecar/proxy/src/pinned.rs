@@ -95,10 +95,7 @@ impl WorkerCluster {
         let previous = previous.filter(|previous| previous.shared.state.id == config.state.id);
         let shared = match previous {
             Some(previous) => previous.shared.clone(),
-            None => {
-                let metrics = telemetry.connections_to(&config.state.name);
-                Rc::new(ClusterShared::new(config.state.clone(), metrics))
-            }
+            None => Rc::new(ClusterShared::new(&config, telemetry)),
         };
         let known: HashMap<u64, &Rc<EndpointPool>> = previous
             .into_iter()

@@ -22,7 +22,7 @@ use std::time::Duration;
 use http::Request;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use weir_config::{ClusterState, EndpointState};
+use weir_config::{Cluster, ClusterState, EndpointState};
 use weir_decide::circuit;
 use weir_model::{Time, limits};
 use weir_runtime::net::{self, ConnectOptions};
@@ -30,7 +30,7 @@ use weir_runtime::net::{self, ConnectOptions};
 use crate::body::Body;
 use crate::pinned::WorkerCluster;
 use crate::reject::{Breaker, Kind};
-use crate::telemetry::ConnectionMetrics;
+use crate::telemetry::{ConnectionMetrics, Telemetry, server_address};
 
 /// How often a request that waits for a connection looks whether another worker has freed one: only its own worker wakes it.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -38,6 +38,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What one worker shares between the pools of a cluster, for as long as the cluster lives.
 pub(crate) struct ClusterShared {
     pub(crate) state: Arc<ClusterState>,
+    /// How people who ask for its address call it.
+    pub(crate) called: Box<str>,
     metrics: ConnectionMetrics,
     /// Requests of this worker that wait for room.
     waiting: Cell<u32>,
@@ -88,8 +90,11 @@ pub(crate) struct Active {
 }
 
 impl ClusterShared {
-    pub(crate) fn new(state: Arc<ClusterState>, metrics: ConnectionMetrics) -> ClusterShared {
-        ClusterShared { state, metrics, waiting: Cell::new(0), freed: Notify::new() }
+    pub(crate) fn new(cluster: &Cluster, telemetry: &Telemetry) -> ClusterShared {
+        let state = cluster.state.clone();
+        let metrics = telemetry.connections_to(&state.name);
+        let called = server_address(&cluster.model.kind).into();
+        ClusterShared { state, called, metrics, waiting: Cell::new(0), freed: Notify::new() }
     }
 
     fn word(&self, word: Word) -> &AtomicU32 {

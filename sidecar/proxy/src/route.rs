@@ -25,12 +25,17 @@ const REMEMBER: Duration = Duration::from_secs(60);
 /// What requests to one authority are served from.
 pub(crate) struct Scope {
     pub(crate) pinned: Rc<Pinned>,
-    pub(crate) routes: Arc<Routes>,
-    pub(crate) tracing: Option<Tracing>,
-    pub(crate) access_log: bool,
+    pub(crate) policy: Rc<Policy>,
     /// The authority it was looked up by; absent if any will do.
     authority: Option<Box<str>>,
     looked_up: Time,
+}
+
+/// The part of a scope that an exchange keeps to its end: **a long stream must not keep a whole snapshot alive.**
+pub(crate) struct Policy {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) tracing: Option<Tracing>,
+    pub(crate) access_log: bool,
 }
 
 /// The authority of a request: of its URI, which counts where it has one (RFC 9112 section 3.2.2), else its only `Host`.
@@ -80,7 +85,7 @@ pub(crate) fn find<B>(
         query: request.uri().query(),
         headers: request.headers(),
     };
-    scope.routes.matcher.find(&head, &mut worker.random.borrow_mut()).ok_or(Kind::NoRoute)
+    scope.policy.routes.matcher.find(&head, &mut worker.random.borrow_mut()).ok_or(Kind::NoRoute)
 }
 
 enum Found {
@@ -96,14 +101,8 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
         Some(ListenerKind::Http { routes, tracing, access_log }) => {
             if !routes.hosts.is_empty() {
                 let (routes, tracing, access_log) = (routes.clone(), tracing.clone(), *access_log);
-                return Found::Scope(Scope {
-                    pinned,
-                    routes,
-                    tracing,
-                    access_log,
-                    authority: None,
-                    looked_up: now,
-                });
+                let policy = Rc::new(Policy { routes, tracing, access_log });
+                return Found::Scope(Scope { pinned, policy, authority: None, looked_up: now });
             }
             (tracing.clone(), *access_log)
         }
@@ -117,17 +116,12 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
         NameLookup::Absent => return Found::Nothing(Kind::NoSuchName),
         NameLookup::Unknown => return Found::Unknown,
     };
-    let routes = found.routes.clone();
-    let tracing = found.tracing.clone().or(tracing);
-    let access_log = access_log || found.access_log;
-    Found::Scope(Scope {
-        pinned,
-        routes,
-        tracing,
-        access_log,
-        authority: Some(authority.into()),
-        looked_up: now,
-    })
+    let policy = Rc::new(Policy {
+        routes: found.routes.clone(),
+        tracing: found.tracing.clone().or(tracing),
+        access_log: access_log || found.access_log,
+    });
+    Found::Scope(Scope { pinned, policy, authority: Some(authority.into()), looked_up: now })
 }
 
 /// Asks for a name and waits until a snapshot knows it, or knows that there is none.

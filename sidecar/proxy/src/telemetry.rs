@@ -133,22 +133,22 @@ impl Telemetry {
         self.active_requests[usize::from(inbound)].inc();
     }
 
-    /// The request's scope is known: decides what will be written, and puts our span into the request where there is one.
+    /// The request's policy is known: decides what will be written, and puts our span into the request where there is one.
     pub(crate) fn begin<B>(&self, exchange: &mut Exchange, request: &mut Request<B>) {
-        let Some(scope) = &exchange.scope else { return };
-        let span = match &scope.tracing {
+        let Some(policy) = &exchange.policy else { return };
+        let span = match &policy.tracing {
             Some(tracing) if self.spans.is_enabled() => {
                 self.sample(exchange, tracing.sampling.0, request.headers_mut())
             }
             _ => None,
         };
-        let logged = scope.access_log && self.access_log.is_enabled();
+        let logged = policy.access_log && self.access_log.is_enabled();
         if span.is_some() || logged {
             self.record(exchange, request, span, logged);
         }
     }
 
-    /// The request was refused before its scope was known: its line is written if the listener wants one.
+    /// The request was refused before its policy was known: its line is written if the listener wants one.
     pub(crate) fn refused<B>(&self, exchange: &mut Exchange, request: &Request<B>) {
         let downstream = &exchange.downstream;
         let pinned = downstream.worker.pinned();
@@ -194,8 +194,8 @@ impl Telemetry {
     ) {
         self.count_attempt(exchange, status, failure.map(|kind| answer(kind).flag), now);
         if let Some(cluster) = &exchange.cluster {
-            let name = &cluster.config.state.name;
-            self.retries.borrow_mut().get(cluster.config.state.id, |labels| labels.push(name)).inc();
+            let name = &cluster.state.name;
+            self.retries.borrow_mut().get(cluster.state.id, |labels| labels.push(name)).inc();
         }
         if exchange.inbound() {
             return;
@@ -263,15 +263,12 @@ impl Telemetry {
     ) {
         let Some(cluster) = &exchange.cluster else { return };
         let duration = now.since(exchange.attempted);
-        let key = ClientKey::of(exchange, cluster.config.state.id, status, flag);
-        self.client
-            .borrow_mut()
-            .get(key, |labels| key.push(exchange, &cluster.config.model, labels))
-            .record(duration);
+        let key = ClientKey::of(exchange, cluster.state.id, status, flag);
+        self.client.borrow_mut().get(key, |labels| key.push(exchange, cluster, labels)).record(duration);
         if let (true, Some(status)) = (exchange.grpc, exchange.grpc_status) {
             let mut series = self.rpc_client.borrow_mut();
-            let name = &cluster.config.state.name;
-            let key = (cluster.config.state.id, status);
+            let name = &cluster.state.name;
+            let key = (cluster.state.id, status);
             series.get(key, |labels| labels.push(labels::grpc_name(status)).push(name)).record(duration);
         }
     }
@@ -280,9 +277,9 @@ impl Telemetry {
         let Some(cluster) = &exchange.cluster else { return };
         for (bytes, received) in [(exchange.bytes_up, true), (exchange.bytes_down, false)] {
             let mut series = self.tcp_bytes.borrow_mut();
-            let handle = series.get((cluster.config.state.id, inbound, received), |labels| {
+            let handle = series.get((cluster.state.id, inbound, received), |labels| {
                 let io = if received { "receive" } else { "transmit" };
-                labels.push(&cluster.config.state.name).push(DIRECTIONS[usize::from(inbound)]).push(io)
+                labels.push(&cluster.state.name).push(DIRECTIONS[usize::from(inbound)]).push(io)
             });
             handle.add(bytes);
         }

@@ -153,6 +153,10 @@ impl Worker {
             let snapshot = snapshots.borrow_and_update().clone();
             let next = Rc::new(self.pinned().next(snapshot, &self.entrances, &self.telemetry));
             self.pinned.replace(next);
+            for downstream in self.downstreams.borrow().values() {
+                // An idle connection must not keep the snapshot before alive.
+                downstream.remembered.take();
+            }
             self.repinned.notify_waiters();
         }
     }

@@ -4,8 +4,9 @@ use http::{Method, StatusCode, Version};
 use weir_telemetry::metrics::Labels;
 use weir_telemetry::span::{ProtocolVersion, known_method};
 
-use super::{DIRECTIONS, server_address};
+use super::DIRECTIONS;
 use crate::exchange::Exchange;
+use crate::pool::ClusterShared;
 use crate::reject::Safety;
 
 /// A series of requests taken. All of it fits in three words, since it is hashed for every request.
@@ -72,15 +73,15 @@ impl ClientKey {
     pub(super) fn push<'a>(
         &self,
         exchange: &Exchange,
-        cluster: &weir_model::Cluster,
+        cluster: &ClusterShared,
         labels: &'a mut Labels,
     ) -> &'a mut Labels {
         labels.push(method_name(&exchange.method));
         push_status(self.status, labels);
-        labels.push(server_address(&cluster.kind));
+        labels.push(&cluster.called);
         labels.push(version(exchange.version).as_str());
         push_error(self.flag, self.status, labels);
-        labels.push(&cluster.name)
+        labels.push(&cluster.state.name)
     }
 }
 

@@ -97,7 +97,7 @@ impl Recording {
             retries: exchange.retries,
             error_type: Text::new_static(flag),
             route: text(route.map(|route| &*route.name)),
-            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: text(endpoint.map(|endpoint| &*endpoint.workload)),
             response_flags: Text::new_static(flag),
         })
@@ -121,7 +121,7 @@ impl Recording {
             bytes_sent: exchange.bytes_down,
             peer: Some(exchange.downstream.peer),
             route: text(exchange.route().map(|route| &*route.name)),
-            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
             retries: exchange.retries,
             trace_id: self.span.as_ref().map(|span| span.context.trace_id),
@@ -137,7 +137,7 @@ impl Recording {
             bytes_received: exchange.bytes_up,
             bytes_sent: exchange.bytes_down,
             peer: Some(exchange.downstream.peer),
-            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.config.state.name)),
+            cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
             response_flags: Text::new_static(exchange.flag().unwrap_or_default()),
         }

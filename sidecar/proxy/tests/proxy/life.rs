@@ -153,3 +153,30 @@ async fn connections_outlive_snapshots() {
     }
     assert_eq!(proxy.cluster("app").state.connections.load(Relaxed), 1);
 }
+
+/// Neither an idle connection nor a stream that goes on for hours holds what it no longer needs.
+#[tokio::test]
+async fn old_snapshots_go() {
+    let upstream = Upstream::bind().await;
+    let app = cluster("app", HttpVersion::Http1, &[upstream.address]);
+    let mut proxy = Proxy::inbound(app.clone());
+    let (mut idle, mut long) = (Peer::connect(proxy.inbound).await, Peer::connect(proxy.inbound).await);
+    idle.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    idle.head().await;
+    long.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.head().await;
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
+    long.until("half").await;
+    let old = std::sync::Arc::downgrade(&proxy.snapshot());
+    let cluster = std::sync::Arc::downgrade(&proxy.cluster("app"));
+    let mut app = app;
+    app.connect_timeout = Duration::from_secs(3);
+    proxy.publish_inbound(vec![app], vec![route(forward("app"))]);
+    eventually("the old snapshot is gone", || old.strong_count() == 0).await;
+    eventually("and its cluster", || cluster.strong_count() == 0).await;
+    server.send("half").await;
+    assert_eq!(long.until("half").await, "half");
+}

@@ -119,6 +119,11 @@ impl Proxy {
         self.publish(resources, &[]);
     }
 
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshots.borrow().clone()
+    }
+
     /// The state of a cluster in the snapshot in force.
     pub fn cluster(&self, name: &str) -> Arc<weir_config::Cluster> {
         let snapshot = self.snapshots.borrow();

@@ -3,7 +3,9 @@
 use crate::support::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use weir_model::{Cluster, Direction, HttpVersion, Resource, RouteSource};
+use weir_model::{
+    Cluster, Direction, Forward, HttpVersion, Resource, RetryOn, RetryPolicy, RouteAction, RouteSource,
+};
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::access_log::{AccessLog, DEFAULT_QUEUE};
 use weir_telemetry::collector::Collector;
@@ -26,8 +28,19 @@ impl std::io::Write for Lines {
 }
 
 fn listening(proxy: &mut Proxy, direction: Direction, app: Cluster, sampling: Option<u32>) {
+    let forward = forward(&app.name);
+    listening_with(proxy, direction, app, forward, sampling);
+}
+
+fn listening_with(
+    proxy: &mut Proxy,
+    direction: Direction,
+    app: Cluster,
+    action: RouteAction,
+    sampling: Option<u32>,
+) {
     let address = if direction == Direction::Inbound { proxy.inbound } else { proxy.outbound };
-    let routes = any_host("routes", vec![route(forward(&app.name))]);
+    let routes = any_host("routes", vec![route(action)]);
     let listener = http_listener(address, direction, RouteSource::Inline(routes), sampling, true);
     proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);
 }
@@ -133,9 +146,8 @@ async fn contexts_pass_untouched_where_nothing_is_traced() {
     assert_eq!(field(&head, "traceparent"), Some(parent));
 }
 
-/// Two sidecars and a collector: outbound makes a client span under the caller's, inbound a server span under that.
-#[tokio::test]
-async fn spans_of_two_sidecars_are_one_trace() {
+/// A collector, and a sink that leads to it.
+async fn collecting() -> (Collector, SpanSink, weir_telemetry::export::ExporterHandle) {
     let collector = Collector::new(100);
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = weir_telemetry::export::ExporterConfig {
@@ -144,8 +156,61 @@ async fn spans_of_two_sidecars_are_one_trace() {
         ..Default::default()
     };
     let receiving = collector.clone();
-    let serving = tokio::spawn(async move { drop(receiving.serve(socket, std::future::pending()).await) });
+    tokio::spawn(async move { drop(receiving.serve(socket, std::future::pending()).await) });
     let (spans, exporter) = weir_telemetry::export::Exporter::start(config).unwrap();
+    (collector, spans, exporter)
+}
+
+/// On the client side each attempt is a span of its own, and the upstream's parent is the one that reached it.
+#[tokio::test]
+async fn attempts_are_spans() {
+    let (collector, spans, exporter) = collecting().await;
+    let upstream = Upstream::bind().await;
+    let mut proxy = Proxy::with(true, TelemetryArgs { spans, ..TelemetryArgs::disabled() });
+    let mut endpoints = vec![nobody().await, upstream.address];
+    endpoints.sort();
+    let reviews = cluster("reviews", HttpVersion::Http1, &endpoints);
+    let on = RetryOn { connect_failure: true, ..RetryOn::default() };
+    let retry = RetryPolicy { attempts: 1, on, backoff_base: Duration::ZERO, backoff_max: Duration::ZERO };
+    let action = RouteAction::Forward(Forward { retry: Some(retry), ..forward_to(&[("reviews", 1)]) });
+    listening_with(&mut proxy, Direction::Outbound, reviews, action, Some(1_000_000));
+    let mut client = Peer::connect(proxy.outbound).await;
+    let mut parents = Vec::new();
+    // Round robin: one of the two requests meets the dead endpoint first.
+    let mut server = None;
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nHost: reviews\r\n\r\n").await;
+        let mut peer = match server.take() {
+            Some(peer) => peer,
+            None => upstream.accept().await,
+        };
+        let head = peer.head().await;
+        parents.push(field(&head, "traceparent").unwrap().split('-').nth(2).unwrap().to_owned());
+        peer.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        client.head().await;
+        server = Some(peer);
+    }
+    assert!(exporter.flush(PATIENCE).await);
+    let traces: Vec<_> = collector.trace_ids().into_iter().map(|id| collector.trace(id).unwrap()).collect();
+    let mut sizes: Vec<usize> = traces.iter().map(|trace| trace.spans.len()).collect();
+    sizes.sort();
+    assert_eq!(sizes, [1, 2]);
+    for trace in &traces {
+        let last = trace.spans.last().unwrap();
+        assert!(parents.contains(&format!("{:016x}", last.span_id)), "{trace:?} {parents:?}");
+        assert!(!last.error);
+        if let [failed, retried] = &trace.spans[..] {
+            assert!(failed.error && failed.span_id != retried.span_id);
+            assert_eq!(failed.attribute("error.type"), Some("UF"));
+            assert_eq!(retried.attribute("http.request.resend_count"), Some("1"));
+        }
+    }
+}
+
+/// Two sidecars and a collector: outbound makes a client span under the caller's, inbound a server span under that.
+#[tokio::test]
+async fn spans_of_two_sidecars_are_one_trace() {
+    let (collector, spans, exporter) = collecting().await;
     let telemetry = TelemetryArgs { spans, ..TelemetryArgs::disabled() };
     let app = Upstream::answering("traced").await;
     let mut inbound = Proxy::with(true, telemetry.clone());
@@ -180,5 +245,4 @@ async fn spans_of_two_sidecars_are_one_trace() {
     assert_eq!(client.attribute("server.address"), Some("reviews"));
     assert_eq!(server.attribute("url.path"), Some("/p"));
     assert!(!client.error && !server.error);
-    serving.abort();
 }
