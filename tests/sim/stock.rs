@@ -40,7 +40,6 @@ struct Track {
     /// Of the last response on this stream.
     nonce: String,
     held: BTreeMap<String, Held>,
-    responses: u64,
 }
 
 /// A stock client.
@@ -50,9 +49,12 @@ pub(crate) struct Stock {
     tracks: [Track; 4],
     /// Clusters that wait for their endpoints. Envoy only.
     warming: BTreeMap<String, Held>,
+    /// Clusters that took traffic because they were told that there are no endpoints for them.
+    hollow: BTreeSet<String>,
     /// Names that the application dials. gRPC only.
     uses: BTreeSet<String>,
-    /// Whether the first clusters are there, so that listeners are asked for. Envoy only.
+    /// Whether the first clusters came, and whether they are warm, so that listeners are asked for. Envoy only.
+    clustered: bool,
     listening: bool,
     introduced: bool,
     outputs: Vec<Vec<u8>>,
@@ -61,7 +63,7 @@ pub(crate) struct Stock {
     known: BTreeSet<String>,
     /// Clusters from before this stream, which the control plane could not know it had to keep.
     excused: BTreeSet<String>,
-    /// Clusters refused for what is in them, without an earlier version of them.
+    /// Clusters refused without an earlier version of them.
     refused: BTreeSet<String>,
     /// Listeners and routes that are the first of their name and were never whole: with a part missing they are better than nothing. One that
     /// replaces a whole one must be whole.
@@ -75,7 +77,9 @@ impl Stock {
             role,
             tracks: Default::default(),
             warming: BTreeMap::new(),
+            hollow: BTreeSet::new(),
             uses: BTreeSet::new(),
+            clustered: false,
             listening: false,
             introduced: false,
             outputs: Vec::new(),
@@ -101,7 +105,6 @@ impl Stock {
         for track in &mut self.tracks {
             track.asked = None;
             track.nonce.clear();
-            track.responses = 0;
         }
         self.reconcile(&BTreeSet::new());
     }
@@ -164,21 +167,22 @@ impl Stock {
         }
         let whole = self.role.strict && !refused.is_empty();
         let mut again = BTreeSet::new();
-        for name in &refused {
-            let known = mutation == Some(Mutation::ForgetLastGood);
-            if kind == ResourceType::Cluster && !known && !self.track(kind).held.contains_key(name) {
-                self.refused.insert(name.clone());
-            }
+        if kind == ResourceType::Cluster && mutation != Some(Mutation::ForgetLastGood) {
+            let seen = parcel.resources.iter().map(|(_, seen)| &seen.name);
+            let lacking = seen.filter(|name| whole || refused.contains(name));
+            let held = &self.track(kind).held;
+            let lacking: Vec<String> = lacking.filter(|name| !held.contains_key(*name)).cloned().collect();
+            self.refused.extend(lacking);
         }
         if !whole {
             self.apply(parcel, &refused, &mut again)?;
         }
         let track = self.track_mut(kind);
         track.nonce.clone_from(&nonce);
-        track.responses += 1;
+        self.clustered |= kind == ResourceType::Cluster;
         let mut error = None;
         if refused.is_empty() {
-            track.version = version;
+            self.track_mut(kind).version = version;
         } else {
             heard.refused = refused.len();
             let named =
@@ -219,10 +223,14 @@ impl Stock {
             }
         }
         for name in removed {
-            // Envoy does not take removals of what it asked for by name.
+            // Envoy does not take removals of what it asked for by name; but a cluster that waits for endpoints waits no longer.
             if self.role.style == Style::EnvoyDelta
                 && matches!(kind, ResourceType::Endpoints | ResourceType::Route)
             {
+                if kind == ResourceType::Endpoints {
+                    let hollow = self.warm(&name);
+                    self.hollow.extend(hollow);
+                }
                 continue;
             }
             self.warming.remove(&name);
@@ -260,15 +268,23 @@ impl Stock {
             self.stained.insert(seen.name.clone());
         }
         if kind == ResourceType::Endpoints && envoy {
-            let refers = |held: &Held| held.references.iter().any(|(_, name)| *name == seen.name);
-            let warm: Vec<String> =
-                self.warming.iter().filter(|(_, held)| refers(held)).map(|(name, _)| name.clone()).collect();
-            for name in warm {
-                if let Some(held) = self.warming.remove(&name) {
-                    self.track_mut(ResourceType::Cluster).held.insert(name, held);
-                }
+            for name in self.warm(&seen.name) {
+                self.hollow.remove(&name);
             }
         }
+    }
+
+    /// The endpoints of this name are there: the clusters that waited for them take traffic.
+    fn warm(&mut self, endpoints: &str) -> Vec<String> {
+        let refers = |held: &Held| held.references.iter().any(|(_, name)| name == endpoints);
+        let warm: Vec<String> =
+            self.warming.iter().filter(|(_, held)| refers(held)).map(|(name, _)| name.clone()).collect();
+        for name in &warm {
+            if let Some(held) = self.warming.remove(name) {
+                self.track_mut(ResourceType::Cluster).held.insert(name.clone(), held);
+            }
+        }
+        warm
     }
 
     /// From what is in force: listeners and routes to clusters.
@@ -283,7 +299,8 @@ impl Stock {
     fn check(&mut self, history: &History) -> Result<(), String> {
         let clusters = &self.track(ResourceType::Cluster).held;
         let mut still = BTreeSet::new();
-        for (from, name) in self.referred_clusters().filter(|(_, name)| !clusters.contains_key(*name)) {
+        let there = |name: &String| clusters.contains_key(name) && !self.hollow.contains(name);
+        for (from, name) in self.referred_clusters().filter(|(_, name)| !there(name)) {
             // A gRPC client asks for a cluster because of the route; requests wait for it.
             let waits = self.role.style == Style::Grpc || self.excused.contains(name);
             let stained = self.stained.contains(from) && self.refused.contains(name);

@@ -91,10 +91,11 @@ impl Process {
     /// Reads `NAME listening a=ADDR b=ADDR …` from its standard output; the rest of the output is drained.
     fn addresses(&mut self, name: &str) -> BTreeMap<String, Vec<SocketAddr>> {
         let out = self.child.stdout.take().expect("standard output is piped");
-        let (tx, rx) = mpsc::channel();
+        let (tx, rx) = mpsc::sync_channel(64);
         std::thread::spawn(move || {
             for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let _nobody = tx.send(line);
+                // Nobody reads after the first line; what they print then must not stop them.
+                let _nobody = tx.try_send(line);
             }
         });
         let prefix = format!("{name} listening ");

@@ -30,8 +30,7 @@ impl Stock {
 
     /// Gives up what nothing refers to any more, and asks for what something refers to now.
     pub(super) fn reconcile(&mut self, again: &BTreeSet<String>) {
-        let clusters = self.track(ResourceType::Cluster);
-        self.listening |= clusters.responses > 0 && self.warming.is_empty();
+        self.listening |= self.clustered && self.warming.is_empty();
         let order = match self.role.style {
             Style::Grpc => {
                 [ResourceType::Listener, ResourceType::Route, ResourceType::Cluster, ResourceType::Endpoints]

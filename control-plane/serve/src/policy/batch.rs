@@ -24,11 +24,14 @@ pub(super) struct Parsed {
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
+/// An object before and after; absent where there was none, or will be none.
+type Edit = (Option<Arc<Object>>, Option<Arc<Object>>);
+
 /// A decided change of the store.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     /// Before and after, for every object the request names.
-    changes: BTreeMap<ObjectId, (Option<Arc<Object>>, Option<Arc<Object>>)>,
+    changes: BTreeMap<ObjectId, Edit>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -235,7 +238,7 @@ impl Batch {
     /// As the store takes it.
     pub(super) fn changes(&self) -> Vec<Change> {
         let changed = self.changes.iter().filter(|(_, (before, after))| before != after);
-        let change = |(id, (_, after)): (&ObjectId, &(_, Option<Arc<Object>>))| match after {
+        let change = |(id, (_, after)): (&ObjectId, &Edit)| match after {
             Some(object) => Change::Put { key: id.key(), value: object.to_stored().into() },
             None => Change::Delete { key: id.key() },
         };
@@ -244,7 +247,7 @@ impl Batch {
 
     /// As the caller reads it.
     pub(super) fn answer(&self) -> (Vec<wire::Change>, Vec<wire::Diagnostic>) {
-        let change = |(id, (before, after)): (&ObjectId, &(Option<Arc<Object>>, Option<Arc<Object>>))| {
+        let change = |(id, (before, after)): (&ObjectId, &Edit)| {
             answer::change(id, before.as_deref(), after.as_deref())
         };
         (
