@@ -1,6 +1,6 @@
 //! gRPC and WebSocket, with stock libraries at both ends of two sidecars.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,7 +44,7 @@ fn all_true(results: &str) {
     let results: serde_json::Value = serde_json::from_str(results).expect("the client ended with an error");
     let failed: Vec<_> = results.as_object().unwrap().iter().filter(|(_, passed)| **passed != true).collect();
     assert!(failed.is_empty(), "{failed:?}");
-    println!("{results}");
+    eprintln!("{results}");
 }
 
 fn run(dir: &Path, protocol: &str, kind: &str, service_port: u16, authority: &str) -> Pair {
