@@ -103,7 +103,7 @@ impl ServerSession {
             Request::Delta(request) => receive_delta(track, request, &mut events)?,
         }
         if let Some(set) = &self.set {
-            track.resolve(set);
+            track.settle(set);
         }
         self.changed = true;
         Ok(events)

@@ -38,8 +38,7 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
     let mut withheld = !track.pending.is_empty();
     changes(track, order, &mut plan, &mut withheld);
     let gone = |name: &&String| order.set.get(track.kind, name).is_none() && !track.pending.contains(*name);
-    let refused = track.nacks.keys().filter(|name| !track.held.contains_key(*name));
-    let surplus: Vec<&String> = track.held.keys().chain(refused).filter(gone).collect();
+    let surplus: Vec<&String> = track.held.keys().filter(gone).collect();
     if !surplus.is_empty() {
         let referenced = order.referenced(track.kind);
         let (kept, removed): (Vec<_>, Vec<_>) =
@@ -47,11 +46,12 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
         withheld |= !kept.is_empty();
         plan.removed.extend(removed.into_iter().cloned());
     }
-    let untold = |name: &&String| {
-        !track.held.contains_key(*name) && !track.nacks.contains_key(*name) && !track.absent.contains(*name)
-    };
-    plan.removed.extend(track.subscription.names().iter().filter(gone).filter(untold).cloned());
+    // What it does not have and still waits for, or shows as refused.
+    let untold = |name: &&String| !track.held.contains_key(*name) && !track.absent.contains(*name);
+    let waited_for = track.subscription.names().iter().chain(track.nacks.keys());
+    plan.removed.extend(waited_for.filter(gone).filter(untold).cloned());
     plan.removed.sort_unstable();
+    plan.removed.dedup();
     plan.resources.clone_from(&plan.upserts);
     // A client that asked for everything starts only when it is told that nothing is all there is.
     let greeting = !track.answered && track.subscription.is_wildcard() && !withheld;

@@ -23,8 +23,10 @@ pub(super) struct Outstanding {
     pub(super) nonce: String,
     pub(super) upserts: Vec<Arc<Encoded>>,
     pub(super) removed: Vec<String>,
-    /// Names asked for again meanwhile: whatever the answer is, they are sent again.
+    /// Names given back meanwhile: whatever the answer is, the client counts as not having them.
     void: BTreeSet<String>,
+    /// Names asked for again meanwhile: whatever the answer is, the client is told again.
+    again: BTreeSet<String>,
 }
 
 /// Everything about one type on one stream.
@@ -137,7 +139,7 @@ impl Track {
         }
         self.absent.remove(name);
         if let Some(outstanding) = &mut self.outstanding {
-            outstanding.void.insert(name.to_owned());
+            outstanding.again.insert(name.to_owned());
         }
     }
 
@@ -154,10 +156,13 @@ impl Track {
     /// Takes a new set: what the client brought becomes known where it is what it should have.
     pub(super) fn updated(&mut self, set: &EncodedSet) {
         self.pending.clear();
-        self.resolve(set);
         self.suspects.retain(|name| set.get(self.kind, name).is_some());
-        // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
-        // refusal that is over.
+        self.settle(set);
+    }
+
+    /// Compares what the client has and refused with what it should have.
+    pub(super) fn settle(&mut self, set: &EncodedSet) {
+        self.resolve(set);
         let same = |name: &String| match (self.nacks.get(name), set.get(self.kind, name)) {
             (Some(nack), Some(wanted)) => nack.version == wanted.version,
             (None, _) | (_, None) => false,
@@ -166,26 +171,28 @@ impl Track {
             self.nacks.retain(|name, _| !self.together.contains(name));
             self.together.clear();
         }
+        // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
+        // refusal that is over.
         let delta = self.protocol == Protocol::Delta;
-        let mut again = vec![];
+        let mut over = vec![];
         self.nacks.retain(|name, _| {
             let held = self.held.get(name);
             match set.get(self.kind, name) {
                 Some(wanted) if held.is_some_and(|held| held.version == Some(wanted.version)) => {
-                    again.extend(delta.then(|| name.clone()));
+                    over.extend(delta.then(|| name.clone()));
                     false
                 }
                 Some(_) => true,
                 None => held.is_some() || delta,
             }
         });
-        for name in again {
+        for name in over {
             self.resend(&name);
         }
     }
 
     /// Finds the content of what the client says it has.
-    pub(super) fn resolve(&mut self, set: &EncodedSet) {
+    fn resolve(&mut self, set: &EncodedSet) {
         for (name, held) in self.held.iter_mut().filter(|(_, held)| held.content.is_none()) {
             let wanted = set.get(self.kind, name);
             held.content = wanted.filter(|wanted| held.version == Some(wanted.version)).cloned();
@@ -195,7 +202,8 @@ impl Track {
     /// A response was given out.
     pub(super) fn sent(&mut self, nonce: String, upserts: Vec<Arc<Encoded>>, removed: Vec<String>) {
         self.answered = true;
-        self.outstanding = Some(Outstanding { nonce, upserts, removed, void: BTreeSet::new() });
+        self.outstanding =
+            Some(Outstanding { nonce, upserts, removed, void: BTreeSet::new(), again: BTreeSet::new() });
     }
 
     /// Takes the answer to the response on its way, if this is one. `error` is the text of a refusal.
@@ -230,9 +238,8 @@ impl Track {
         }
         // Leaving one out of everything would take its earlier version from a client that brought it.
         let kept = |upsert: &Arc<Encoded>| !self.brought || self.held.contains_key(upsert.name());
-        let separable = |upsert: &Arc<Encoded>| self.protocol == Protocol::Delta || kept(upsert);
-        let (suspects, refused): (Vec<_>, Vec<_>) =
-            refused.into_iter().partition(|upsert| unnamed && separable(upsert));
+        let separable = self.protocol == Protocol::Delta || refused.iter().all(kept);
+        let (suspects, refused) = if unnamed && separable { (refused, vec![]) } else { (vec![], refused) };
         self.suspects.extend(suspects.iter().map(|upsert| upsert.name().to_owned()));
         if unnamed {
             self.together.extend(refused.iter().map(|upsert| upsert.name().to_owned()));
@@ -252,7 +259,8 @@ impl Track {
             self.nacks.remove(name);
             self.suspects.remove(name);
             if self.subscription.covers(name) && !outstanding.void.contains(name) {
-                let held = Held { version: Some(upsert.version), content: Some(upsert.clone()) };
+                let version = Some(upsert.version).filter(|_| !outstanding.again.contains(name));
+                let held = Held { version, content: Some(upsert.clone()) };
                 self.held.insert(name.to_owned(), held);
                 self.absent.remove(name);
             }
@@ -261,7 +269,7 @@ impl Track {
             if !outstanding.void.contains(&name) {
                 self.held.remove(&name);
                 self.nacks.remove(&name);
-                if self.subscription.names().contains(&name) {
+                if self.subscription.names().contains(&name) && !outstanding.again.contains(&name) {
                     self.absent.insert(name);
                 }
             }
