@@ -29,6 +29,11 @@ pub const HTTP2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub const HTTP2_SEND_BUFFER: usize = 256 * 1024;
 /// Streams that an HTTP/2 peer opened and reset at once, before its connection is given up (CVE-2023-44487).
 pub const HTTP2_RESET_STREAMS: usize = 64;
+/// How much of a request body is read and dropped after its response, so that the caller can read that and go on; beyond it
+/// the connection closes.
+pub const DISCARD_BYTES: u64 = 1024 * 1024;
+/// How long that may take.
+pub const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Buffer for each direction of an opaque or upgraded connection, in bytes.
 pub const COPY_BUFFER: usize = 16 * 1024;
 /// Endpoints that are tried for one opaque connection before it is given up.

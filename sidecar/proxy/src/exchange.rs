@@ -256,6 +256,7 @@ impl Exchange {
         if let Source::None | Source::Local(_) = source {
             self.complete = true;
             self.latest = now();
+            self.discard_rest();
             let Source::Local(bytes) = source else { return Response::from_parts(head, Body::Empty) };
             self.bytes_down = bytes.len() as u64;
             return Response::from_parts(head, Body::Full(bytes));
@@ -263,6 +264,7 @@ impl Exchange {
         if source.is_end() {
             self.complete = true;
             source.finish(self.latest);
+            self.discard_rest();
             return Response::from_parts(head, Body::Empty);
         }
         self.source = source;
@@ -335,7 +337,20 @@ impl Exchange {
     fn finish(&mut self) {
         self.complete = true;
         self.latest = now();
-        std::mem::replace(&mut self.source, Source::None).finish(self.latest);
+        let source = std::mem::replace(&mut self.source, Source::None);
+        let detached = matches!(source, Source::Detached(_));
+        source.finish(self.latest);
+        // A connection that goes on by itself goes on with the request body.
+        if !detached {
+            self.discard_rest();
+        }
+    }
+
+    /// The response is through, the request body need not be. HTTP/2 resets just the one stream.
+    fn discard_rest(&self) {
+        if let (Some(upload), true) = (&self.upload, self.version < Version::HTTP_2) {
+            upload.clone().discard();
+        }
     }
 
     /// Whether it ended well: not in a failure of ours, nor in an answer that says that the server failed.

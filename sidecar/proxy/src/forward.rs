@@ -18,7 +18,7 @@ use crate::reject::{Kind, Reject};
 use crate::retry;
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
-use crate::{balance, respond, route};
+use crate::{balance, respond, route, upload};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -39,6 +39,10 @@ pub(crate) fn serve(
                 refuse(&mut exchange, &reject)
             }
         };
+        if let Some(body) = request.body_mut().take() {
+            // Answered here, before anybody wanted it.
+            exchange.upload = Some(upload::Source::new(body, false));
+        }
         Ok(exchange.attach(response))
     }
 }

@@ -4,6 +4,7 @@
 //! [`limits::RETRY_BODY_BYTES`]; beyond that it is let go and the request can no longer be repeated. Nothing is read ahead.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -65,6 +66,38 @@ impl Source {
     /// No further attempt will be made: lets go of what was kept.
     pub(crate) fn settle(&self) {
         self.kept.replace(Kept::Nothing);
+    }
+
+    /// Whether everything was read.
+    fn is_end(&self) -> bool {
+        self.incoming.borrow().is_end_stream()
+    }
+
+    /// Reads and drops what nobody wants any more. An HTTP/1 caller that is still sending would otherwise find its connection
+    /// reset, and might never read its response.
+    pub(crate) fn discard(self: Rc<Source>) {
+        if self.broken() || self.is_end() {
+            return;
+        }
+        self.settle();
+        tokio::task::spawn_local(async move {
+            let discarding = async {
+                // A task that was given up leaves when it would have run next. One that goes on reads the body itself.
+                tokio::task::yield_now().await;
+                if self.unfinished() {
+                    return;
+                }
+                let (mut rest, before) = (self.read(), self.bytes());
+                while self.bytes() - before < limits::DISCARD_BYTES {
+                    match poll_fn(|cx| rest.poll(cx)).await {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) | None => return,
+                    }
+                }
+            };
+            // If it takes too long or is too much, the connection closes.
+            let _ = tokio::time::timeout(limits::DISCARD_TIME, discarding).await;
+        });
     }
 
     /// Whether the downstream broke off.

@@ -257,3 +257,42 @@ async fn a_large_body_is_not_buffered() {
     assert_eq!(sent, 0, "the writer never finishes by itself");
     assert!(client.head().await.starts_with("HTTP/1.1 200 "));
 }
+
+/// A caller that is still sending reads its response, and its connection goes on.
+#[tokio::test]
+async fn a_body_that_nobody_wants_is_read_and_dropped() {
+    let refused = Proxy::inbound(cluster("app", HttpVersion::Http1, &[]));
+    let mut client = Peer::connect(refused.inbound).await;
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n").await;
+        let (head, _) = client.message().await;
+        assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
+        client.send(vec![b'x'; 300_000]).await;
+    }
+    // But not for ever.
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n").await;
+    client.message().await;
+    let block = vec![b'x'; 1 << 16];
+    let mut blocks = 0;
+    while tokio::io::AsyncWriteExt::write_all(&mut client.stream, &block).await.is_ok() {
+        blocks += 1;
+    }
+    assert!(blocks < 1000, "{blocks}");
+}
+
+#[tokio::test]
+async fn an_early_response_of_http2_leaves_the_callers_connection_whole() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http2, &[upstream.address]));
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n").await;
+    let mut server = Server2::accept(&upstream).await;
+    let (request, mut respond) = server.request().await;
+    let head = http::Response::builder().status(413).header("content-length", 0).body(()).unwrap();
+    respond.send_response(head, true).unwrap();
+    drop((request, respond));
+    assert!(client.head().await.starts_with("HTTP/1.1 413 "));
+    client.send(vec![b'x'; 300_000]).await;
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(server.request().await.0.uri().path(), "/next");
+}

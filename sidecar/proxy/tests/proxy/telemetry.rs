@@ -176,7 +176,7 @@ async fn attempts_are_spans() {
     listening_with(&mut proxy, Direction::Outbound, reviews, action, Some(1_000_000));
     let mut client = Peer::connect(proxy.outbound).await;
     let mut parents = Vec::new();
-    // Round robin: one of the two requests meets the dead endpoint first.
+    // Round robin: at least one of the two requests meets the dead endpoint first.
     let mut server = None;
     for _ in 0..2 {
         client.send("GET / HTTP/1.1\r\nHost: reviews\r\n\r\n").await;
@@ -194,7 +194,7 @@ async fn attempts_are_spans() {
     let traces: Vec<_> = collector.trace_ids().into_iter().map(|id| collector.trace(id).unwrap()).collect();
     let mut sizes: Vec<usize> = traces.iter().map(|trace| trace.spans.len()).collect();
     sizes.sort();
-    assert_eq!(sizes, [1, 2]);
+    assert!(matches!(sizes[..], [1 | 2, 2]), "{sizes:?}");
     for trace in &traces {
         let last = trace.spans.last().unwrap();
         assert!(parents.contains(&format!("{:016x}", last.span_id)), "{trace:?} {parents:?}");
