@@ -199,7 +199,7 @@ impl Stock {
             self.reconcile(&again);
             self.answer(kind, nonce, error);
         }
-        self.check(history)?;
+        self.check(history).map_err(|why| format!("{why}, after {}", heard.text))?;
         Ok(heard)
     }
 
@@ -268,9 +268,13 @@ impl Stock {
             self.stained.insert(seen.name.clone());
         }
         if kind == ResourceType::Endpoints && envoy {
-            for name in self.warm(&seen.name) {
-                self.hollow.remove(&name);
-            }
+            self.warm(&seen.name);
+            let clusters = &self.tracks[ResourceType::Cluster as usize].held;
+            let waits = |name: &String| {
+                let references = clusters.get(name).map(|held| &held.references);
+                references.is_some_and(|references| references.iter().all(|(_, other)| *other != seen.name))
+            };
+            self.hollow.retain(waits);
         }
     }
 

@@ -116,6 +116,11 @@ impl Referenced<'_> {
     pub(super) fn contains(&self, name: &str) -> bool {
         self.anything || self.names.contains(name)
     }
+
+    /// Whether something refers to it that is known to.
+    pub(super) fn surely(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
 }
 
 /// The endpoints that an Envoy wants again after a cluster was replaced: it warms the new one up with a fresh answer.

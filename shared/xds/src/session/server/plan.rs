@@ -38,18 +38,19 @@ pub(super) fn delta(track: &Track, order: &Order<'_>) -> Option<Plan> {
     let mut withheld = !track.pending.is_empty();
     changes(track, order, &mut plan, &mut withheld);
     let gone = |name: &&String| order.set.get(track.kind, name).is_none() && !track.pending.contains(*name);
-    let surplus: Vec<&String> = track.held.keys().filter(gone).collect();
-    if !surplus.is_empty() {
-        let referenced = order.referenced(track.kind);
-        let (kept, removed): (Vec<_>, Vec<_>) =
-            surplus.into_iter().partition(|name| referenced.contains(name));
-        withheld |= !kept.is_empty();
-        plan.removed.extend(removed.into_iter().cloned());
-    }
+    let surplus = track.held.keys().filter(gone);
     // What it does not have and still waits for, or shows as refused.
     let untold = |name: &&String| !track.held.contains_key(*name) && !track.absent.contains(*name);
-    let waited_for = track.subscription.names().iter().chain(track.nacks.keys());
-    plan.removed.extend(waited_for.filter(gone).filter(untold).cloned());
+    let waited_for = track.subscription.names().iter().chain(track.nacks.keys()).filter(gone).filter(untold);
+    let (surplus, waited_for): (Vec<&String>, Vec<&String>) = (surplus.collect(), waited_for.collect());
+    if !surplus.is_empty() || !waited_for.is_empty() {
+        let referenced = order.referenced(track.kind);
+        let count = surplus.len() + waited_for.len();
+        plan.removed.extend(surplus.into_iter().filter(|name| !referenced.contains(name)).cloned());
+        // The endpoints of a cluster that warms up count as not there; it keeps waiting for them until it goes.
+        plan.removed.extend(waited_for.into_iter().filter(|name| !referenced.surely(name)).cloned());
+        withheld |= plan.removed.len() < count;
+    }
     plan.removed.sort_unstable();
     plan.removed.dedup();
     plan.resources.clone_from(&plan.upserts);
