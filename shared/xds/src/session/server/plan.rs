@@ -108,6 +108,8 @@ pub(super) fn complete(track: &Track, order: &Order<'_>) -> Option<Plan> {
             }
         }
     }
+    let unwanted = track.nacks.keys().filter(|name| order.set.get(track.kind, name).is_none());
+    plan.removed.extend(unwanted.filter(|name| !track.held.contains_key(*name)).cloned());
     plan.resources.extend(again.iter().cloned());
     plan.resources.sort_by(|a, b| a.name().cmp(b.name()));
     let changed = !plan.upserts.is_empty() || !plan.removed.is_empty();

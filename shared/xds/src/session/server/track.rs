@@ -1,6 +1,7 @@
 //! What one client has of one type, as far as the server knows: accepted, refused, told to be absent, on its way.
 
 use super::message::{Nack, ResourceStatus, ServerEvent};
+use super::plan::is_complete;
 use super::subscription::{Changed, Subscription};
 use crate::encoded::{Encoded, EncodedSet};
 use crate::session::{Protocol, SessionError, truncate};
@@ -174,6 +175,8 @@ impl Track {
         // A refusal ends when what was there before is wanted again, or nothing is. An incremental client is told, so that it need not show a
         // refusal that is over.
         let delta = self.protocol == Protocol::Delta;
+        // It may have an earlier version from before this stream, which is to go too.
+        let earlier = self.brought && is_complete(self.kind);
         let mut over = vec![];
         self.nacks.retain(|name, _| {
             let held = self.held.get(name);
@@ -183,7 +186,7 @@ impl Track {
                     false
                 }
                 Some(_) => true,
-                None => held.is_some() || delta,
+                None => held.is_some() || delta || earlier,
             }
         });
         for name in over {

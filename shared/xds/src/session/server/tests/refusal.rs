@@ -73,6 +73,23 @@ fn what_cannot_be_told_apart_is_offered_again_when_any_of_it_has_changed() {
 }
 
 #[test]
+fn what_was_refused_and_is_not_wanted_any_more_goes_in_its_earlier_version_too() {
+    let mut session = ServerSession::sotw();
+    let brought = DiscoveryRequest { version_info: "old".to_owned(), ..ask(Cluster, &[], "", "") };
+    session.take(brought);
+    session.update(&set([cluster("a", 0), cluster("b", 0)]));
+    let said = session.drain().remove(0);
+    answer(&mut session, &said, &[], "b: no");
+    assert_eq!(refused(&session), ["b"]);
+    session.update(&set([cluster("a", 0)]));
+    let said = session.drain().remove(0);
+    assert!(said.is(Cluster, &["a"], &[]), "{said:?}");
+    answer(&mut session, &said, &[], "");
+    assert_eq!(session.drain(), vec![]);
+    assert!(refused(&session).is_empty() && session.settled());
+}
+
+#[test]
 fn what_was_to_go_with_a_refused_response_goes_after_it() {
     let mut session = ServerSession::delta();
     session.take(ask_delta(Cluster, &["*"], &[], "", ""));
