@@ -137,7 +137,8 @@ def grpc_client(address, authority):
             results["deadline"] = error.code() == grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - started < 2
         _, call = unary("Slow").with_call(b"0", timeout=7)
         remaining = dict(call.trailing_metadata())["x-remaining"]
-        results["deadline is passed on"] = remaining != "none" and 5 < float(remaining) <= 7
+        # Without anything in between grpcio already tells its handlers up to 10 ms more than it was given.
+        results["deadline is passed on"] = remaining != "none" and 5 < float(remaining) < 7.02
 
         hanging = channel.unary_stream(path + "Hang", identity, identity)(b"", timeout=20)
         next(hanging)
