@@ -1,6 +1,6 @@
 //! A stock Envoy as the judge: what is encoded for it must start it.
 //!
-//! Needs the binary in `target/peers/envoy` (or `WEIR_ENVOY`), so it is run by name: `cargo test -p weir-xds -- --ignored stock_envoy`.
+//! Needs the binary in `target/peers/envoy` (`tests/peers/install envoy`) or in `WEIR_ENVOY`, and fails without.
 
 use super::pb::{cluster, core};
 use super::*;
@@ -16,7 +16,6 @@ const STARTS: usize = 12;
 const OF_EACH: usize = 12;
 
 #[test]
-#[ignore = "needs a stock Envoy in target/peers"]
 fn a_stock_envoy_accepts_what_is_encoded_for_it() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..STARTS {
@@ -40,7 +39,6 @@ fn a_stock_envoy_accepts_what_is_encoded_for_it() {
 }
 
 #[test]
-#[ignore = "needs a stock Envoy in target/peers"]
 fn a_stock_envoy_accepts_every_balancing_policy() {
     let hash = || weir_model::ConsistentHash { header: ::http::HeaderName::from_static("x-user") };
     let policies = [
@@ -62,7 +60,6 @@ fn a_stock_envoy_accepts_every_balancing_policy() {
 }
 
 #[test]
-#[ignore = "needs a stock Envoy in target/peers"]
 fn a_stock_envoy_does_look_at_it() {
     let mut route = forward();
     route.matches.path = PathMatch::Regex("(".to_owned());
