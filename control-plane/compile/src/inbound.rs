@@ -110,6 +110,7 @@ fn routes(name: String, cluster: String) -> RouteConfiguration {
     };
     let route = Route {
         name: "inbound".to_owned(),
+        stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),

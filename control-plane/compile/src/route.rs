@@ -113,6 +113,7 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
     };
     let route = Route {
         name: format!("Service {service} port {port}"),
+        stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
@@ -128,6 +129,7 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
     let origin = express::Origin { route: name, rule: rule_index, position, spec: rule };
     let route = |action| Route {
         name: format!("HTTPRoute {name} rule {rule_index} match {position}"),
+        stat_prefix: format!("HTTPRoute {name}"),
         matches: matches.clone(),
         action,
         request_headers: rule.filters.request_headers.clone(),

@@ -63,6 +63,7 @@ fn find(matches: Vec<RouteMatch>) -> f64 {
     let of = matches.len();
     let routes = matches.into_iter().map(|matches| Route {
         name: String::new(),
+        stat_prefix: String::new(),
         matches,
         action: RouteAction::Direct(DirectResponse { status: StatusCode::OK, body: String::new() }),
         request_headers: HeaderMutation::default(),

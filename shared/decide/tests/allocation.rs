@@ -53,6 +53,7 @@ fn the_counter_counts() {
 fn route(matches: RouteMatch) -> Route {
     Route {
         name: String::new(),
+        stat_prefix: String::new(),
         matches,
         action: RouteAction::Direct(DirectResponse { status: StatusCode::OK, body: String::new() }),
         request_headers: HeaderMutation::default(),

@@ -33,6 +33,9 @@ pub struct VirtualHost {
 pub struct Route {
     /// Where it comes from, for people, spans and `explain`: `HTTPRoute NAMESPACE/NAME rule 0 match 1`.
     pub name: String,
+    /// What metrics count its requests under, by the name if empty: `HTTPRoute NAMESPACE/NAME`. Many routes share one, since each costs
+    /// a time series (Envoy's `Route.stat_prefix`).
+    pub stat_prefix: String,
     /// Which requests.
     pub matches: RouteMatch,
     /// What happens.

@@ -99,9 +99,10 @@ pub fn route() -> impl Strategy<Value = Route> {
         1 => redirect().prop_map(RouteAction::Redirect),
         1 => direct_response().prop_map(RouteAction::Direct),
     ];
-    ("[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation()).prop_map(
-        |(name, matches, action, request_headers, response_headers)| Route {
+    ("[ -~]{0,20}", "[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation()).prop_map(
+        |(name, stat_prefix, matches, action, request_headers, response_headers)| Route {
             name,
+            stat_prefix,
             matches,
             action,
             request_headers,

@@ -87,6 +87,7 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
     };
     let route = Route {
         name: format!("route of {name}"),
+        stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),

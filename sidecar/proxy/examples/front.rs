@@ -96,6 +96,7 @@ fn snapshot(
     };
     let route = Route {
         name: "everything".to_owned(),
+        stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(Forward {
             clusters: vec![weighted],

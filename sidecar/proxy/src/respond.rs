@@ -117,7 +117,9 @@ pub(crate) fn changed(headers: &mut HeaderMap, route: &Route, target: Option<&Ta
     if let Some(target) = target {
         header::apply(&target.response_headers, headers);
     }
-    header::apply(&route.response_headers, headers);
+    if let Some(changes) = &route.response_headers {
+        header::apply(changes, headers);
+    }
 }
 
 /// The gRPC status in response headers or trailers.

@@ -240,7 +240,7 @@ impl Telemetry {
             let id = route.map_or(u32::MAX, |route| route.id);
             let mut series = self.rpc_server.borrow_mut();
             let handle = series.get((id, status, inbound), |labels| {
-                let name = route.map_or("", |route| &*route.name);
+                let name = route.map_or("", |route| &*route.stat_prefix);
                 labels.push(labels::grpc_name(status)).push(name).push(DIRECTIONS[usize::from(inbound)])
             });
             handle.record(duration);

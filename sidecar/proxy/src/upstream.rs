@@ -59,7 +59,9 @@ impl Outgoing {
         hop::request(&mut head.headers, upstream);
         // We say "continue" ourselves as soon as an upstream wants the body.
         head.headers.remove(EXPECT);
-        header::apply(&route.request_headers, &mut head.headers);
+        if let Some(changes) = &route.request_headers {
+            header::apply(changes, &mut head.headers);
+        }
         header::apply(&target.request_headers, &mut head.headers);
         if let Some(path) = &forward.rewrite.path {
             let path = rewrite::target(path, head.uri.path(), head.uri.query(), route.prefix.as_deref());

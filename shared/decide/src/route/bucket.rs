@@ -20,6 +20,8 @@ type List = Box<[u32]>;
 pub(super) struct Bucket {
     /// The lowest of all; `u32::MAX` if there is none.
     lowest: u32,
+    /// Whether the lowest takes everything: then neither lists nor conditions are looked at, which would not be in a cache.
+    certain: bool,
     /// Looked at one after another.
     linear: List,
     index: Option<Box<Index>>,
@@ -64,11 +66,12 @@ impl Bucket {
         }
         routes.retain(|route| !of(*route).is_never());
         let lowest = routes.first().copied().unwrap_or(u32::MAX);
+        let certain = routes.first().is_some_and(|route| of(*route).is_empty());
         if routes.len() < FEW {
-            return Self { lowest, linear: routes.into(), index: None };
+            return Self { lowest, certain, linear: routes.into(), index: None };
         }
         let (linear, index) = Index::build(&routes, conditions);
-        Self { lowest, linear, index: Some(Box::new(index)) }
+        Self { lowest, certain, linear, index: Some(Box::new(index)) }
     }
 
     /// The lowest route of all; `u32::MAX` if there is none.
@@ -90,6 +93,10 @@ impl Bucket {
         best: &mut u32,
     ) {
         if !self.may_lower(*best) {
+            return;
+        }
+        if self.certain {
+            *best = self.lowest;
             return;
         }
         let mut look = |list: &List| {

@@ -12,6 +12,7 @@ mod scale;
 pub(super) fn route(matches: RouteMatch) -> Route {
     Route {
         name: String::new(),
+        stat_prefix: String::new(),
         matches,
         action: RouteAction::Direct(DirectResponse { status: http::StatusCode::OK, body: String::new() }),
         request_headers: HeaderMutation::default(),

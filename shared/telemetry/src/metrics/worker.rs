@@ -17,6 +17,9 @@ use crate::span::Text;
 /// The longest label value, in bytes; the rest is cut.
 const MAX_VALUE: usize = 200;
 
+/// Keys a worker remembers for each series that a family may have: about 100 bytes each.
+const KEYS_PER_SERIES: usize = 8;
+
 /// A worker's access to the registry. It stays on the thread it was made on, because the words it hands out have one writer.
 #[derive(Clone, Debug)]
 pub struct WorkerMetrics {
@@ -126,8 +129,9 @@ impl<K: Eq + Hash, H: Handle> Series<K, H> {
     /// The handle for `key`. Only for a key not known yet, `labels` is asked for the label values it stands for; two keys may
     /// stand for the same. `get(key, |labels| labels.push(route).push(status))`.
     pub fn get(&mut self, key: K, labels: impl for<'a> FnOnce(&'a mut Labels) -> &'a mut Labels) -> &H {
-        // Keys without bound meet a map with one: twice the series, so that keys of the `_other` series fit too.
-        if self.known.len() > self.table.family.max_series.saturating_mul(2) {
+        // Keys without bound meet a map with one. It has ample room for keys of the `_other` series, because to find out again that a
+        // key is one of them costs a hundred times what it costs to remember.
+        if self.known.len() > self.table.family.max_series.saturating_mul(KEYS_PER_SERIES) {
             self.known.retain(|_, known| !known.overflowed);
         }
         match self.known.entry(key) {

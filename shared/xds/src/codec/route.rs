@@ -83,6 +83,7 @@ fn one(route: &Route, target: Target) -> route::Route {
     let path = &route.matches.path;
     route::Route {
         name: route.name.clone(),
+        stat_prefix: route.stat_prefix.clone(),
         r#match: Some(matches::encode(&route.matches, target)),
         action: Some(match &route.action {
             RouteAction::Forward(forward) => {
@@ -104,8 +105,10 @@ fn one(route: &Route, target: Target) -> route::Route {
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 fn from_one(route: &route::Route) -> Check<Route> {
     refuse!(route; typed_per_filter_config, tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers);
-    if route.name.len() > limits::NAME_BYTES {
-        return Err(Fault::of("name", format!("longer than {} bytes", limits::NAME_BYTES)));
+    for (field, text) in [("name", &route.name), ("stat_prefix", &route.stat_prefix)] {
+        if text.len() > limits::NAME_BYTES {
+            return Err(Fault::of(field, format!("longer than {} bytes", limits::NAME_BYTES)));
+        }
     }
     let matches = matches::decode(required("match", route.r#match.as_ref())?).at("match")?;
     let action = match route.action.as_ref() {
@@ -126,6 +129,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
     };
     Ok(Route {
         name: route.name.clone(),
+        stat_prefix: route.stat_prefix.clone(),
         matches,
         action,
         request_headers: header::decode(

@@ -182,6 +182,7 @@ fn routes(route: weir_model::Route) -> RouteConfiguration {
 fn forward() -> weir_model::Route {
     weir_model::Route {
         name: "HTTPRoute default/reviews rule 0 match 0".to_owned(),
+        stat_prefix: "HTTPRoute default/reviews".to_owned(),
         matches: weir_model::RouteMatch::default(),
         action: RouteAction::Forward(weir_model::Forward {
             clusters: vec![weir_model::WeightedCluster {

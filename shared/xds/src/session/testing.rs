@@ -59,6 +59,7 @@ pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
     });
     let route = Route {
         name: String::new(),
+        stat_prefix: String::new(),
         matches: Default::default(),
         action,
         request_headers: Default::default(),

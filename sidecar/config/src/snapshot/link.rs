@@ -18,8 +18,8 @@ use weir_decide::balance::Table;
 use weir_decide::route::Matcher;
 use weir_decide::split::Split;
 use weir_model::{
-    Discovery, PathMatch, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource,
-    Version,
+    Discovery, HeaderMutation, PathMatch, Resource, ResourceSet, ResourceType, RouteAction,
+    RouteConfiguration, RouteSource, Version,
 };
 
 use super::state::{ClusterState, EndpointState, LastUse};
@@ -58,6 +58,9 @@ pub struct Linker {
     free: Vec<usize>,
     vacant: Arc<Cluster>,
 }
+
+/// What was linked of one configuration, by what it was linked from.
+type Forwards<'a> = HashMap<&'a weir_model::Forward, Arc<Forward>>;
 
 /// Where a cluster is, and what it was linked from.
 #[derive(Clone, Copy, Debug)]
@@ -313,10 +316,11 @@ impl Linker {
             (_, Some(matcher)) => matcher,
             (_, None) => Arc::new(compile(model)?),
         };
+        let mut forwards = Forwards::default();
         let mut hosts = Vec::with_capacity(model.virtual_hosts.len());
         for host in &model.virtual_hosts {
             let routes: Result<Vec<Route>, LinkError> =
-                host.routes.iter().map(|route| self.route(route)).collect();
+                host.routes.iter().map(|route| self.route(route, &mut forwards)).collect();
             hosts.push(routes?);
         }
         let routes = Arc::new(Routes { name: model.name.as_str().into(), matcher, hosts });
@@ -329,43 +333,61 @@ impl Linker {
         Ok(routes)
     }
 
-    fn route(&mut self, route: &weir_model::Route) -> Result<Route, LinkError> {
+    fn route<'a>(
+        &mut self,
+        route: &'a weir_model::Route,
+        forwards: &mut Forwards<'a>,
+    ) -> Result<Route, LinkError> {
         let action = match &route.action {
-            RouteAction::Forward(forward) => {
-                let weights: Vec<u32> = forward.clusters.iter().map(|target| target.weight).collect();
-                let no_share =
-                    || LinkError::new("", format!("route {} has no cluster with a weight", route.name));
-                let split = Split::new(&weights).ok_or_else(no_share)?;
-                let mut targets = Vec::with_capacity(forward.clusters.len());
-                for target in &forward.clusters {
-                    targets.push(Target {
-                        cluster: self.slot(&target.cluster)?,
-                        request_headers: target.request_headers.clone(),
-                        response_headers: target.response_headers.clone(),
-                    });
+            RouteAction::Forward(model) => Action::Forward(match forwards.get(model) {
+                Some(forward) => forward.clone(),
+                None => {
+                    let within = |error: LinkError| LinkError {
+                        message: format!("route {}: {}", route.name, error.message),
+                        ..error
+                    };
+                    let forward = Arc::new(self.forward(model).map_err(within)?);
+                    forwards.insert(model, forward.clone());
+                    forward
                 }
-                Action::Forward(Forward {
-                    split,
-                    targets,
-                    rewrite: forward.rewrite.clone(),
-                    timeouts: forward.timeouts.clone(),
-                    retry: forward.retry.clone(),
-                })
-            }
-            RouteAction::Redirect(redirect) => Action::Redirect(redirect.clone()),
-            RouteAction::Direct(direct) => Action::Direct(direct.clone()),
+            }),
+            RouteAction::Redirect(redirect) => Action::Redirect(Box::new(redirect.clone())),
+            RouteAction::Direct(direct) => Action::Direct(Box::new(direct.clone())),
         };
-        let (name, id) = self.route_ids.acquire(&route.name);
+        let counted = if route.stat_prefix.is_empty() { &route.name } else { &route.stat_prefix };
+        let (stat_prefix, id) = self.route_ids.acquire(counted);
+        let changes = |headers: &HeaderMutation| (!headers.is_empty()).then(|| Box::new(headers.clone()));
         Ok(Route {
             id,
-            name,
-            request_headers: route.request_headers.clone(),
-            response_headers: route.response_headers.clone(),
+            name: route.name.as_str().into(),
+            stat_prefix,
+            request_headers: changes(&route.request_headers),
+            response_headers: changes(&route.response_headers),
             action,
             prefix: match &route.matches.path {
                 PathMatch::Prefix(prefix) => Some(prefix.as_str().into()),
                 PathMatch::Exact(_) | PathMatch::Regex(_) => None,
             },
+        })
+    }
+
+    fn forward(&self, model: &weir_model::Forward) -> Result<Forward, LinkError> {
+        let weights: Vec<u32> = model.clusters.iter().map(|target| target.weight).collect();
+        let split = Split::new(&weights).ok_or_else(|| LinkError::new("", "no cluster has a weight"))?;
+        let mut targets = Vec::with_capacity(model.clusters.len());
+        for target in &model.clusters {
+            targets.push(Target {
+                cluster: self.slot(&target.cluster)?,
+                request_headers: target.request_headers.clone(),
+                response_headers: target.response_headers.clone(),
+            });
+        }
+        Ok(Forward {
+            split,
+            targets,
+            rewrite: model.rewrite.clone(),
+            timeouts: model.timeouts.clone(),
+            retry: model.retry.clone(),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::reject::Safety;
 /// A series of requests taken. All of it fits in three words, since it is hashed for every request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct ServerKey {
-    /// The route's id; the largest for none.
+    /// The id of the route's `stat_prefix`; the largest for none.
     route: u32,
     status: u16,
     method: u8,
@@ -47,7 +47,7 @@ impl ServerKey {
     pub(super) fn push<'a>(&self, exchange: &Exchange, labels: &'a mut Labels) -> &'a mut Labels {
         labels.push(method_name(&exchange.method));
         push_status(self.status, labels);
-        labels.push(exchange.route().map_or("", |route| &*route.name));
+        labels.push(exchange.route().map_or("", |route| &*route.stat_prefix));
         labels.push(version(exchange.version).as_str());
         push_error(self.flag, self.status, labels);
         labels.push(DIRECTIONS[usize::from(self.inbound)])

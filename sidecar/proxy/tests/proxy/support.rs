@@ -186,6 +186,7 @@ pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
 pub fn route(action: RouteAction) -> Route {
     Route {
         name: "everything".to_owned(),
+        stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),

@@ -1,11 +1,11 @@
-//! Numbers for route names.
+//! Numbers for what metrics count routes under.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::snapshot::Routes;
 
-/// Gives each route name a number for as long as any linked route has the name.
+/// Gives each `stat_prefix` a number for as long as any linked route has it.
 #[derive(Debug, Default)]
 pub(super) struct RouteIds {
     names: HashMap<Arc<str>, Entry>,
@@ -19,7 +19,7 @@ struct Entry {
 }
 
 impl RouteIds {
-    /// The name and its number, for one more route.
+    /// The shared text and its number, for one more route.
     pub(super) fn acquire(&mut self, name: &str) -> (Arc<str>, u32) {
         if let Some((name, _)) = self.names.get_key_value(name) {
             let name = name.clone();
@@ -37,10 +37,10 @@ impl RouteIds {
     /// These routes are not linked any more.
     pub(super) fn release(&mut self, routes: &Routes) {
         for route in routes.hosts.iter().flatten() {
-            if let Some(entry) = self.names.get_mut(&route.name) {
+            if let Some(entry) = self.names.get_mut(&route.stat_prefix) {
                 entry.uses -= 1;
                 if entry.uses == 0 {
-                    self.names.remove(&route.name);
+                    self.names.remove(&route.stat_prefix);
                 }
             }
         }
