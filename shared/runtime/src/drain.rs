@@ -1,6 +1,7 @@
-//! The way out, in stages: Running → Draining → Stopped.
+//! The way out, in stages: Running → Leaving → Draining → Ending → Stopped.
 //!
-//! Main holds the [`Drain`] and moves it forward. Each worker turns a [`DrainSignal`] into its own [`WorkerDrain`] once, at its
+//! Leaving and Ending are there for those who want to be told first: a drain may go from Running to Draining and from there to
+//! Stopped. Main holds the [`Drain`] and moves it forward. Each worker turns a [`DrainSignal`] into its own [`WorkerDrain`] once, at its
 //! start; connections then wait on that one and count themselves with its guards, so that neither waiting nor counting touches
 //! anything another worker writes. Main waits in [`Drain::drained`] until the last guard everywhere is gone.
 //!
@@ -23,13 +24,43 @@ pub use worker::{ConnectionGuard, WorkerDrain};
 pub enum Stage {
     /// Serving.
     Running,
+    /// Peers are asked to go elsewhere; what comes all the same is served.
+    Leaving {
+        /// Whether new connections are taken. They are not where another process has taken the listening sockets over.
+        accepting: bool,
+    },
     /// No new connections; what is under way may finish until the deadline.
     Draining {
         /// When the process stops whether or not everything has finished.
         deadline: Time,
     },
+    /// Too late for what is still under way: streams that can be told so are.
+    Ending {
+        /// When they have had time to hear it.
+        deadline: Time,
+    },
     /// Drop everything.
     Stopped,
+}
+
+impl Stage {
+    /// Whether no new connections are taken and open ones end after what is under way (or at once).
+    pub fn is_draining(self) -> bool {
+        !matches!(self, Stage::Running | Stage::Leaving { .. })
+    }
+
+    /// Whether new connections are taken.
+    pub fn is_accepting(self) -> bool {
+        matches!(self, Stage::Running | Stage::Leaving { accepting: true })
+    }
+
+    /// When draining, or what is left of it, is over; now if it is.
+    fn deadline(self) -> Time {
+        match self {
+            Stage::Draining { deadline } | Stage::Ending { deadline } => deadline,
+            _ => clock::now(),
+        }
+    }
 }
 
 /// Main's end: moves the stages forward and waits for connections to end.
@@ -64,12 +95,31 @@ impl Drain {
         DrainSignal { stage: self.stage.subscribe(), shared: self.shared.clone() }
     }
 
+    /// Asks peers to go elsewhere, and goes on serving; new connections are taken as `accepting` says. Once they are not, that
+    /// stays.
+    pub fn leave(&self, accepting: bool) {
+        self.advance(|stage| match stage {
+            Stage::Running => Some(Stage::Leaving { accepting }),
+            Stage::Leaving { accepting: true } if !accepting => Some(Stage::Leaving { accepting }),
+            _ => None,
+        });
+    }
+
     /// Begins draining, to be over within `limit`. The first call decides; later ones change nothing.
     pub fn start(&self, limit: Duration) {
         let deadline = clock::now() + limit;
         self.advance(|stage| match stage {
-            Stage::Running => Some(Stage::Draining { deadline }),
+            Stage::Running | Stage::Leaving { .. } => Some(Stage::Draining { deadline }),
             _ => None,
+        });
+    }
+
+    /// Tells what is still open that it ends, and gives it `limit` to pass that on.
+    pub fn end(&self, limit: Duration) {
+        let deadline = clock::now() + limit;
+        self.advance(|stage| match stage {
+            Stage::Ending { .. } | Stage::Stopped => None,
+            _ => Some(Stage::Ending { deadline }),
         });
     }
 
@@ -103,9 +153,9 @@ impl Drain {
             fence(Ordering::SeqCst);
             let open = self.open();
             match now {
-                Stage::Running => drop(stage.changed().await),
+                Stage::Running | Stage::Leaving { .. } => drop(stage.changed().await),
                 Stage::Stopped => return open,
-                Stage::Draining { deadline } => {
+                Stage::Draining { deadline } | Stage::Ending { deadline } => {
                     if open == 0 || clock::now() >= deadline {
                         return open;
                     }
@@ -123,7 +173,9 @@ impl Drain {
         self.stage.send_if_modified(|stage| match to(*stage) {
             Some(next) => {
                 *stage = next;
-                self.shared.draining.store(true, Ordering::SeqCst);
+                if next.is_draining() {
+                    self.shared.draining.store(true, Ordering::SeqCst);
+                }
                 true
             }
             None => false,
@@ -157,10 +209,7 @@ impl DrainSignal {
 
     /// Waits until draining begins, and returns its deadline; the present moment if the process stops at once.
     pub async fn draining(&self) -> Time {
-        match self.reaches(|stage| stage != Stage::Running).await {
-            Stage::Draining { deadline } => deadline,
-            _ => clock::now(),
-        }
+        self.reaches(Stage::is_draining).await.deadline()
     }
 
     /// Waits until everything is to be dropped.

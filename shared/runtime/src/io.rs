@@ -2,7 +2,9 @@
 //!
 //! Protocol detection has to look at the first bytes of a connection. [`Rewind`] gives them back: it reads from a prefix until
 //! that is used up and from the stream afterwards; writes pass straight through, vectored ones too. [`HyperIo`] puts any such
-//! stream into hyper's traits.
+//! stream into hyper's traits, and [`Lingering`] closes one without losing its last words.
+
+mod linger;
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -10,6 +12,8 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+pub use linger::Lingering;
 
 /// A tokio stream in `hyper::rt::{Read, Write}`; vectored writes are kept.
 pub use hyper_util::rt::TokioIo as HyperIo;

@@ -8,12 +8,14 @@
 //! - [`workers`]: one thread and one `LocalRuntime` per worker; a panic in any of them ends the process;
 //! - [`clock`] and [`random`]: the monotonic clock, the wall clock, a seed, and hyper's timer and executor;
 //! - [`io`]: a byte stream whose first bytes were already looked at, in hyper's traits;
-//! - [`signals`] and [`drain`]: the way out, in stages.
+//! - [`signals`] and [`drain`]: the way out, in stages;
+//! - [`handover`]: listening sockets go to another process, so that a new version refuses nobody.
 //!
 //! It deliberately knows nothing of weir's model, of protobuf or of HTTP: of hyper it uses only the `rt` traits.
 
 pub mod clock;
 pub mod drain;
+pub mod handover;
 pub mod io;
 pub mod limits;
 pub mod net;

@@ -27,6 +27,35 @@ fn stages_only_advance_and_the_first_deadline_holds() {
 }
 
 #[test]
+fn leaving_comes_before_draining_and_takes_new_connections_only_while_nobody_else_does() {
+    local(async {
+        let drain = Drain::new();
+        let worker = drain.signal().worker();
+        let _open = worker.connection();
+        drain.leave(true);
+        worker.leaving().await;
+        assert!(worker.is_leaving() && !worker.is_draining() && worker.stage().is_accepting());
+        let waits = tokio::time::timeout(Duration::from_millis(5), drain.drained()).await;
+        assert!(waits.is_err(), "not yet draining");
+        drain.leave(false);
+        drain.leave(true);
+        worker.closing().await;
+        assert_eq!(worker.stage(), Stage::Leaving { accepting: false });
+        drain.start(Duration::from_secs(60));
+        drain.leave(true);
+        worker.draining().await;
+        assert!(worker.is_draining() && !worker.is_ending());
+        drain.end(Duration::from_millis(5));
+        drain.start(Duration::from_secs(60));
+        worker.ending().await;
+        assert_eq!(drain.drained().await, 1);
+        drain.stop();
+        worker.stopped().await;
+        assert!(worker.is_ending() && worker.is_draining());
+    });
+}
+
+#[test]
 fn a_worker_hears_of_it_and_main_hears_when_the_last_connection_ends() {
     local(async {
         let drain = Drain::new();

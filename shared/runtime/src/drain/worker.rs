@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::Notify;
 
 use super::{Count, DrainSignal, Shared, Stage};
-use crate::clock::{self, Time};
+use crate::clock::Time;
 
 /// The drain as one worker's connections see it; clone it freely on that worker.
 #[derive(Clone, Debug)]
@@ -44,7 +44,17 @@ impl WorkerDrain {
 
     /// Whether draining has begun (or is over), as far as this worker has heard.
     pub fn is_draining(&self) -> bool {
+        self.local.stage.get().is_draining()
+    }
+
+    /// Whether peers are to be asked to go elsewhere, as far as this worker has heard.
+    pub fn is_leaving(&self) -> bool {
         self.local.stage.get() != Stage::Running
+    }
+
+    /// Whether what is still under way is to be told that it ends, as far as this worker has heard.
+    pub fn is_ending(&self) -> bool {
+        matches!(self.local.stage.get(), Stage::Ending { .. } | Stage::Stopped)
     }
 
     /// The stage, as far as this worker has heard.
@@ -54,10 +64,22 @@ impl WorkerDrain {
 
     /// Waits until draining begins, and returns its deadline; the present moment if the process stops at once.
     pub async fn draining(&self) -> Time {
-        match self.reaches(|stage| stage != Stage::Running).await {
-            Stage::Draining { deadline } => deadline,
-            _ => clock::now(),
-        }
+        self.reaches(Stage::is_draining).await.deadline()
+    }
+
+    /// Waits until peers are to be asked to go elsewhere.
+    pub async fn leaving(&self) {
+        self.reaches(|stage| stage != Stage::Running).await;
+    }
+
+    /// Waits until no new connections are to be taken.
+    pub async fn closing(&self) {
+        self.reaches(|stage| !stage.is_accepting()).await;
+    }
+
+    /// Waits until what is still under way is to be told that it ends.
+    pub async fn ending(&self) {
+        self.reaches(|stage| matches!(stage, Stage::Ending { .. } | Stage::Stopped)).await;
     }
 
     /// Waits until everything is to be dropped.
