@@ -37,7 +37,11 @@ const TABLE: &[Row] = &[
         uses: &["weir-model", "weir-decide", "weir-telemetry", "weir-runtime", "weir-config"],
         bans: &["prost", "tonic", "weir-proto", "weir-xds", "dashmap", "parking_lot", "tower"],
     },
-    Row { name: "weir-policy", uses: &["weir-model"], bans: &["tokio", "prost", "tonic", "hyper"] },
+    Row {
+        name: "weir-policy",
+        uses: &["weir-model", "weir-decide"],
+        bans: &["tokio", "prost", "tonic", "hyper"],
+    },
     Row { name: "weir-store", uses: &[], bans: &["prost", "tonic", "hyper", "http", "serde_json"] },
     Row {
         name: "weir-compile",

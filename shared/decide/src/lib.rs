@@ -2,6 +2,8 @@
 //!
 //! | module | decides |
 //! |---|---|
+//! | [`detect`] | what a connection speaks |
+//! | [`client_hello`] | which server a TLS client asks for |
 //! | [`authority`] | which name a request means |
 //! | [`hop`] | which header fields end at this hop |
 //! | [`route`] | which route a request takes, and why not another |
@@ -21,7 +23,9 @@
 pub mod authority;
 pub mod balance;
 pub mod circuit;
+pub mod client_hello;
 pub mod deadline;
+pub mod detect;
 pub mod header;
 pub mod hop;
 pub mod latency;

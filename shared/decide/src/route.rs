@@ -11,6 +11,7 @@
 mod bucket;
 mod condition;
 mod explain;
+mod fields;
 mod hashing;
 mod host;
 mod path;
@@ -20,6 +21,8 @@ mod query;
 mod regexes;
 
 pub use explain::{Considered, Explanation, Failure, Finding, explain};
+pub use fields::{AnyField, FieldCompiler};
+pub use pattern::RegexError;
 
 use http::{HeaderMap, Method};
 use weir_model::{Random, RouteConfiguration, limits};
@@ -74,6 +77,12 @@ impl RouteError {
     fn within(self, outer: &str) -> Self {
         Self { field: format!("{outer}.{}", self.field), ..self }
     }
+}
+
+/// Whether a regular expression can be matched on: RE2 syntax, and a table within [`limits::REGEX_MEMORY`]. What is refused here is refused
+/// by [`Matcher::compile`] too, so that whoever takes policy can say so to the one who writes it.
+pub fn check_regex(expression: &str) -> Result<(), RegexError> {
+    pattern::Library::default().single(expression).map(drop)
 }
 
 /// A route configuration, compiled. Immutable; shared by all workers.

@@ -23,6 +23,7 @@
 //!
 //! Nothing here does IO, reads a clock or knows a wire format. All values are `Eq` and `Hash`, so that the hash of a value can be its version.
 
+pub mod access_log;
 mod cluster;
 pub mod diagnostic;
 mod endpoint;

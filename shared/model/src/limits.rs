@@ -4,6 +4,12 @@ use std::time::Duration;
 
 /// Names one sidecar may ask for on demand before the least recently used is given up.
 pub const ON_DEMAND_NAMES: usize = 1024;
+/// Bytes of a connection that are looked at to tell what it speaks.
+pub const SNIFF_BYTES: usize = 4096;
+/// How long a client may say nothing before its connection is taken for one whose server speaks first.
+pub const SNIFF_WAIT: Duration = Duration::from_millis(100);
+/// Largest TLS ClientHello that is read for its server name, in bytes.
+pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 /// How long a request waits for a name that was never asked for before.
 pub const ON_DEMAND_WAIT: Duration = Duration::from_secs(2);
 /// Requests of one worker that may wait for configuration at the same time.

@@ -4,6 +4,7 @@ use crate::decode::{At, Fields, Schema, excerpt};
 use crate::parse::{fields, non_empty};
 use http::Method;
 use serde_json::{Value, json};
+use weir_decide::route::{RegexError, check_regex};
 use weir_model::{HeaderMatch, HeaderName, PathMatch, QueryMatch, RouteMatch, StringMatch, limits};
 
 // The bounds of the Gateway API's CRD.
@@ -35,17 +36,27 @@ pub(super) fn read(at: &At<'_>) -> Option<RouteMatch> {
         Some((at, _)) => read_method(&at).map(Some),
         None => Some(None),
     };
-    let headers =
-        read_conditions(&one, "headers", HEADER_VALUE, |text| text.parse().ok(), HeaderName::as_str);
+    let headers = read_headers(&one);
     let query =
         read_conditions(&one, "queryParams", QUERY_VALUE, |text| Some(text.to_owned()), String::as_str);
     Some(RouteMatch {
         path: path?,
         method: method?,
-        headers: headers?.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect(),
+        headers: headers?,
         query: query?.into_iter().map(|(name, value)| QueryMatch { name, value }).collect(),
         fraction: None,
     })
+}
+
+/// The conditions on header fields, of a match of whichever kind.
+pub(crate) fn read_headers(one: &Fields<'_>) -> Option<Vec<HeaderMatch>> {
+    let headers = read_conditions(one, "headers", HEADER_VALUE, |text| text.parse().ok(), HeaderName::as_str);
+    Some(headers?.into_iter().map(|(name, value)| HeaderMatch { name, value }).collect())
+}
+
+/// Those conditions as they are written; nothing if there are none.
+pub(crate) fn write_headers(headers: &[HeaderMatch]) -> Option<Value> {
+    non_empty(headers.iter().map(|header| write_condition(header.name.as_str(), &header.value)).collect())
 }
 
 fn read_method(at: &At<'_>) -> Option<Method> {
@@ -139,30 +150,23 @@ fn is_path(path: &str) -> bool {
     true
 }
 
-/// A regular expression that compiles within the bounds of the data plane.
-fn read_regex(at: &At<'_>, text: &str) -> Option<String> {
-    if text.len() > limits::REGEX_BYTES {
-        at.error(format!("the expression is longer than {} bytes", limits::REGEX_BYTES), "shorten it");
-        return None;
-    }
-    // By itself first: `a)(b` is wrong although it becomes right inside other parentheses.
-    let compile = |text: &str| regex::RegexBuilder::new(text).size_limit(limits::REGEX_MEMORY).build();
-    match compile(text).and_then(|_| compile(&format!("^(?:{text})$"))) {
-        Ok(_) => Some(text.to_owned()),
-        Err(regex::Error::CompiledTooBig(_)) => {
-            at.error("the expression needs too much memory", "make its repetitions smaller");
-            None
+/// A regular expression that the data plane can match on: it is the data plane's own check that says so.
+pub(crate) fn read_regex(at: &At<'_>, text: &str) -> Option<String> {
+    let (message, mend) = match check_regex(text) {
+        Ok(()) => return Some(text.to_owned()),
+        Err(RegexError::TooLong(_)) => {
+            (format!("the expression is longer than {} bytes", limits::REGEX_BYTES), "shorten it")
         }
-        Err(error) => {
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            at.error(
-                format!("{} is not a regular expression: {reason}", excerpt(at.value())),
-                "use RE2 syntax",
-            );
-            None
+        Err(RegexError::Syntax { what, .. }) => {
+            (format!("{} is not a regular expression: {what}", excerpt(at.value())), "use RE2 syntax")
         }
-    }
+        Err(RegexError::TooLarge | RegexError::TooLargeTogether) => (
+            "the expression needs too much memory".to_owned(),
+            "lower its repetition counts, or repeat something narrower, such as [^/] for .",
+        ),
+    };
+    at.error(message, mend);
+    None
 }
 
 /// Headers or query parameters, each name at most once.
@@ -237,11 +241,10 @@ pub(super) fn write(one: &RouteMatch) -> Value {
         PathMatch::Prefix(path) => ("PathPrefix", path),
         PathMatch::Regex(expression) => ("RegularExpression", expression),
     };
-    let headers = one.headers.iter().map(|header| write_condition(header.name.as_str(), &header.value));
     let query = one.query.iter().map(|parameter| write_condition(&parameter.name, &parameter.value));
     fields([
         ("path", Some(json!({"type": kind, "value": value}))),
-        ("headers", non_empty(headers.collect())),
+        ("headers", write_headers(&one.headers)),
         ("queryParams", non_empty(query.collect())),
         ("method", one.method.as_ref().map(|method| json!(method.as_str()))),
     ])

@@ -1,6 +1,6 @@
 //! The conditions of one route, but for the path.
 
-use super::pattern::{Library, Patterns};
+use super::pattern::{Library, Patterns, RegexError};
 use super::{Head, RouteError, query};
 use crate::header::joined;
 use http::{HeaderName, Method};
@@ -31,7 +31,8 @@ pub(super) const WHOLE: u32 = 1_000_000;
 impl Conditions {
     pub(super) fn compile(matches: &RouteMatch, library: &mut Library) -> Result<Self, RouteError> {
         let mut value = |value: &StringMatch, field: String| {
-            Value::compile(value, library).map_err(|message| RouteError::new(field + ".value.regex", message))
+            Value::compile(value, library)
+                .map_err(|error| RouteError::new(field + ".value.regex", error.to_string()))
         };
         let headers = matches.headers.iter().enumerate().map(|(index, header)| {
             Ok((header.name.clone(), value(&header.value, format!("headers[{index}]"))?))
@@ -72,7 +73,7 @@ impl Conditions {
 }
 
 impl Value {
-    pub(super) fn compile(value: &StringMatch, library: &mut Library) -> Result<Self, String> {
+    pub(super) fn compile(value: &StringMatch, library: &mut Library) -> Result<Self, RegexError> {
         Ok(match value {
             StringMatch::Exact(text) => Self::Exact(text.as_bytes().into()),
             StringMatch::Regex(text) => Self::Regex(library.single(text)?),

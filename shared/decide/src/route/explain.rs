@@ -140,7 +140,7 @@ fn path(expected: &PathMatch, actual: &str) -> Option<Failure> {
                 "match.path.regex",
                 format!("{regex:?} does not match the whole of the request's path {actual:?}"),
             ),
-            Err(message) => fails("match.path.regex", message),
+            Err(error) => fails("match.path.regex", error.to_string()),
         },
     }
 }
@@ -152,7 +152,7 @@ fn value(expected: &StringMatch, actual: Option<&[u8]>, field: &str, name: &str)
     let shown = String::from_utf8_lossy(actual);
     match (Value::compile(expected, &mut Library::default()), expected) {
         (Ok(value), _) if value.holds(actual) => None,
-        (Err(message), _) => fails(&format!("{field}.value.regex"), message),
+        (Err(error), _) => fails(&format!("{field}.value.regex"), error.to_string()),
         (_, StringMatch::Regex(regex)) => fails(
             &format!("{field}.value.regex"),
             format!("{regex:?} does not match the whole of {name}, which is {shown:?}"),

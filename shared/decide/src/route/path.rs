@@ -3,7 +3,7 @@
 use super::bucket::Bucket;
 use super::condition::Conditions;
 use super::hashing::Table;
-use super::pattern::{Expression, Library};
+use super::pattern::{Expression, Library, RegexError};
 use super::prefix::Prefixes;
 use super::regexes::Regexes;
 use super::{Head, RouteError};
@@ -89,15 +89,15 @@ fn compile_regexes(
     let mut parsed = Vec::with_capacity(regexes.len());
     for (text, routes) in regexes {
         let route = routes.first().copied().unwrap_or_default();
-        let expression = Expression::parse(text).map_err(|message| unusable(route, message))?;
+        let expression = Expression::parse(text).map_err(|error| unusable(route, &error))?;
         parsed.push((route, expression, bucket(routes)));
     }
     parsed.sort_by_key(|(route, _, bucket)| (bucket.lowest(), *route));
     let routes: Vec<u32> = parsed.iter().map(|(route, ..)| *route).collect();
     let expressions = parsed.into_iter().map(|(_, expression, bucket)| (expression, bucket)).collect();
-    Regexes::compile(expressions, library).map_err(|(position, message)| unusable(routes[position], message))
+    Regexes::compile(expressions, library).map_err(|(position, error)| unusable(routes[position], &error))
 }
 
-fn unusable(route: u32, message: String) -> RouteError {
-    RouteError::new(format!("routes[{route}].match.path.regex"), message)
+fn unusable(route: u32, error: &RegexError) -> RouteError {
+    RouteError::new(format!("routes[{route}].match.path.regex"), error.to_string())
 }

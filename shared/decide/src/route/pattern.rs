@@ -1,16 +1,60 @@
 //! Regular expressions of matches: on whole values, in linear time, in bounded memory.
 //!
-//! An expression becomes a table with one step per byte, which all workers read without a lock or scratch space. A few expressions
-//! (Unicode word boundaries, large counted repetitions of large classes) have no table of acceptable size; they run on an engine
-//! that builds it as it goes, in scratch space the engine pools.
+//! An expression becomes a table with one step per byte, which all workers read without a lock or scratch space. One whose table would be
+//! too large is refused, here and by the policy API alike: there is no second engine to fall back to.
+
+mod syntax;
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
-use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
-use regex_automata::{Anchored, Input, MatchKind, meta};
-use regex_syntax::hir::{Hir, HirKind, Look, literal};
+use regex_automata::nfa::thompson::{self, WhichCaptures};
+use regex_automata::{Anchored, Input, MatchKind};
+use regex_syntax::hir::{Hir, HirKind, literal};
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_model::limits;
+
+/// Why a regular expression cannot be matched on. Reads on from the expression or its field: "is not …".
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RegexError {
+    /// It has this many bytes.
+    TooLong(usize),
+    /// It is no RE2 syntax: why, and the byte at which.
+    Syntax {
+        /// What is wrong.
+        what: String,
+        /// Where, in bytes from the beginning.
+        at: usize,
+    },
+    /// Its table would exceed [`limits::REGEX_MEMORY`].
+    TooLarge,
+    /// With the others of its route configuration it would exceed [`limits::REGEX_MEMORY_TOTAL`].
+    TooLargeTogether,
+}
+
+impl std::fmt::Display for RegexError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooLong(length) => {
+                write!(f, "is {length} bytes long; at most {} are allowed", limits::REGEX_BYTES)
+            }
+            Self::Syntax { what, at } => {
+                write!(f, "is not a regular expression in RE2 syntax: {what} (at byte {at})")
+            }
+            Self::TooLarge => write!(
+                f,
+                "needs a table of more than {} bytes; lower its repetition counts, or repeat something narrower, such as [^/] for .",
+                limits::REGEX_MEMORY
+            ),
+            Self::TooLargeTogether => write!(
+                f,
+                "the regular expressions of this route configuration need more than {} bytes together; use fewer or simpler ones",
+                limits::REGEX_MEMORY_TOTAL
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RegexError {}
 
 /// A parsed expression.
 #[derive(Clone, Debug)]
@@ -31,16 +75,11 @@ pub(super) struct Divided {
 
 impl Expression {
     /// Parses RE2 syntax, of a length within the limits.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, RegexError> {
         if text.len() > limits::REGEX_BYTES {
-            return Err(format!("is {} bytes long; at most {} are allowed", text.len(), limits::REGEX_BYTES));
+            return Err(RegexError::TooLong(text.len()));
         }
-        let hir = regex_syntax::parse(text).map_err(|error| match error {
-            regex_syntax::Error::Parse(error) => said(error.kind(), error.span()),
-            regex_syntax::Error::Translate(error) => said(error.kind(), error.span()),
-            other => other.to_string(),
-        })?;
-        Ok(Self { hir })
+        Ok(Self { hir: syntax::parse(text)? })
     }
 
     /// Divides off the beginning.
@@ -67,95 +106,48 @@ impl Expression {
     }
 }
 
-fn said(kind: &impl std::fmt::Display, span: &regex_syntax::ast::Span) -> String {
-    format!("is not a regular expression in RE2 syntax: {kind} (at byte {})", span.start.offset)
-}
-
-/// Several expressions that are tried on a value at once.
+/// Several expressions that are tried on a value at once, as one table.
 #[derive(Debug)]
-pub(super) enum Patterns {
-    /// One table for all of them.
-    Table(Box<dense::DFA<Vec<u32>>>),
-    /// The one that has no table.
-    Engine(Box<meta::Regex>),
+pub(super) struct Patterns {
+    table: dense::DFA<Vec<u32>>,
 }
 
 impl Patterns {
-    /// Compiles expressions into one table, `None` if it would grow too large. A single expression always becomes something, or an
-    /// error says what is wrong with it.
-    fn compile(expressions: &[&Expression]) -> Result<Option<Self>, String> {
+    /// Compiles expressions into one table; `None` if it would grow too large.
+    fn compile(expressions: &[&Expression]) -> Option<Self> {
         let hirs: Vec<&Hir> = expressions.iter().map(|expression| &expression.hir).collect();
         let config = thompson::Config::new()
             .which_captures(WhichCaptures::None)
             .nfa_size_limit(Some(limits::REGEX_MEMORY));
-        let nfa = match thompson::Compiler::new().configure(config).build_many_from_hir(&hirs) {
-            Ok(nfa) => nfa,
-            Err(_) if hirs.len() > 1 => return Ok(None),
-            Err(_) => return Err(too_large()),
-        };
-        match (table(&nfa), hirs.as_slice()) {
-            (Some(table), _) => Ok(Some(Self::Table(Box::new(table)))),
-            (None, [hir]) => engine(hir).map(|engine| Some(Self::Engine(Box::new(engine)))),
-            (None, _) => Ok(None),
-        }
+        // What the parser lets through fails only for its size.
+        let nfa = thompson::Compiler::new().configure(config).build_many_from_hir(&hirs).ok()?;
+        let config = dense::Config::new()
+            .match_kind(MatchKind::All)
+            .start_kind(StartKind::Anchored)
+            .accelerate(false)
+            .dfa_size_limit(Some(limits::REGEX_MEMORY))
+            .determinize_size_limit(Some(limits::REGEX_MEMORY));
+        let table = dense::Builder::new().configure(config).build_from_nfa(&nfa).ok()?;
+        Some(Self { table })
     }
 
     /// Calls `found` with the position of each expression that matches the whole value.
     pub(super) fn matches(&self, value: &[u8], mut found: impl FnMut(usize)) {
-        match self {
-            Self::Table(table) => {
-                let Some(state) = walk(table, value) else { return };
-                for index in 0..table.match_len(state) {
-                    found(table.match_pattern(state, index).as_usize());
-                }
-            }
-            Self::Engine(engine) => {
-                if engine.is_match(value) {
-                    found(0);
-                }
-            }
+        let Some(state) = walk(&self.table, value) else { return };
+        for index in 0..self.table.match_len(state) {
+            found(self.table.match_pattern(state, index).as_usize());
         }
     }
 
     /// Whether any expression matches the whole value.
     pub(super) fn is_match(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Table(table) => walk(table, value).is_some(),
-            Self::Engine(engine) => engine.is_match(value),
-        }
+        walk(&self.table, value).is_some()
     }
 
-    /// Bytes it occupies, scratch space of one worker included.
+    /// Bytes it occupies.
     pub(super) fn memory(&self) -> usize {
-        match self {
-            Self::Table(table) => table.memory_usage(),
-            Self::Engine(engine) => engine.memory_usage() + SCRATCH,
-        }
+        self.table.memory_usage()
     }
-}
-
-/// Scratch space of an engine that builds its table as it goes.
-const SCRATCH: usize = limits::REGEX_MEMORY / 4;
-
-fn table(nfa: &NFA) -> Option<dense::DFA<Vec<u32>>> {
-    let config = dense::Config::new()
-        .match_kind(MatchKind::All)
-        .start_kind(StartKind::Anchored)
-        .accelerate(false)
-        .dfa_size_limit(Some(limits::REGEX_MEMORY))
-        .determinize_size_limit(Some(limits::REGEX_MEMORY));
-    dense::Builder::new().configure(config).build_from_nfa(nfa).ok()
-}
-
-fn engine(hir: &Hir) -> Result<meta::Regex, String> {
-    let whole = Hir::concat(vec![Hir::look(Look::Start), hir.clone(), Hir::look(Look::End)]);
-    let config =
-        meta::Config::new().nfa_size_limit(Some(2 * limits::REGEX_MEMORY)).hybrid_cache_capacity(SCRATCH);
-    meta::Builder::new().configure(config).build_from_hir(&whole).map_err(|_| too_large())
-}
-
-fn too_large() -> String {
-    format!("needs more than {} bytes when compiled; lower its repetition counts", limits::REGEX_MEMORY)
 }
 
 /// The state after the whole value, if it is one in which an expression has matched all of it.
@@ -182,24 +174,24 @@ pub(super) struct Library {
 
 impl Library {
     /// One expression for one value.
-    pub(super) fn single(&mut self, text: &str) -> Result<Arc<Patterns>, String> {
-        self.together(&[&Expression::parse(text)?])?.ok_or_else(too_large)
+    pub(super) fn single(&mut self, text: &str) -> Result<Arc<Patterns>, RegexError> {
+        self.together(&[&Expression::parse(text)?])?.ok_or(RegexError::TooLarge)
     }
 
-    /// Several expressions that are tried at once; `None` if they grow too large, which a single one does not.
-    pub(super) fn together(&mut self, expressions: &[&Expression]) -> Result<Option<Arc<Patterns>>, String> {
+    /// Several expressions that are tried at once; `None` if they grow too large.
+    pub(super) fn together(
+        &mut self,
+        expressions: &[&Expression],
+    ) -> Result<Option<Arc<Patterns>>, RegexError> {
         let texts: Vec<String> = expressions.iter().map(|expression| expression.hir.to_string()).collect();
         let key = texts.join("\0");
         if let Some(known) = self.compiled.get(&key) {
             return Ok(Some(known.clone()));
         }
-        let Some(patterns) = Patterns::compile(expressions)?.map(Arc::new) else { return Ok(None) };
+        let Some(patterns) = Patterns::compile(expressions).map(Arc::new) else { return Ok(None) };
         self.memory = self.memory.saturating_add(patterns.memory());
         if self.memory > limits::REGEX_MEMORY_TOTAL {
-            let total = limits::REGEX_MEMORY_TOTAL;
-            return Err(format!(
-                "the regular expressions of this route configuration need more than {total} bytes together; use fewer or simpler ones"
-            ));
+            return Err(RegexError::TooLargeTogether);
         }
         self.compiled.insert(key, patterns.clone());
         Ok(Some(patterns))

@@ -2,7 +2,7 @@
 //! beginning run as one table, or as few as memory allows.
 
 use super::hashing::Table;
-use super::pattern::{Divided, Expression, Library, Patterns};
+use super::pattern::{Divided, Expression, Library, Patterns, RegexError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_model::limits;
@@ -37,7 +37,7 @@ impl<T> Regexes<T> {
     pub(super) fn compile(
         expressions: Vec<(Expression, T)>,
         library: &mut Library,
-    ) -> Result<Self, (usize, String)> {
+    ) -> Result<Self, (usize, RegexError)> {
         let mut begun: Begun<T> = BTreeMap::new();
         for (position, (expression, value)) in expressions.into_iter().enumerate() {
             let Divided { beginning, skip, rest } = expression.divide();
@@ -80,13 +80,13 @@ fn compile_group<T>(
     skip: usize,
     library: &mut Library,
     sets: &mut Vec<Set<T>>,
-) -> Result<(), (usize, String)> {
+) -> Result<(), (usize, RegexError)> {
     let mut size = TOGETHER;
     while let Some(first) = entries.first().map(|entry| entry.position) {
         size = size.min(entries.len());
         let taken = size;
         let expressions: Vec<&Expression> = entries[..taken].iter().map(|entry| &entry.rest).collect();
-        match library.together(&expressions).map_err(|message| (first, message))? {
+        match library.together(&expressions).map_err(|error| (first, error))? {
             Some(patterns) => {
                 if patterns.memory() <= SMALL {
                     size *= 2;
@@ -94,7 +94,8 @@ fn compile_group<T>(
                 let values = entries.drain(..taken).map(|entry| entry.value).collect();
                 sets.push(Set { skip, patterns, values });
             }
-            None => size = (size / 2).max(1),
+            None if taken == 1 => return Err((first, RegexError::TooLarge)),
+            None => size = taken / 2,
         }
     }
     Ok(())

@@ -202,6 +202,10 @@ fn matches() {
     one(path("RegularExpression", "/a("), &at("\"/a(\" is not a regular expression: unclosed group"));
     one(path("RegularExpression", "/a)(b"), &at("\"/a)(b\" is not a regular expression: unopened group"));
     one(path("RegularExpression", "/(a{1000}){1000}"), &at("the expression needs too much memory"));
+    // What would become a table of too many states, or means another thing to RE2, never reaches a sidecar.
+    one(path("RegularExpression", "[ab]*a[ab]{16}"), &at("the expression needs too much memory"));
+    let twice = r#""[a&&b]" is not a regular expression: classes have no set operations; escape the second &, - or ~"#;
+    one(path("RegularExpression", "[a&&b]"), &at(twice));
     one(path("RegularExpression", &"a".repeat(1025)), &at("the expression is longer than 1024 bytes"));
     one(path("Prefix", "/a"), "spec.rules[0].matches[0].path.type: \"Prefix\" is not allowed here");
     one(with(json!({"method": "get"})), "spec.rules[0].matches[0].method: \"get\" is not allowed here");

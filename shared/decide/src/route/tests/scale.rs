@@ -88,7 +88,7 @@ fn one_regex_of_many() {
 #[test]
 fn as_many_regexes_as_routes_fit() {
     let many = configuration((0..MANY).map(|n| path(PathMatch::Regex(format!(r"/service/{n}/\w+")))));
-    assert_eq!(finds(&many, &Request::get("/service/7331/cäll")), Some(7331));
+    assert_eq!(finds(&many, &Request::get("/service/7331/call")), Some(7331));
     assert_eq!(finds(&many, &Request::get("/service/7331/call/x")), None);
 }
 
