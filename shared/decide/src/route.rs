@@ -11,7 +11,6 @@
 mod bucket;
 mod condition;
 mod explain;
-mod fields;
 mod hashing;
 mod host;
 mod path;
@@ -21,7 +20,6 @@ mod query;
 mod regexes;
 
 pub use explain::{Considered, Explanation, Failure, Finding, explain};
-pub use fields::{AnyField, FieldCompiler};
 pub use pattern::RegexError;
 
 use http::{HeaderMap, Method};
