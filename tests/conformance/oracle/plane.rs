@@ -1,0 +1,205 @@
+//! The two data planes as processes: a stock Envoy and the sidecar as it is shipped, both with one worker, both fed by [`crate::ads`].
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use weir_tests::{Process, binary, eventually, http, peer};
+
+use crate::ads::{Ads, Refusal};
+use crate::backend::{self, Notes};
+use crate::client::Client;
+use crate::request::{Logged, Outcome, Request};
+use crate::resources::{self, LISTENER, pack};
+use crate::rules::pb;
+
+/// How long a data plane may take over a change.
+const CHANGE: Duration = Duration::from_secs(10);
+
+/// How long the last log lines may take.
+const LOG: Duration = Duration::from_secs(3);
+
+/// Clusters with a backend of their name; what is known of the others is in [`Plane::start`].
+pub(crate) const CLUSTERS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
+
+/// A data plane with its own backends.
+pub(crate) struct Plane {
+    pub(crate) name: &'static str,
+    pub(crate) entrance: SocketAddr,
+    pub(crate) process: Process,
+    log: PathBuf,
+    client: Client,
+    notes: Notes,
+    /// Holds the port of the cluster nobody listens for.
+    _refusing: TcpListener,
+}
+
+impl Plane {
+    /// A stock Envoy.
+    pub(crate) fn envoy(dir: &Path, ads: &Ads) -> Self {
+        let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let file = dir.join("envoy.yaml");
+        std::fs::write(&file, bootstrap(ads.address)).unwrap();
+        let mut command = Command::new(peer("envoy"));
+        command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+        command
+            .args(["--file-flush-interval-msec", "50", "--admin-address-path"])
+            .arg(dir.join("envoy.admin"));
+        Self::start("envoy", dir, ads, command, |_| entrance)
+    }
+
+    /// The sidecar.
+    pub(crate) fn weir(dir: &Path, ads: &Ads) -> Self {
+        let mut command = Command::new(binary("weir-sidecar"));
+        command.args(["--xds", &ads.address.to_string(), "--node-id", "weir", "--workers", "1"]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--outbound", "127.0.0.1:0", "--access-log"]);
+        command.arg("--state-dir").arg(dir.join("state"));
+        Self::start("weir", dir, ads, command, |said| {
+            let mut found = None;
+            eventually("the sidecar says where it listens", CHANGE, || {
+                let text = std::fs::read_to_string(said).unwrap_or_default();
+                let words = text.lines().find_map(|line| line.strip_prefix("weir-sidecar listening "));
+                let word =
+                    words.and_then(|words| words.split(' ').find_map(|word| word.strip_prefix("outbound=")));
+                found = word.and_then(|word| word.parse().ok());
+                found.is_some()
+            });
+            found.unwrap()
+        })
+    }
+
+    fn start(
+        name: &'static str,
+        dir: &Path,
+        ads: &Ads,
+        mut command: Command,
+        entrance: impl Fn(&Path) -> SocketAddr,
+    ) -> Self {
+        let log = dir.join(format!("{name}.out"));
+        let out = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let process = Process::start(name, dir, command.stdout(Stdio::from(out)));
+        let entrance = entrance(&log);
+        let notes = Notes::default();
+        // Bound and never listened on: nobody else gets the port, and connections to it are refused.
+        let refusing = TcpListener::bind("127.0.0.1:0").unwrap();
+        let refused = SocketAddr::from(([127, 0, 0, 2], refusing.local_addr().unwrap().port()));
+        let [alpha, beta, gamma] = ["alpha", "beta", "gamma"].map(|name| backend::http1(name, &notes));
+        let clusters = [
+            ("alpha", vec![alpha]),
+            ("beta", vec![beta]),
+            ("gamma", vec![gamma]),
+            ("delta", vec![backend::http2("delta", &notes)]),
+            ("empty", vec![]),
+            ("refused", vec![refused]),
+        ];
+        let mut all = Vec::new();
+        for (name, addresses) in clusters {
+            all.push((name.to_owned(), pack(&resources::cluster(name, name == "delta"))));
+            all.push((name.to_owned(), pack(&resources::endpoints(name, &addresses))));
+        }
+        let listener = resources::listener(entrance, &resources::manager());
+        all.push((LISTENER.to_owned(), pack(&listener)));
+        ads.put(name, all);
+        Self { name, entrance, process, log, client: Client::new(entrance), notes, _refusing: refusing }
+    }
+
+    /// Gives it other routes; what it refuses.
+    pub(crate) fn apply(&self, ads: &Ads, routes: &pb::RouteConfiguration) -> Vec<Refusal> {
+        ads.put(self.name, vec![(routes.name.clone(), pack(routes))]);
+        self.settled(ads)
+    }
+
+    /// Waits until it has answered to everything; what it refuses.
+    pub(crate) fn settled(&self, ads: &Ads) -> Vec<Refusal> {
+        ads.settled(self.name, CHANGE).unwrap_or_else(|error| panic!("{error}\n{}", self.process.said()))
+    }
+
+    /// Waits until its worker answers a request for `host` with this body.
+    pub(crate) fn serves(&self, host: &str, body: &str) {
+        eventually(&format!("{} serves {body}", self.name), CHANGE, || {
+            http::get(self.entrance, host, "/").is_ok_and(|answer| answer.text() == body)
+        });
+    }
+
+    /// One request, and all that came of it.
+    pub(crate) fn ask(&mut self, request: &Request) -> Outcome {
+        self.notes.lock().unwrap().clear();
+        let (answer, line) = self.client.ask(request);
+        let mut seen = std::mem::take(&mut *self.notes.lock().unwrap());
+        for seen in &mut seen {
+            seen.headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+        }
+        Outcome { answer, seen, line, logged: None }
+    }
+
+    /// The access log: by caller, in the order of its requests. Waits until these lines are there, or for a few seconds.
+    pub(crate) fn logged<'a>(
+        &self,
+        lines: impl Iterator<Item = &'a (String, usize)> + Clone,
+    ) -> BTreeMap<String, Vec<Logged>> {
+        let deadline = Instant::now() + LOG;
+        loop {
+            let logged = parse(&std::fs::read_to_string(&self.log).unwrap_or_default());
+            let complete =
+                lines.clone().all(|(peer, index)| logged.get(peer).is_some_and(|lines| lines.len() > *index));
+            if complete || Instant::now() > deadline {
+                return logged;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn parse(text: &str) -> BTreeMap<String, Vec<Logged>> {
+    let mut all = BTreeMap::<String, Vec<Logged>>::new();
+    for line in text.lines().filter(|line| line.starts_with('{')) {
+        let Ok(json) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        let field = |name: &str| match &json[name] {
+            serde_json::Value::String(text) if text == "-" => String::new(),
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let logged = Logged {
+            status: field("status"),
+            flags: field("response_flags"),
+            route: field("route"),
+            cluster: field("cluster"),
+        };
+        all.entry(field("peer")).or_default().push(logged);
+    }
+    all
+}
+
+/// Envoy's bootstrap for incremental aggregated discovery.
+fn bootstrap(xds: SocketAddr) -> String {
+    format!(
+        "node: {{id: envoy, cluster: oracle}}
+admin:
+  address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
+dynamic_resources:
+  ads_config:
+    api_type: DELTA_GRPC
+    transport_api_version: V3
+    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+static_resources:
+  clusters:
+  - name: xds
+    type: STATIC
+    connect_timeout: 1s
+    load_assignment:
+      cluster_name: xds
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {{http2_protocol_options: {{}}}}
+",
+        xds.ip(),
+        xds.port()
+    )
+}

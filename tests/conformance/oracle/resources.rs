@@ -1,0 +1,164 @@
+//! What both data planes get beside routes: one listener, and clusters with one endpoint each. Only addresses differ between the two.
+
+use std::net::SocketAddr;
+
+use prost::{Message, Name};
+use weir_proto::envoy::envoy::config::accesslog::v3 as accesslog;
+use weir_proto::envoy::envoy::config::cluster::v3 as cluster;
+use weir_proto::envoy::envoy::config::core::v3 as core;
+use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
+use weir_proto::envoy::envoy::config::listener::v3 as listener;
+use weir_proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
+use weir_proto::envoy::envoy::extensions::filters::http::router::v3 as router;
+use weir_proto::envoy::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
+use weir_proto::envoy::envoy::extensions::upstreams::http::v3 as upstreams;
+use weir_proto::envoy::google::protobuf as google;
+
+use crate::rules::ROUTES;
+
+/// The name of the listener.
+pub(crate) const LISTENER: &str = "oracle";
+
+/// What is logged of each request, under the names of weir's own log.
+const LOG: [(&str, &str); 5] = [
+    ("peer", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ("status", "%RESPONSE_CODE%"),
+    ("response_flags", "%RESPONSE_FLAGS%"),
+    ("route", "%ROUTE_NAME%"),
+    ("cluster", "%UPSTREAM_CLUSTER_RAW%"),
+];
+
+pub(crate) fn pack<M: Message + Name>(message: &M) -> google::Any {
+    google::Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+fn ads() -> Option<core::ConfigSource> {
+    Some(core::ConfigSource {
+        resource_api_version: core::ApiVersion::V3 as i32,
+        config_source_specifier: Some(core::config_source::ConfigSourceSpecifier::Ads(Default::default())),
+        ..Default::default()
+    })
+}
+
+fn address(address: SocketAddr) -> Option<core::Address> {
+    let socket = core::SocketAddress {
+        address: address.ip().to_string(),
+        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(address.port().into())),
+        ..Default::default()
+    };
+    Some(core::Address { address: Some(core::address::Address::SocketAddress(socket)) })
+}
+
+/// The connection manager. What is switched off in it is what weir has no notion of; see `differences.rs` for what is left.
+pub(crate) fn manager() -> hcm::HttpConnectionManager {
+    let router = router::Router { suppress_envoy_headers: true, ..Default::default() };
+    hcm::HttpConnectionManager {
+        stat_prefix: LISTENER.to_owned(),
+        route_specifier: Some(hcm::http_connection_manager::RouteSpecifier::Rds(hcm::Rds {
+            config_source: ads(),
+            route_config_name: ROUTES.to_owned(),
+        })),
+        http_filters: vec![hcm::HttpFilter {
+            name: "envoy.filters.http.router".to_owned(),
+            config_type: Some(hcm::http_filter::ConfigType::TypedConfig(pack(&router))),
+            ..Default::default()
+        }],
+        upgrade_configs: vec![hcm::http_connection_manager::UpgradeConfig {
+            upgrade_type: "websocket".to_owned(),
+            ..Default::default()
+        }],
+        stream_idle_timeout: Some(google::Duration::default()),
+        generate_request_id: Some(google::BoolValue { value: false }),
+        server_header_transformation: hcm::http_connection_manager::ServerHeaderTransformation::PassThrough
+            as i32,
+        access_log: vec![log()],
+        ..Default::default()
+    }
+}
+
+fn log() -> accesslog::AccessLog {
+    let fields = LOG.iter().map(|(name, command)| {
+        let kind = google::value::Kind::StringValue((*command).to_owned());
+        ((*name).to_owned(), google::Value { kind: Some(kind) })
+    });
+    let json = google::Struct { fields: fields.collect() };
+    let format = core::SubstitutionFormatString {
+        format: Some(core::substitution_format_string::Format::JsonFormat(json)),
+        ..Default::default()
+    };
+    let stdout = stream_log::StdoutAccessLog {
+        access_log_format: Some(stream_log::stdout_access_log::AccessLogFormat::LogFormat(format)),
+    };
+    accesslog::AccessLog {
+        name: "envoy.access_loggers.stdout".to_owned(),
+        config_type: Some(accesslog::access_log::ConfigType::TypedConfig(pack(&stdout))),
+        ..Default::default()
+    }
+}
+
+/// A listener on an address, with this connection manager.
+pub(crate) fn listener(on: SocketAddr, manager: &hcm::HttpConnectionManager) -> listener::Listener {
+    let filter = listener::Filter {
+        name: "envoy.filters.network.http_connection_manager".to_owned(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(pack(manager))),
+    };
+    listener::Listener {
+        name: LISTENER.to_owned(),
+        address: address(on),
+        filter_chains: vec![listener::FilterChain { filters: vec![filter], ..Default::default() }],
+        traffic_direction: core::TrafficDirection::Outbound as i32,
+        ..Default::default()
+    }
+}
+
+/// A cluster whose endpoints come by EDS.
+pub(crate) fn cluster(name: &str, http2: bool) -> cluster::Cluster {
+    use upstreams::http_protocol_options::{
+        ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
+    };
+    let protocol = match http2 {
+        true => ProtocolConfig::Http2ProtocolOptions(Default::default()),
+        false => ProtocolConfig::HttpProtocolOptions(Default::default()),
+    };
+    let options = upstreams::HttpProtocolOptions {
+        upstream_protocol_options: Some(UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+            protocol_config: Some(protocol),
+        })),
+        ..Default::default()
+    };
+    cluster::Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(cluster::cluster::ClusterDiscoveryType::Type(
+            cluster::cluster::DiscoveryType::Eds as i32,
+        )),
+        eds_cluster_config: Some(cluster::cluster::EdsClusterConfig {
+            eds_config: ads(),
+            ..Default::default()
+        }),
+        connect_timeout: Some(google::Duration { seconds: 1, nanos: 0 }),
+        typed_extension_protocol_options: [(upstreams::HttpProtocolOptions::full_name(), pack(&options))]
+            .into(),
+        ..Default::default()
+    }
+}
+
+/// The endpoints of a cluster.
+pub(crate) fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> endpoint::ClusterLoadAssignment {
+    let lb_endpoints = addresses.iter().map(|at| endpoint::LbEndpoint {
+        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(endpoint::Endpoint {
+            address: address(*at),
+            ..Default::default()
+        })),
+        ..Default::default()
+    });
+    let locality = endpoint::LocalityLbEndpoints {
+        lb_endpoints: lb_endpoints.collect(),
+        load_balancing_weight: Some(google::UInt32Value { value: 1 }),
+        ..Default::default()
+    };
+    endpoint::ClusterLoadAssignment {
+        cluster_name: cluster.to_owned(),
+        endpoints: if addresses.is_empty() { vec![] } else { vec![locality] },
+        ..Default::default()
+    }
+}
