@@ -1,7 +1,7 @@
 //! Which name a request means: the canonical form of `Host` and `:authority`.
 //!
 //! Two authorities that name the same thing must look up the same virtual host and the same subscription, so both are looked up
-//! in this form. It does not judge whether a name is valid or exists.
+//! in this form. Whether a name exists is not judged here; whether it is one at all is ([`is_valid`]).
 
 use std::borrow::Cow;
 
@@ -22,6 +22,55 @@ pub fn normalize(authority: &str) -> Cow<'_, str> {
             Cow::Owned(name)
         }
     }
+}
+
+/// Whether this is a host and at most a port (RFC 3986 section 3.2): no user information, which has no place in a request (RFC 9110
+/// section 4.2.4), nothing that another reader could take for a path or a list of hosts, and no address of IPv6 without brackets.
+pub fn is_valid(authority: &str) -> bool {
+    let port = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if is_address(address) => port,
+            _ => return false,
+        },
+        None => {
+            let end = authority.bytes().position(|byte| !is_of_name(byte)).unwrap_or(authority.len());
+            if end == 0 {
+                return false;
+            }
+            &authority[end..]
+        }
+    };
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    (port.is_empty() || port.len() > digits.len())
+        && digits.len() <= 5
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The characters of a registered name, but for the comma, which some readers take for the end of one of several.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'='
+        )
+}
+
+fn is_address(address: &str) -> bool {
+    let (address, zone) = address.split_once('%').unwrap_or((address, ""));
+    address.parse::<std::net::Ipv6Addr>().is_ok() && zone.bytes().all(is_of_name)
 }
 
 /// Host and port of an authority. The port is absent when there is none or it is not a number; an IPv6 address keeps its

@@ -5,7 +5,9 @@
 //! takes trailers. Message framing (`Content-Length`) and `Host` are not a hop's to lose: a `Connection` that lists them is ignored
 //! in that. Credentials for proxies pass through.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -14,7 +16,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Prepares a request's fields for an upstream that is spoken to in `upstream`.
 ///
 /// An upgrade stays (`Connection: upgrade` and `Upgrade`) if both sides can carry it, which is to say towards HTTP/1.x; `TE:
-/// trailers` stays towards HTTP/2, and towards HTTP/1.x for gRPC (then with `Connection: te`, which HTTP/1.1 demands).
+/// trailers` stays, towards HTTP/1.x with `Connection: te`, which HTTP/1.1 demands.
 pub fn request(headers: &mut HeaderMap, upstream: Version) {
     let ending = Ending::of(headers);
     if ending.is_none() {
@@ -22,7 +24,7 @@ pub fn request(headers: &mut HeaderMap, upstream: Version) {
     }
     let http1 = upstream <= Version::HTTP_11;
     let protocol = if http1 { upgrade(headers).cloned() } else { None };
-    let trailers = takes_trailers(headers) && (!http1 || is_grpc(headers));
+    let trailers = ending.contains(TE_BIT) && takes_trailers(headers);
     strip(headers, ending);
     if trailers {
         set(headers, TE, HeaderValue::from_static("trailers"));
@@ -51,6 +53,40 @@ pub fn response(headers: &mut HeaderMap, status: StatusCode, downstream: Version
     if let Some(protocol) = protocol {
         set(headers, CONNECTION, HeaderValue::from_static("upgrade"));
         set(headers, UPGRADE, protocol);
+    }
+}
+
+/// Prepares trailers for the next hop: what belongs to a connection or frames a message has no meaning behind one, and where it is
+/// taken for a field of the head nevertheless it does harm (RFC 9110 section 6.5.1).
+pub fn trailers(fields: &mut HeaderMap) {
+    let ending = Ending::of(fields);
+    if !ending.is_none() {
+        for (index, name) in ENDING.iter().enumerate() {
+            if ending.contains(index) {
+                fields.remove(name);
+            }
+        }
+    }
+    for name in [CONTENT_LENGTH, HOST, TRAILER] {
+        fields.remove(name);
+    }
+}
+
+/// Puts a `Cookie` that HTTP/2 divided together again for HTTP/1.x (RFC 9113 section 8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    if headers.len() == headers.keys_len() {
+        return;
+    }
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    // What is put together of valid values is one.
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, joined);
     }
 }
 
@@ -89,6 +125,9 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 /// looking up each of ours.
 #[derive(Clone, Copy)]
 struct Ending(u8);
+
+/// The bit of `TE`.
+const TE_BIT: usize = 3;
 
 /// The field of each bit of [`Ending`]; `Connection` is the first.
 static ENDING: [HeaderName; 6] = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];

@@ -43,6 +43,59 @@ pub struct HttpListener {
     pub tracing: Option<Tracing>,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// What is done with its requests besides, where neither their route nor its virtual host says otherwise.
+    pub filters: Option<Box<crate::Filters>>,
+    /// The form in which paths are matched and sent on.
+    pub paths: Paths,
+    /// What is believed and told about who asks.
+    pub forwarded: Forwarded,
+}
+
+/// The form in which paths are matched and sent on. The rules apply in this order, once, before routing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Paths {
+    /// What becomes of `%2F` and `%5C`.
+    pub escaped_slashes: EscapedSlashes,
+    /// Whether segments of dots are resolved and backslashes are slashes (RFC 3986, and Envoy's `normalize_path`).
+    pub normalize: bool,
+    /// Whether slashes in a row are one.
+    pub merge_slashes: bool,
+}
+
+impl Paths {
+    /// As they come: Envoy's default.
+    pub const NONE: Paths =
+        Paths { escaped_slashes: EscapedSlashes::Keep, normalize: false, merge_slashes: false };
+    /// Without dots and backslashes: what Istio calls `BASE` and has as its default, and weir's own listeners too.
+    pub const BASE: Paths = Paths { normalize: true, ..Paths::NONE };
+}
+
+/// What becomes of an escaped slash or backslash in a path (Envoy's `path_with_escaped_slashes_action`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum EscapedSlashes {
+    /// It stays as it is.
+    Keep,
+    /// The request is refused (400).
+    Reject,
+    /// The caller is sent to the path with the slash (307).
+    Redirect,
+    /// It becomes the slash.
+    Forward,
+}
+
+/// What is believed and told about who asks (`X-Forwarded-For`, `X-Forwarded-Proto`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Forwarded {
+    /// Both pass as they come: a sidecar stands between an application and its own mesh, and neither adds hops nor trusts any.
+    Pass,
+    /// This is the edge (Envoy's `use_remote_address`): the peer's address is put behind those that came, and the scheme is
+    /// the connection's.
+    Edge {
+        /// Proxies in front of this one; where there are any, their word about the scheme is taken.
+        trusted_hops: u32,
+        /// Whether the peer's address is put behind the others.
+        append: bool,
+    },
 }
 
 /// Where an HTTP listener's routes come from.

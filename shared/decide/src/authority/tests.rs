@@ -47,6 +47,30 @@ fn hosts_and_ports_come_apart() {
     }
 }
 
+#[test]
+fn what_is_no_host_is_told() {
+    for valid in [
+        "reviews",
+        "Reviews.Default.:9080",
+        "a_b",
+        "10.0.0.1:80",
+        "[::1]",
+        "[::1]:80",
+        "[fe80::1%25eth0]",
+        "a:",
+        "xn--a!$&'()*+;=%20",
+    ] {
+        assert!(is_valid(valid), "{valid:?}");
+    }
+    for invalid in [
+        "", ":80", "a b", "a,b", "a/b", "a\\b", "u@a", "u:p@a", "a?", "a#", "a:b", "a:80:90", "a:+80",
+        "a:123456", "::1", "[::1", "::1]", "[a]", "[::1]80", "[::1]:x", "a\t", "\u{e9}", "a\u{0}", "<a>",
+        "a[1]", "http://a",
+    ] {
+        assert!(!is_valid(invalid), "{invalid:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn normalizing_twice_changes_nothing(authority in "[a-zA-Z0-9.:\\[\\]-]{0,20}") {
@@ -63,5 +87,6 @@ proptest! {
         let (host, _) = split(&authority);
         prop_assert!(authority.starts_with(host));
         normalize(&authority);
+        is_valid(&authority);
     }
 }

@@ -108,7 +108,40 @@ fn the_word_that_trailers_are_welcome_is_kept() {
     assert_eq!(headers["te"], "trailers");
     let mut headers = plain();
     request(&mut headers, Version::HTTP_11);
+    assert_eq!(
+        (&headers["te"], &headers["connection"]),
+        (&"trailers".parse().unwrap(), &"te".parse().unwrap())
+    );
+    let mut headers = fields(&[("te", "gzip")]);
+    request(&mut headers, Version::HTTP_11);
     assert!(headers.is_empty());
+}
+
+#[test]
+fn trailers_neither_frame_nor_route() {
+    let mut trailers_ = fields(&[
+        ("transfer-encoding", "chunked"),
+        ("content-length", "3"),
+        ("host", "b"),
+        ("connection", "x-checksum"),
+        ("te", "trailers"),
+        ("trailer", "x-checksum"),
+        ("x-checksum", "1"),
+        ("grpc-status", "0"),
+    ]);
+    trailers(&mut trailers_);
+    assert_eq!(names(&trailers_), ["grpc-status", "x-checksum"]);
+}
+
+#[test]
+fn divided_cookies_come_together() {
+    let mut headers = fields(&[("cookie", "a=b"), ("x", "y"), ("cookie", "c=d"), ("cookie", "e=f")]);
+    join_cookies(&mut headers);
+    assert_eq!(headers.get_all("cookie").iter().collect::<Vec<_>>(), ["a=b; c=d; e=f"]);
+    let mut headers = fields(&[("cookie", "a=b"), ("x", "y"), ("x", "z")]);
+    join_cookies(&mut headers);
+    assert_eq!(headers["cookie"], "a=b");
+    assert_eq!(headers.get_all("x").iter().count(), 2);
 }
 
 #[test]
