@@ -5,7 +5,7 @@
 //! `cut` (half an answer), `until-close` (no length), `times=N` (the status only for the first N requests with this `x-key`).
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -136,6 +136,10 @@ fn serve(stream: TcpStream, name: &str, notes: &Notes, times: &Mutex<BTreeMap<St
             text.truncate(text.len() - 2);
         }
         out.write_all(text.as_bytes()).ok()?;
+        if reply.cut {
+            // What came before is passed on before it breaks.
+            std::thread::sleep(Duration::from_millis(100));
+        }
         if reply.cut || reply.until_close {
             return None;
         }

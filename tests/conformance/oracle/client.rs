@@ -76,8 +76,8 @@ impl Client {
         };
         if answer.broken.is_none() && !request.alone {
             self.http2 = Some(kept);
-        } else if let Multiplexed { runtime, .. } = kept {
-            runtime.shutdown_background();
+        } else {
+            kept.runtime.shutdown_background();
         }
         answer.headers.retain(|(name, _)| !name.starts_with(':'));
         (answer, line)

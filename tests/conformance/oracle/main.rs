@@ -18,6 +18,7 @@ mod backend;
 mod client;
 mod compare;
 mod differences;
+mod generate;
 mod oracle;
 mod plane;
 mod request;
@@ -37,4 +38,22 @@ fn written_cases() {
         }
     }
     oracle.judge(if only.is_some() { 0 } else { 200 });
+}
+
+/// Configurations of the generated run.
+const CONFIGURATIONS: usize = 210;
+/// The seed unless `ORACLE_SEED` says another.
+const SEED: u64 = 20_261;
+
+#[test]
+fn generated_cases() {
+    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().expect(name));
+    let seed = number("ORACLE_SEED").unwrap_or(SEED);
+    println!("ORACLE_SEED={seed}");
+    let only = number("ORACLE_CASE").map(|only| only as usize);
+    let mut oracle = Oracle::start();
+    for number in (0..CONFIGURATIONS).filter(|number| only.is_none_or(|only| only == *number)) {
+        oracle.run(&generate::suite(seed, number));
+    }
+    oracle.judge(if only.is_some() { 0 } else { 3_000 });
 }

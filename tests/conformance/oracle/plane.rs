@@ -21,9 +21,6 @@ const CHANGE: Duration = Duration::from_secs(10);
 /// How long the last log lines may take.
 const LOG: Duration = Duration::from_secs(3);
 
-/// Clusters with a backend of their name; what is known of the others is in [`Plane::start`].
-pub(crate) const CLUSTERS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
-
 /// A data plane with its own backends.
 pub(crate) struct Plane {
     pub(crate) name: &'static str,
