@@ -1,0 +1,77 @@
+//! Backends that go their own way: what a `backendRef` changes beyond header fields, and where copies of requests go.
+//!
+//! No data plane rewrites, redirects or mirrors by the side of a split, so such a backend becomes a route of its own in front of its siblings',
+//! which takes its share of their requests. Their weights stay what they are relative to each other.
+
+use crate::express::Origin;
+use crate::memo;
+use crate::outbound_name;
+use crate::service::port_of;
+use std::collections::BTreeSet;
+use weir_model::mesh::{Backend, BackendTarget, HttpFilters, Mesh, MirrorFilter};
+use weir_model::{Diagnostic, Fraction, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, Severity, limits};
+
+/// Whether a backend needs a route of its own.
+pub(crate) fn is_apart(backend: &Backend) -> bool {
+    let filters = &backend.filters;
+    filters.redirect.is_some()
+        || filters.rewrite_host.is_some()
+        || filters.rewrite_path.is_some()
+        || !filters.mirrors.is_empty()
+}
+
+/// What a rule rewrites, or a backend of it instead: the backend's word counts, part by part.
+pub(crate) fn rewrite(rule: &HttpFilters, backend: Option<&HttpFilters>, matched: &PathMatch) -> Rewrite {
+    let host = backend.and_then(|own| own.rewrite_host.clone()).or_else(|| rule.rewrite_host.clone());
+    let path = backend.and_then(|own| own.rewrite_path.clone()).or_else(|| rule.rewrite_path.clone());
+    Rewrite { host, path: path.and_then(|path| fitting(path, matched)) }
+}
+
+/// A redirect as it can be done where `matched` is how the path was matched.
+pub(crate) fn redirect(redirect: &Redirect, matched: &PathMatch) -> Redirect {
+    let mut redirect = redirect.clone();
+    redirect.path = redirect.path.and_then(|path| fitting(path, matched));
+    redirect
+}
+
+/// A prefix can be replaced only where one matched; validation refuses everything else.
+fn fitting(path: PathRewrite, matched: &PathMatch) -> Option<PathRewrite> {
+    match (&path, matched) {
+        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Regex(_)) => None,
+        _ => Some(path),
+    }
+}
+
+/// The mirrors of a rule and of one of its backends; what does not resolve is told and left out.
+pub(crate) fn mirrors<'m>(
+    mesh: &Mesh,
+    origin: &Origin<'_>,
+    filters: impl Iterator<Item = &'m MirrorFilter>,
+    clusters: &mut BTreeSet<memo::ServicePort>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<Mirror> {
+    let mut mirrors = Vec::new();
+    for MirrorFilter { target, fraction } in filters.filter(|mirror| mirror.fraction > Fraction(0)) {
+        let BackendTarget { service, port } = target;
+        let exists = mesh.services.get(service).is_some_and(|found| port_of(found, *port).is_some());
+        let problem = match exists {
+            _ if mirrors.len() == limits::MIRRORS => format!("a route mirrors to at most {} services", limits::MIRRORS),
+            true => {
+                clusters.insert((service.clone(), *port));
+                let cluster = outbound_name(service, *port);
+                mirrors.push(Mirror { cluster, fraction: *fraction, marks_host: true });
+                continue;
+            }
+            false if mesh.services.contains_key(service) => format!("service {service} has no port {port}"),
+            false => format!("service {service} does not exist"),
+        };
+        diagnostics.push(Diagnostic {
+            severity: Severity::Warning,
+            resource: origin.route.to_string(),
+            field: format!("spec.rules[{}].filters", origin.rule),
+            message: format!("{problem}: nothing is mirrored there"),
+            mend: "apply the service, or remove the RequestMirror filter".to_owned(),
+        });
+    }
+    mirrors
+}
