@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 use std::time::Duration;
+use weir_model::GrpcTimeout;
 
 /// A `grpc-timeout` that is not one to eight digits and a unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +48,12 @@ pub fn format(timeout: Duration) -> HeaderValue {
     let (number, letter) = unit.map_or((MOST, b'H'), |(letter, length)| (nanos / length, *letter));
     let text = std::format!("{number}{}", char::from(letter));
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0n"))
+}
+
+/// How much of a caller's timeout is granted: no more than the most, and less by the offset if that leaves anything.
+pub fn granted(caller: Duration, policy: &GrpcTimeout) -> Duration {
+    let granted = policy.max.map_or(caller, |max| caller.min(max));
+    granted.checked_sub(policy.offset).filter(|left| !left.is_zero()).unwrap_or(granted)
 }
 
 /// What is left of a deadline: the shorter of the caller's timeout and our own limit, less the time already spent. `None` if

@@ -11,6 +11,7 @@
 mod bucket;
 mod condition;
 mod explain;
+mod fields;
 mod hashing;
 mod host;
 mod path;
@@ -20,6 +21,7 @@ mod query;
 mod regexes;
 
 pub use explain::{Considered, Explanation, Failure, Finding, explain};
+pub use fields::{AllFields, AnyField, AnyText, FieldCompiler};
 pub use pattern::RegexError;
 
 use http::{HeaderMap, Method};

@@ -1,6 +1,6 @@
 //! Clusters: sets of interchangeable endpoints and the policy for reaching them.
 
-use crate::{Endpoints, HeaderName};
+use crate::{EndpointHealth, Endpoints};
 use std::time::Duration;
 
 /// A set of interchangeable endpoints (CDS).
@@ -22,6 +22,10 @@ pub struct Cluster {
     pub idle_timeout: Duration,
     /// Concurrency limits, always finite.
     pub circuit_breakers: CircuitBreakers,
+    /// Which endpoints take traffic, as far as the data plane finds out by itself.
+    pub health: EndpointHealth,
+    /// How traffic spreads over localities.
+    pub spread: Spread,
 }
 
 /// What a cluster stands for.
@@ -70,10 +74,13 @@ pub enum LoadBalancing {
         /// What an endpoint without measurements is assumed to take.
         default_rtt: Duration,
     },
-    /// Ketama ring hash.
-    RingHash(ConsistentHash),
-    /// Maglev table (Eisenbud et al., NSDI 2016).
-    Maglev(ConsistentHash),
+    /// Ketama ring hash of what the route hashes ([`crate::Affinity::hash`]).
+    RingHash(RingSize),
+    /// Maglev table (Eisenbud et al., NSDI 2016), looked up by what the route hashes.
+    Maglev {
+        /// Slots, a prime; 65537 if absent.
+        table_size: Option<u32>,
+    },
 }
 
 impl Default for LoadBalancing {
@@ -83,11 +90,36 @@ impl Default for LoadBalancing {
     }
 }
 
-/// What a consistent hash is taken of.
+/// How many points a hash ring has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct RingSize {
+    /// At least so many in all, laid out as Envoy lays them out, so that a fleet of both agrees on every key. If absent, every endpoint of
+    /// average weight has the same number of points however many there are, so that fewer keys move when one comes or goes.
+    pub minimum: Option<u32>,
+    /// At most so many in all, except that every endpoint has one.
+    pub maximum: Option<u32>,
+}
+
+/// Whether a number is prime, as the size of a Maglev table has to be.
+pub fn is_prime(number: u32) -> bool {
+    let number = u64::from(number);
+    number >= 2 && (2..).take_while(|factor| factor * factor <= number).all(|factor| !number.is_multiple_of(factor))
+}
+
+/// How traffic spreads over the localities of a priority, and what of its endpoints keeps sessions (Envoy's `CommonLbConfig`).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct ConsistentHash {
-    /// The request header hashed; without it in a request, the choice is random.
-    pub header: HeaderName,
+pub struct Spread {
+    /// Whether the localities of a priority share its traffic by their weights; if not, their endpoints are one set.
+    pub by_locality: bool,
+    /// Whether a draining endpoint keeps its sessions (Envoy's `override_host_status` with `DRAINING`).
+    pub draining_sessions: bool,
+}
+
+impl Default for Spread {
+    /// What weir's compiler says: localities by weight, and sessions end in their own time.
+    fn default() -> Self {
+        Self { by_locality: true, draining_sessions: true }
+    }
 }
 
 /// What is spoken upstream.
@@ -112,6 +144,41 @@ pub struct CircuitBreakers {
     pub max_requests: u32,
     /// How many retries may run at once.
     pub retry_budget: RetryBudget,
+    /// The same for requests of high priority ([`crate::Priority::High`]), which are counted by themselves.
+    pub high: Thresholds,
+    /// Open connections to one endpoint; as many as to all if absent.
+    pub max_endpoint_connections: Option<u32>,
+    /// How long one connection is used.
+    pub connection: ConnectionLimits,
+}
+
+/// Concurrency limits for the requests of one priority.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Thresholds {
+    /// Open connections.
+    pub max_connections: u32,
+    /// Requests that wait for a connection.
+    pub max_pending: u32,
+    /// Requests in flight.
+    pub max_requests: u32,
+    /// How many retries may run at once.
+    pub retry_budget: RetryBudget,
+}
+
+/// How long one connection to an endpoint is used; no limit where absent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ConnectionLimits {
+    /// Requests that it carries before it is closed.
+    pub max_requests: Option<u32>,
+    /// Time after which it takes no more requests.
+    pub max_duration: Option<Duration>,
+}
+
+impl Default for Thresholds {
+    /// Envoy's numbers, and a budget instead of its fixed three retries.
+    fn default() -> Self {
+        Self { max_connections: 1024, max_pending: 1024, max_requests: 1024, retry_budget: RetryBudget::default() }
+    }
 }
 
 impl Default for CircuitBreakers {
@@ -122,6 +189,9 @@ impl Default for CircuitBreakers {
             max_pending: 1024,
             max_requests: 1024,
             retry_budget: RetryBudget::default(),
+            high: Thresholds::default(),
+            max_endpoint_connections: None,
+            connection: ConnectionLimits::default(),
         }
     }
 }

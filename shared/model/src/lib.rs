@@ -24,12 +24,16 @@
 //! Nothing here does IO, reads a clock or knows a wire format. All values are `Eq` and `Hash`, so that the hash of a value can be its version.
 
 pub mod access_log;
+mod affinity;
 mod cluster;
 pub mod diagnostic;
 mod endpoint;
+mod filter;
+mod health;
 pub mod limits;
 mod listener;
 pub mod mesh;
+mod mirror;
 pub mod node;
 pub mod precedence;
 mod random;
@@ -37,17 +41,26 @@ mod resource;
 mod route;
 mod time;
 
+pub use affinity::{Affinity, Cookie, HashPolicy, HashSource, Session, StickySplit};
 pub use cluster::{
-    CircuitBreakers, Cluster, ClusterKind, ConsistentHash, Discovery, HttpVersion, LoadBalancing, RetryBudget,
+    CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, HttpVersion, LoadBalancing, RetryBudget, RingSize, Spread, is_prime, Thresholds,
 };
 pub use diagnostic::{Diagnostic, Severity};
-pub use endpoint::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints};
-pub use listener::{Direction, HttpListener, Listener, ListenerKind, RouteSource, TcpListener, Tracing};
+pub use endpoint::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, OVERPROVISIONING};
+pub use filter::{
+    Abort, AbortAnswer, Cors, Delay, Fault, Filters, KeyedLimit, LimitKey, RateLimits, TokenBucket,
+};
+pub use health::{
+    EndpointHealth, HealthCheck, HttpProbe, LatencyOutlier, NO_TRAFFIC_INTERVAL, OutlierDetection,
+    PANIC_THRESHOLD, Probe, SlowStart,
+};
+pub use listener::{
+    Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths, RouteSource, TcpListener, Tracing,
+};
+pub use mirror::{Fallback, Mirror};
 pub use random::Random;
 pub use resource::{Resource, ResourceSet, ResourceType, Version};
 pub use route::{
-    DirectResponse, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch,
-    PathRewrite, QueryMatch, Redirect, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration,
-    RouteMatch, StringMatch, Timeouts, VirtualHost, WeightedCluster,
+    AskedWait, DirectResponse, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch, PathRewrite, Priority, QueryMatch, Redirect, ResetFormat, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts, VirtualHost, WeightedCluster,
 };
 pub use time::Time;

@@ -24,6 +24,10 @@ pub const HEAD_FIELDS: usize = 100;
 pub const RETRY_BODY_BYTES: usize = 64 * 1024;
 /// Most attempts a retry policy may ask for, the first one not counted.
 pub const RETRIES: u32 = 10;
+/// Conditions on header fields in one retry policy, for requests and for responses each.
+pub const RETRY_HEADERS: usize = 32;
+/// The longest wait that an upstream may ask for before a retry, unless a policy says otherwise.
+pub const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Concurrent HTTP/2 streams of one downstream connection.
 pub const DOWNSTREAM_STREAMS: u32 = 256;
 /// What an HTTP/2 peer may send on one stream before it is told to go on, in bytes: four times the protocol's default, so that
@@ -50,8 +54,16 @@ pub const IDLE_CONNECTIONS: usize = 64;
 pub const IDLE_CONNECTION_AGE: Duration = Duration::from_secs(60);
 /// How long a downstream may take to send a request head.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request body over HTTP/1 may stop coming while it is waited for; what Envoy gives a stream by default.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a downstream connection may stay without a request.
 pub const DOWNSTREAM_IDLE: Duration = Duration::from_secs(600);
+/// How long a downstream connection that is being closed is read on, so that its peer gets to read our last words.
+pub const LINGER: Duration = Duration::from_secs(1);
+/// How many bytes are read and dropped then.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+/// How long a connection that was taken before draining began may take to begin its first request.
+pub const LAST_REQUEST: Duration = Duration::from_millis(250);
 /// Downstream connections of one worker; beyond it new ones wait in the kernel's backlog.
 pub const DOWNSTREAM_CONNECTIONS: usize = 16_384;
 /// Largest xDS message a client or server reads, in bytes.
@@ -90,7 +102,39 @@ pub const VIRTUAL_HOSTS: usize = 65_536;
 pub const DOMAINS: usize = 1024;
 /// Clusters among which one route splits.
 pub const SPLIT: usize = 256;
+/// Points of one hash ring.
+pub const RING_POINTS: u32 = 1 << 20;
+/// Slots of one Maglev table, as Envoy has it.
+pub const MAGLEV_SLOTS: u32 = 5_000_011;
+/// Parts that a route's hash is made of.
+pub const HASH_POLICIES: usize = 16;
+/// Attributes of a cookie that is issued.
+pub const COOKIE_ATTRIBUTES: usize = 16;
+/// Clusters to which one route may mirror.
+pub const MIRRORS: usize = 16;
+/// Copies of requests that one worker has under way; beyond it none is made.
+pub const MIRRORS_IN_FLIGHT: usize = 256;
+/// What the copy of a body may lag behind the original, in bytes; beyond it the copy is cut.
+pub const MIRROR_BODY_BYTES: usize = 64 * 1024;
+/// How long a copy may take, unless its route says otherwise.
+pub const MIRROR_TIME: Duration = Duration::from_secs(15);
+/// Limits on the rate of requests that one route may have for requests with something in common.
+pub const RATE_LIMITS: usize = 16;
+/// Cells in which one such limit counts all its keys. A cell is one word.
+pub const RATE_LIMIT_CELLS: usize = 4 * 8192;
+/// Origins, methods or fields that one CORS policy may list.
+pub const CORS_ENTRIES: usize = 64;
+/// The longest delay that a fault may cause.
+pub const FAULT_DELAY: Duration = Duration::from_secs(300);
 /// Body of a response that a route gives itself, in bytes.
 pub const DIRECT_BODY_BYTES: usize = 4096;
 /// Memory of all compiled regular expressions of one route configuration, in bytes.
 pub const REGEX_MEMORY_TOTAL: usize = 64 * 1024 * 1024;
+/// Health checks of one sidecar that run at the same time; others wait for their turn.
+pub const HEALTH_CHECKS: usize = 32;
+/// What a health check reads of an answer, and what it may send or expect, in bytes.
+pub const HEALTH_CHECK_BYTES: usize = 16 * 1024;
+/// Ranges of statuses, or blocks of bytes, in one health check.
+pub const HEALTH_CHECK_PARTS: usize = 64;
+/// The shortest interval between two health checks of an endpoint, or two comparisons of outlier detection.
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);

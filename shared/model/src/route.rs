@@ -1,5 +1,6 @@
 //! Routes: which requests, and what happens to them.
 
+use crate::limits;
 use http::{Method, StatusCode};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct VirtualHost {
     pub domains: Vec<String>,
     /// The first that matches wins; the compiler put them in order of precedence.
     pub routes: Vec<Route>,
+    /// What is done with the requests of its routes besides.
+    pub filters: Option<Box<crate::Filters>>,
 }
 
 /// A match and what happens to a request that matches.
@@ -44,6 +47,8 @@ pub struct Route {
     pub request_headers: HeaderMutation,
     /// Applied to the response before it is returned.
     pub response_headers: HeaderMutation,
+    /// What is done with its requests besides; before its virtual host's and its listener's.
+    pub filters: Option<Box<crate::Filters>>,
 }
 
 /// All given conditions must hold.
@@ -134,6 +139,26 @@ pub struct Forward {
     pub timeouts: Timeouts,
     /// When to try again; never if absent.
     pub retry: Option<RetryPolicy>,
+    /// Which circuit breakers count it.
+    pub priority: Priority,
+    /// What ties a caller to where it went before; nothing if absent.
+    pub affinity: Option<Box<crate::Affinity>>,
+    /// Where copies of its requests go.
+    pub mirrors: Vec<crate::Mirror>,
+    /// What answers where the clusters cannot; nothing if absent.
+    pub fallback: Option<Box<crate::Fallback>>,
+}
+
+impl Forward {
+    /// The clusters that it refers to, possibly several times.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        let fallback = match self.fallback.as_deref() {
+            Some(crate::Fallback::Cluster(cluster)) => Some(cluster.as_str()),
+            Some(crate::Fallback::Direct(_)) | None => None,
+        };
+        let clusters = self.clusters.iter().map(|weighted| weighted.cluster.as_str());
+        clusters.chain(self.mirrors.iter().map(|mirror| mirror.cluster.as_str())).chain(fallback)
+    }
 }
 
 /// A cluster with its share.
@@ -218,6 +243,31 @@ pub struct Timeouts {
     pub backend_request: Option<Duration>,
     /// Between two bytes in either direction.
     pub idle: Option<Duration>,
+    /// Of one attempt, between two bytes in either direction.
+    pub attempt_idle: Option<Duration>,
+    /// From the request's head to the last byte of its response, whatever moves (Envoy's `max_stream_duration`).
+    pub stream: Option<Duration>,
+    /// What is made of a caller's `grpc-timeout`.
+    pub grpc: GrpcTimeout,
+}
+
+/// What is made of a caller's `grpc-timeout`, which limits a gRPC request beside the route's own limits.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct GrpcTimeout {
+    /// At most this; any if absent.
+    pub max: Option<Duration>,
+    /// Taken off, so that the answer is back before the caller gives up; not where nothing would be left.
+    pub offset: Duration,
+}
+
+/// Which of a cluster's circuit breakers count a request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Priority {
+    /// Those of all others.
+    #[default]
+    Default,
+    /// Those kept for few.
+    High,
 }
 
 /// When to try again.
@@ -231,10 +281,45 @@ pub struct RetryPolicy {
     pub backoff_base: Duration,
     /// The largest back-off.
     pub backoff_max: Duration,
+    /// Waits that an upstream asks for itself, which take the place of the back-off.
+    pub asked: Option<AskedWait>,
+    /// Only requests with one of these header fields; all if empty.
+    pub requests: Vec<HeaderMatch>,
+    /// Whether an endpoint that was tried for a request is passed over while there are others (Envoy's `previous_hosts`).
+    pub avoid_tried: bool,
+    /// Whether an attempt that takes too long is left to go on beside the next one, and the first answer wins (Envoy's
+    /// `hedge_on_per_try_timeout`). Only for idempotent methods.
+    pub hedge: bool,
+}
+
+/// A wait that an upstream asks for in its response (Envoy's `rate_limited_retry_back_off`).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct AskedWait {
+    /// The response fields that say so, in order: the first that is there and makes sense counts.
+    pub fields: Vec<(HeaderName, ResetFormat)>,
+    /// The longest wait that is granted; of a longer one the field is passed over.
+    pub max: Duration,
+}
+
+/// What the number in a response field is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum ResetFormat {
+    /// Seconds from now (`Retry-After`).
+    Seconds,
+    /// A moment, in seconds of Unix time (`X-RateLimit-Reset`).
+    UnixTimestamp,
+}
+
+impl AskedWait {
+    /// `Retry-After`, up to a limit.
+    pub fn retry_after(max: Duration) -> Self {
+        Self { fields: vec![(http::header::RETRY_AFTER, ResetFormat::Seconds)], max }
+    }
 }
 
 impl Default for RetryPolicy {
-    /// Two more attempts where nothing can have happened upstream or happening twice does no harm.
+    /// Two more attempts where nothing can have happened upstream or happening twice does no harm, each at an endpoint that was not tried yet,
+    /// and not before the upstream wants it.
     fn default() -> Self {
         let on = RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
         Self {
@@ -242,6 +327,10 @@ impl Default for RetryPolicy {
             on,
             backoff_base: Duration::from_millis(25),
             backoff_max: Duration::from_millis(250),
+            asked: Some(AskedWait::retry_after(limits::RETRY_AFTER)),
+            requests: Vec::new(),
+            avoid_tried: true,
+            hedge: false,
         }
     }
 }
@@ -253,10 +342,14 @@ pub struct RetryOn {
     pub connect_failure: bool,
     /// HTTP/2 REFUSED_STREAM, or GOAWAY before the stream was taken.
     pub refused_stream: bool,
-    /// The connection broke before response headers.
+    /// The connection broke before response headers, or the attempt took too long.
     pub reset: bool,
     /// These response statuses, in order.
     pub statuses: Vec<StatusCode>,
     /// These gRPC statuses in response headers (trailers-only), in order.
     pub grpc: Vec<u8>,
+    /// Responses with one of these header fields.
+    pub headers: Vec<HeaderMatch>,
+    /// Responses that say they come of a rate limit (`x-envoy-ratelimited`). Without it they are never retried, whatever else is listed.
+    pub rate_limited: bool,
 }

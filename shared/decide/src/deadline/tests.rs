@@ -74,3 +74,21 @@ proptest! {
         prop_assert!((timeout - written).as_secs_f64() <= timeout.as_secs_f64() * 1e-5);
     }
 }
+
+#[test]
+fn a_policy_grants_less_but_never_nothing() {
+    let seconds = Duration::from_secs;
+    for (caller, max, offset, expected) in [
+        (10, None, 0, 10),
+        (10, Some(4), 0, 4),
+        (3, Some(4), 0, 3),
+        (10, Some(4), 1, 3),
+        (10, None, 2, 8),
+        (2, None, 2, 2),
+        (1, None, 2, 1),
+        (10, Some(1), 5, 1),
+    ] {
+        let policy = GrpcTimeout { max: max.map(seconds), offset: seconds(offset) };
+        assert_eq!(granted(seconds(caller), &policy), seconds(expected), "{caller} {max:?} {offset}");
+    }
+}
