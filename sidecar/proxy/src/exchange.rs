@@ -258,6 +258,9 @@ impl Exchange {
             self.latest = now();
             self.discard_rest();
             let Source::Local(bytes) = source else { return Response::from_parts(head, Body::Empty) };
+            if self.method == Method::HEAD {
+                return Response::from_parts(head, Body::Empty);
+            }
             self.bytes_down = bytes.len() as u64;
             return Response::from_parts(head, Body::Full(bytes));
         }

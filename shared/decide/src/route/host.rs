@@ -52,20 +52,13 @@ impl Names {
         }
     }
 
-    /// The virtual host of an authority, looked for as it is, then without its port.
+    /// The virtual host of an authority. Its port is part of it, as Envoy has it: `a:80` is not `a`, nor is it `*.b` for some `b`.
     pub(super) fn find(&self, authority: &str) -> Option<usize> {
         if self.exact.is_empty() && self.wildcards.is_empty() {
             return self.any;
         }
         let name = authority::normalize(authority);
-        let (host, _) = authority::split(&name);
-        let bare = (host.len() < name.len()).then_some(host);
-        let exact = |name: &str| self.exact.get(name).copied();
-        exact(&name)
-            .or_else(|| bare.and_then(exact))
-            .or_else(|| self.wildcard(&name))
-            .or_else(|| bare.and_then(|host| self.wildcard(host)))
-            .or(self.any)
+        self.exact.get(&*name).copied().or_else(|| self.wildcard(&name)).or(self.any)
     }
 
     /// The longest wildcard that ends a name and leaves something for the star.

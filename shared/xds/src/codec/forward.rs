@@ -25,7 +25,7 @@ pub(super) fn encode(
 ) -> route::RouteAction {
     let timeouts = &forward.timeouts;
     let mut action = route::RouteAction {
-        cluster_specifier: Some(clusters(&forward.clusters, before, target)),
+        cluster_specifier: Some(clusters(&forward.clusters, before)),
         // Absent would mean 15 s.
         timeout: Some(wire::duration(timeouts.request.unwrap_or_default())),
         idle_timeout: timeouts.idle.map(wire::duration),
@@ -125,17 +125,13 @@ fn from_rewrite(action: &route::RouteAction, path: &PathMatch) -> Check<Option<P
     }
 }
 
-fn clusters(
-    clusters: &[WeightedCluster],
-    before: Option<&HeaderMutation>,
-    target: Target,
-) -> ClusterSpecifier {
+fn clusters(clusters: &[WeightedCluster], before: Option<&HeaderMutation>) -> ClusterSpecifier {
     match clusters {
         [only] if only.weight == 1 && only.request_headers.is_empty() && only.response_headers.is_empty() => {
             ClusterSpecifier::Cluster(only.cluster.clone())
         }
         _ => {
-            let clusters = clusters.iter().map(|cluster| weighted(cluster, before, target)).collect();
+            let clusters = clusters.iter().map(|cluster| weighted(cluster, before)).collect();
             ClusterSpecifier::WeightedClusters(route::WeightedCluster {
                 clusters,
                 ..route::WeightedCluster::default()
@@ -175,13 +171,12 @@ fn from_split(split: &route::WeightedCluster) -> Check<Vec<WeightedCluster>> {
     }
 }
 
-fn weighted(cluster: &WeightedCluster, before: Option<&HeaderMutation>, target: Target) -> ClusterWeight {
+fn weighted(cluster: &WeightedCluster, before: Option<&HeaderMutation>) -> ClusterWeight {
     let (request_headers_to_add, request_headers_to_remove) = match before {
         Some(before) => header::encode_both(before, &cluster.request_headers),
-        None => header::encode(&cluster.request_headers, target),
+        None => header::encode(&cluster.request_headers),
     };
-    let (response_headers_to_add, response_headers_to_remove) =
-        header::encode(&cluster.response_headers, target);
+    let (response_headers_to_add, response_headers_to_remove) = header::encode(&cluster.response_headers);
     ClusterWeight {
         name: cluster.cluster.clone(),
         weight: wire::wrap(cluster.weight),

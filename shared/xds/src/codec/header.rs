@@ -1,21 +1,17 @@
 //! Changes to header fields.
 //!
-//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. Envoy removes before it adds and weir after, so an
-//! Envoy is not told to add what weir would remove again. A value that is not UTF-8 reaches weir only: Envoy leaves such a field out.
+//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. On the wire removing comes before adding, and in the
+//! model after it: what the model would remove again is not written, and what is added after it was removed is read as set. A value that is
+//! not UTF-8 reaches weir only: Envoy leaves such a field out.
 
 use super::fault::{Check, Fault, each, required};
 use super::pb::{core, google};
 use core::header_value_option::HeaderAppendAction;
-use weir_model::node::Target;
 use weir_model::{HeaderMutation, HeaderName, HeaderValue, limits};
 
 /// The fields to add or set, and those to remove.
-pub(super) fn encode(
-    mutation: &HeaderMutation,
-    target: Target,
-) -> (Vec<core::HeaderValueOption>, Vec<String>) {
-    let stays =
-        |(name, _): &&(HeaderName, HeaderValue)| target == Target::Weir || !mutation.remove.contains(name);
+pub(super) fn encode(mutation: &HeaderMutation) -> (Vec<core::HeaderValueOption>, Vec<String>) {
+    let stays = |(name, _): &&(HeaderName, HeaderValue)| !mutation.remove.contains(name);
     let set = mutation
         .set
         .iter()
@@ -60,8 +56,8 @@ pub(super) fn encode_both(
     let stays = |option: &core::HeaderValueOption| {
         !option.header.as_ref().is_some_and(|header| replaced.contains(&header.key.as_str()))
     };
-    let (mut add, mut remove) = encode(first, Target::Envoy);
-    let (later, more) = encode(then, Target::Envoy);
+    let (mut add, mut remove) = encode(first);
+    let (later, more) = encode(then);
     add.retain(stays);
     add.extend(later);
     remove.extend(more);
@@ -89,8 +85,17 @@ pub(super) fn decode(
             mutation.set.push((name, value));
         }
     }
-    mutation.remove =
+    let removed =
         each(&format!("{side}_headers_to_remove"), remove, limits::HEAD_FIELDS, |name| header_name(name))?;
+    for name in removed {
+        if mutation.set.iter().any(|(other, _)| *other == name) {
+            continue;
+        }
+        match mutation.add.iter().position(|(other, _)| *other == name) {
+            Some(first) => mutation.set.push(mutation.add.remove(first)),
+            None => mutation.remove.push(name),
+        }
+    }
     Ok(mutation)
 }
 

@@ -76,10 +76,9 @@ fn one(route: &Route, target: Target) -> route::Route {
     };
     let (request_headers_to_add, request_headers_to_remove) = match before {
         Some(_) => (vec![], vec![]),
-        None => header::encode(&route.request_headers, target),
+        None => header::encode(&route.request_headers),
     };
-    let (response_headers_to_add, response_headers_to_remove) =
-        header::encode(&route.response_headers, target);
+    let (response_headers_to_add, response_headers_to_remove) = header::encode(&route.response_headers);
     let path = &route.matches.path;
     route::Route {
         name: route.name.clone(),

@@ -82,7 +82,6 @@ fn route_matches(matches: &RouteMatch, head: &Head<'_>) -> bool {
 
 fn host_of(configuration: &RouteConfiguration, authority: &str) -> Option<usize> {
     let full = authority.to_ascii_lowercase();
-    let bare = full.split(':').next().unwrap_or_default();
     let domains = || {
         let hosts = configuration.virtual_hosts.iter().enumerate();
         hosts.flat_map(|(index, host)| host.domains.iter().map(move |domain| (index, domain.as_str())))
@@ -97,7 +96,7 @@ fn host_of(configuration: &RouteConfiguration, authority: &str) -> Option<usize>
         });
         fits.max_by_key(|(_, domain)| domain.len()).map(|(index, _)| index)
     };
-    exact(&full).or_else(|| exact(bare)).or_else(|| wild(&full)).or_else(|| wild(bare)).or_else(|| exact("*"))
+    exact(&full).or_else(|| wild(&full)).or_else(|| exact("*"))
 }
 
 fn reference(configuration: &RouteConfiguration, head: &Head<'_>) -> Option<RouteIndex> {
