@@ -220,7 +220,7 @@ fn cases() -> Vec<(&'static str, String, &'static str)> {
             "spec.locality",
         ),
         ("unknown balancer", policy("loadBalancing: {policy: Fastest}"), "loadBalancing.policy"),
-        ("hash without header", policy("loadBalancing: {policy: RingHash}"), "loadBalancing.hashHeader"),
+        ("hash without header", policy("loadBalancing: {policy: RingHash}"), "loadBalancing.consistentHash"),
         ("too many retries", policy("retries: {attempts: 100}"), "retries.attempts"),
         ("unknown retry condition", policy("retries: {attempts: 1, 'on': [bad-luck]}"), "retries.on[0]"),
         ("budget over 100 %", policy("retries: {attempts: 1, budget: {percent: 120}}"), "budget.percent"),

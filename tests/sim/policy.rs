@@ -238,8 +238,8 @@ fn policy(random: &mut Random, now: &Documents) -> Value {
     // One policy a service: two for the same would be refused.
     let own = format!("policy-{}", name.as_str().unwrap_or_default());
     let balancing = match random.below(7) {
-        0 => json!({ "policy": "RingHash", "hashHeader": POISON }),
-        1 => json!({ "policy": "Maglev", "hashHeader": "x-user" }),
+        0 => json!({ "policy": "RingHash", "consistentHash": { "header": POISON } }),
+        1 => json!({ "policy": "Maglev", "consistentHash": { "header": "x-user" } }),
         2 => json!({ "policy": "PeakEwma", "decay": "5s" }),
         3 => json!({ "policy": "RoundRobin" }),
         4 => json!({ "policy": "LeastRequest", "choices": 2 + random.below(3) }),

@@ -6,28 +6,29 @@
 //! | peak EWMA | least request | least request |
 //! | random | yes | round robin |
 //! | Maglev | yes | ring hash |
-//! | header changes, rewrites | yes | no |
+//! | header changes, rewrites, mirrors | yes | no |
 //! | redirects | yes | the call fails |
 //! | query matches, methods but POST | yes | never match |
 //! | request timeout | yes | yes |
 //! | backend request and idle timeouts | yes | no |
 //! | retries | yes | on gRPC statuses, and where nothing was sent |
+//! | hedging | no: Envoy's does not look at the method | no |
 //! | connection limits, connect timeout | yes | no |
 //!
 //! Where gRPC has no least request either (its C core), it falls back to round robin by itself.
 
 use crate::index::Policy;
 use http::{Method, StatusCode};
-use weir_model::mesh::{HttpRule, Name};
+use weir_model::mesh::{HttpRule, Name, RouteName};
 use weir_model::node::Target;
 use weir_model::{
-    CircuitBreakers, Diagnostic, DirectResponse, Forward, HeaderMutation, LoadBalancing, RetryOn, Rewrite,
+    CircuitBreakers, Diagnostic, DirectResponse, Forward, HeaderMutation, LoadBalancing, RetryOn, Rewrite, RingSize,
     Route, RouteAction, Severity,
 };
 
 /// The match of a rule that a route was made from.
 pub(crate) struct Origin<'m> {
-    pub(crate) route: &'m Name,
+    pub(crate) route: &'m RouteName,
     pub(crate) rule: usize,
     pub(crate) position: usize,
     pub(crate) spec: &'m HttpRule,
@@ -35,12 +36,12 @@ pub(crate) struct Origin<'m> {
 
 impl Origin<'_> {
     fn say(&self, field: &str, message: &str, mend: &str) -> Diagnostic {
-        let (resource, rule) = (format!("HTTPRoute {}", self.route), self.rule);
+        let (resource, rule) = (self.route.to_string(), self.rule);
         warning(resource, format!("spec.rules[{rule}].{field}"), message, mend)
     }
 }
 
-fn warning(resource: String, field: String, message: &str, mend: &str) -> Diagnostic {
+pub(crate) fn warning(resource: String, field: String, message: &str, mend: &str) -> Diagnostic {
     Diagnostic {
         severity: Severity::Warning,
         resource,
@@ -50,7 +51,7 @@ fn warning(resource: String, field: String, message: &str, mend: &str) -> Diagno
     }
 }
 
-fn of_policy(name: &Name, field: &str, message: &str) -> Diagnostic {
+pub(crate) fn of_policy(name: &Name, field: &str, message: &str) -> Diagnostic {
     let mend = "leave it out, or run a sidecar beside the client";
     warning(format!("TrafficPolicy {name}"), field.to_owned(), message, mend)
 }
@@ -76,8 +77,8 @@ pub(crate) fn load_balancing(
         (Target::Grpc, LoadBalancing::Random) => {
             instead(LoadBalancing::RoundRobin, "gRPC clients have no random balancing: they go round robin")
         }
-        (Target::Grpc, LoadBalancing::Maglev(hash)) => instead(
-            LoadBalancing::RingHash(hash.clone()),
+        (Target::Grpc, LoadBalancing::Maglev { .. }) => instead(
+            LoadBalancing::RingHash(RingSize::default()),
             "gRPC clients have no Maglev table: they use a ring hash",
         ),
         _ => wanted.clone(),
@@ -98,8 +99,11 @@ pub(crate) fn connection(policy: &Policy<'_>, target: Target, diagnostics: &mut 
     }
     if let Some((name, breakers)) = policy.circuit_breakers() {
         let default = CircuitBreakers::default();
-        if (breakers.max_connections, breakers.max_pending) != (default.max_connections, default.max_pending)
-        {
+        let connections = |breakers: &CircuitBreakers| {
+            let CircuitBreakers { max_connections, max_pending, max_endpoint_connections, connection, .. } = breakers;
+            (*max_connections, *max_pending, *max_endpoint_connections, connection.clone())
+        };
+        if connections(breakers) != connections(&default) {
             let message = "gRPC clients limit requests, not connections or what waits for one";
             diagnostics.push(of_policy(name, "spec.circuitBreakers", message));
         }
@@ -117,10 +121,13 @@ pub(crate) fn route(
     mut route: Route,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Route> {
+    let mut found = Found { origin, diagnostics };
+    if target == Target::Envoy {
+        keep_from_hedging(&mut route, policy, &mut found);
+    }
     if target != Target::Grpc {
         return Some(route);
     }
-    let mut found = Found { origin, diagnostics };
     // Every call is a POST.
     match route.matches.method.take() {
         None => {}
@@ -189,6 +196,16 @@ impl Found<'_, '_> {
     }
 }
 
+/// Envoy hedges whatever the method, which could do twice what is to be done once.
+fn keep_from_hedging(route: &mut Route, policy: &Policy<'_>, found: &mut Found<'_, '_>) {
+    let RouteAction::Forward(Forward { retry: Some(retry), .. }) = &mut route.action else { return };
+    if std::mem::take(&mut retry.hedge) {
+        let said = policy.retry().map(|(name, _)| name);
+        let message = "Envoy would hedge requests that must not be repeated as well: it does not hedge";
+        found.at_either(false, "retry", said, "spec.retries.hedge", message);
+    }
+}
+
 fn restrict_forward(forward: &mut Forward, policy: &Policy<'_>, found: &mut Found<'_, '_>) {
     if forward.rewrite != Rewrite::default() {
         forward.rewrite = Rewrite::default();
@@ -233,6 +250,12 @@ fn restrict_forward(forward: &mut Forward, policy: &Policy<'_>, found: &mut Foun
             let message = "gRPC clients retry on gRPC statuses, not on HTTP statuses";
             found.at_either(own, "retry", said, "spec.retries.on", message);
         }
+        if retry.hedge {
+            let said = policy.retry().map(|(name, _)| name);
+            found.at_either(own, "retry", said, "spec.retries.hedge", "gRPC clients do not hedge by xDS");
+        }
+        (retry.hedge, retry.avoid_tried, retry.asked) = (false, false, None);
+        retry.requests.clear();
         // What was never sent, gRPC tries again by itself.
         retry.on = RetryOn { grpc: std::mem::take(&mut retry.on.grpc), ..RetryOn::default() };
         if retry.on.grpc.is_empty() {

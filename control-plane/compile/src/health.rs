@@ -90,7 +90,7 @@ fn slow(
 ) -> Option<SlowStart> {
     let message = match (target, balancing) {
         (Target::Grpc, _) => "gRPC clients have no slow start",
-        (_, LoadBalancing::RingHash(_) | LoadBalancing::Maglev(_)) => {
+        (_, LoadBalancing::RingHash(_) | LoadBalancing::Maglev { .. }) => {
             "a consistent hash has no slow start: a new endpoint has its keys at once"
         }
         (_, LoadBalancing::Random) => "random balancing has no slow start",

@@ -3,6 +3,7 @@
 //! What is spoken on an inbound listener is what the services that select the node say of the port it serves. All policy of the way there was
 //! enforced by the caller; here everything goes to the application.
 
+use crate::health;
 use crate::scope::Pass;
 use crate::service::http_version;
 use std::collections::BTreeMap;
@@ -90,7 +91,7 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &Pass<'_>) -> Listen
         AppProtocol::Tcp => ListenerKind::Tcp(TcpListener { cluster, access_log }),
         AppProtocol::Unspecified | AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => {
             let routes = RouteSource::Inline(routes(name.clone(), cluster));
-            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log })
+            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass })
         }
     };
     Listener { name, address: Some(inbound.listen), direction: Direction::Inbound, kind }
@@ -107,25 +108,25 @@ fn routes(name: String, cluster: String) -> RouteConfiguration {
         rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
         retry: Some(retry()),
-    };
+        priority: Default::default(),
+        affinity: None, mirrors: Vec::new(), fallback: None };
     let route = Route {
         name: "inbound".to_owned(),
         stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
-    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+        response_headers: HeaderMutation::default(), filters: None };
+    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
     RouteConfiguration { name, virtual_hosts: vec![host] }
 }
 
-/// Once more where the application closed an idle connection at the moment it was used. What cannot be reached is for the caller to try
-/// elsewhere.
+/// Once more where the application closed an idle connection at the moment it was used, or did not take the connection or the stream. What
+/// ends otherwise is for the caller to try elsewhere.
 fn retry() -> RetryPolicy {
-    let on = RetryOn { refused_stream: true, reset: true, ..RetryOn::default() };
+    let on = RetryOn { connect_failure: true, refused_stream: true, ..RetryOn::default() };
     let backoff = Duration::from_millis(1);
-    RetryPolicy { attempts: 1, on, backoff_base: backoff, backoff_max: backoff }
+    RetryPolicy { attempts: 1, on, backoff_base: backoff, backoff_max: backoff, ..RetryPolicy::default() }
 }
 
 fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
@@ -138,7 +139,7 @@ fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
         endpoints: vec![endpoint],
     };
     Cluster {
-        discovery: Discovery::Static(Endpoints { name: name.clone(), localities: vec![locality] }),
+        discovery: Discovery::Static(Endpoints { name: name.clone(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
         name,
         kind: ClusterKind::Application,
         load_balancing: LoadBalancing::RoundRobin,
@@ -146,5 +147,7 @@ fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
         connect_timeout: limits::CONNECT_TIMEOUT,
         idle_timeout: limits::IDLE_CONNECTION_AGE,
         circuit_breakers: CircuitBreakers::default(),
+        spread: weir_model::Spread::default(),
+        health: health::own(),
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use weir_model::mesh::{HttpRoute, Mesh, Name, Selection, TrafficPolicy};
-use weir_model::{CircuitBreakers, LoadBalancing, RetryPolicy};
+use weir_model::mesh::{HttpRoute, LocalityFailover, Mesh, Name, RouteName, Selection, TrafficPolicy};
+use weir_model::{CircuitBreakers, HashSource, Session, HealthCheck, LoadBalancing, OutlierDetection, RetryPolicy, SlowStart};
 
 /// What is attached to what.
 #[derive(Debug)]
@@ -11,14 +11,14 @@ pub(crate) struct Index {
     /// The workloads behind each service.
     pub(crate) selection: Selection,
     /// The routes attached to each service, on any port.
-    routes: BTreeMap<Name, BTreeSet<Name>>,
+    routes: BTreeMap<Name, BTreeSet<RouteName>>,
     /// The policy of each service or port of one; of several, the one that was first.
     policies: BTreeMap<(Name, Option<u16>), Name>,
 }
 
 impl Index {
     pub(crate) fn new(mesh: &Mesh) -> Self {
-        let mut routes: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+        let mut routes: BTreeMap<Name, BTreeSet<RouteName>> = BTreeMap::new();
         for (name, route) in &mesh.http_routes {
             for parent in &route.parents {
                 routes.entry(parent.service.clone()).or_default().insert(name.clone());
@@ -44,7 +44,7 @@ impl Index {
         service: &Name,
         port: u16,
         namespace: &str,
-    ) -> (Vec<(&'m Name, &'m HttpRoute)>, bool) {
+    ) -> (Vec<(&'m RouteName, &'m HttpRoute)>, bool) {
         let attached = self.routes.get(service).into_iter().flatten();
         let attached: Vec<_> = attached
             .filter_map(|name| mesh.http_routes.get_key_value(name))
@@ -56,7 +56,7 @@ impl Index {
             })
             .collect();
         let of = |wanted: &str| {
-            attached.iter().filter(|(name, _)| name.namespace == wanted).copied().collect::<Vec<_>>()
+            attached.iter().filter(|(name, _)| name.name.namespace == wanted).copied().collect::<Vec<_>>()
         };
         let consumer = if namespace == service.namespace { Vec::new() } else { of(namespace) };
         if consumer.is_empty() { (of(&service.namespace), false) } else { (consumer, true) }
@@ -92,6 +92,25 @@ impl<'m> Policy<'m> {
         self.field(|policy| policy.load_balancing.as_ref())
     }
 
+    /// What is hashed, if the policy that says how endpoints are chosen says so.
+    pub(crate) fn consistent_hash(&self) -> Said<'m, &'m HashSource> {
+        let (name, hash) =
+            self.field(|policy| policy.load_balancing.as_ref().map(|_| policy.affinity.hash.as_ref()))?;
+        Some((name, hash?))
+    }
+
+    pub(crate) fn sticky(&self) -> Said<'m, &'m HashSource> {
+        self.field(|policy| policy.affinity.sticky.as_ref())
+    }
+
+    pub(crate) fn session(&self) -> Said<'m, &'m Session> {
+        self.field(|policy| policy.affinity.session.as_ref())
+    }
+
+    pub(crate) fn failover(&self) -> Said<'m, &'m LocalityFailover> {
+        self.field(|policy| policy.affinity.failover.as_ref())
+    }
+
     pub(crate) fn connect_timeout(&self) -> Said<'m, Duration> {
         self.field(|policy| policy.connect_timeout)
     }
@@ -108,11 +127,31 @@ impl<'m> Policy<'m> {
         self.field(|policy| policy.timeouts.idle)
     }
 
+    pub(crate) fn stream_timeout(&self) -> Said<'m, Duration> {
+        self.field(|policy| policy.timeouts.stream)
+    }
+
     pub(crate) fn retry(&self) -> Said<'m, &'m RetryPolicy> {
         self.field(|policy| policy.retry.as_ref())
     }
 
     pub(crate) fn circuit_breakers(&self) -> Said<'m, &'m CircuitBreakers> {
         self.field(|policy| policy.circuit_breakers.as_ref())
+    }
+
+    pub(crate) fn outlier_detection(&self) -> Said<'m, &'m OutlierDetection> {
+        self.field(|policy| policy.health.outlier_detection.as_ref())
+    }
+
+    pub(crate) fn health_check(&self) -> Said<'m, &'m HealthCheck> {
+        self.field(|policy| policy.health.health_check.as_ref())
+    }
+
+    pub(crate) fn panic_threshold(&self) -> Said<'m, u32> {
+        self.field(|policy| policy.health.panic_threshold)
+    }
+
+    pub(crate) fn slow_start(&self) -> Said<'m, &'m SlowStart> {
+        self.field(|policy| policy.health.slow_start.as_ref())
     }
 }

@@ -4,17 +4,20 @@
 //!
 //! 1. `scope`: which services this node gets, and under which names ([`resolve`] and [`authorities`] say what a name means).
 //! 2. `route`: the routes of a service's port, in order of precedence, for the callers of one namespace.
-//! 3. `express`: what the node's target cannot do is replaced by what is safe.
-//! 4. `service`: the clusters those routes refer to, and their endpoints.
-//! 5. `inbound`: the node's own listeners towards its application.
+//! 3. `affinity`: what ties callers to where they were, and which localities come first.
+//! 4. `express`, `health`: what the node's target cannot do is replaced by what is safe.
+//! 5. `service`: the clusters those routes refer to, and their endpoints.
+//! 6. `inbound`: the node's own listeners towards its application.
 //!
 //! What the policy refers to and does not exist becomes an answer (500 for its share), never a missing cluster; what a target cannot
 //! express becomes a diagnostic and a safe substitute, never a silent loss. **Every reference in the result is to a resource in the result.**
 //!
 //! This crate knows neither Kubernetes nor protobuf, reads no clock, and answers the same for the same arguments.
 
+mod affinity;
 mod authority;
 mod express;
+mod health;
 mod inbound;
 mod index;
 mod memo;
@@ -22,6 +25,7 @@ mod render;
 mod route;
 mod scope;
 mod service;
+mod share;
 
 pub use authority::{authorities, resolve};
 pub use render::render;

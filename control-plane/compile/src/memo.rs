@@ -20,10 +20,13 @@ pub(crate) type ServicePort = (Name, u16);
 /// What was compiled already.
 #[derive(Debug, Default)]
 pub(crate) struct Memo {
-    pub(crate) endpoints: BTreeMap<ServicePort, Arc<Endpoints>>,
+    pub(crate) endpoints: BTreeMap<EndpointsKey, Arc<Endpoints>>,
     pub(crate) clusters: BTreeMap<(Target, ServicePort), Arc<Cluster>>,
     pub(crate) routes: BTreeMap<RoutesKey, Arc<Routes>>,
 }
+
+/// Where the same endpoints apply: for a service's port, and where near ones come first, for all nodes of one zone.
+pub(crate) type EndpointsKey = (ServicePort, Option<(String, String)>);
 
 /// Where the same routes apply.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -1,13 +1,12 @@
 //! A resource as lines that a person reads: golden tests compare it, a dry run shows what changes in it.
 
+mod affinity;
+mod health;
+
 use http::StatusCode;
 use std::fmt::{Display, Write};
 use std::time::Duration;
-use weir_model::{
-    Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMutation, Health,
-    HttpListener, Listener, ListenerKind, LoadBalancing, PathMatch, PathRewrite, Redirect, Resource,
-    RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Timeouts,
-};
+use weir_model::{CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
 pub fn render(resource: &Resource) -> String {
@@ -49,10 +48,12 @@ fn cluster(out: &mut Lines, it: &Cluster) {
         LoadBalancing::PeakEwma { decay, default_rtt } => {
             format!("peak EWMA, decay {}, default {}", time(*decay), time(*default_rtt))
         }
-        LoadBalancing::RingHash(hash) => format!("ring hash of {}", hash.header),
-        LoadBalancing::Maglev(hash) => format!("maglev of {}", hash.header),
+        LoadBalancing::RingHash(size) => affinity::ring(size),
+        LoadBalancing::Maglev { table_size: None } => "maglev".to_owned(),
+        LoadBalancing::Maglev { table_size: Some(size) } => format!("maglev of {size} slots"),
     };
     out.line(1, format_args!("balance {balance}"));
+    affinity::spread(&it.spread).into_iter().for_each(|line| out.line(1, line));
     out.line(1, format_args!("speak {:?}", it.http));
     out.line(1, format_args!("connect {}, idle {}", time(it.connect_timeout), time(it.idle_timeout)));
     let breakers = &it.circuit_breakers;
@@ -68,14 +69,47 @@ fn cluster(out: &mut Lines, it: &Cluster) {
             budget.min_concurrency
         ),
     );
+    more_breakers(out, breakers);
+    health::lines(&it.health).into_iter().for_each(|line| out.line(1, line));
     match &it.discovery {
         Discovery::Eds(name) => out.line(1, format_args!("endpoints from {name}")),
         Discovery::Static(list) => endpoints(out, 1, list),
     }
 }
 
+/// What most clusters leave at its default.
+fn more_breakers(out: &mut Lines, it: &CircuitBreakers) {
+    let high = &it.high;
+    if *high != Thresholds::default() {
+        let budget = &high.retry_budget;
+        out.line(
+            1,
+            format_args!(
+                "of high priority {} connections, {} pending, {} requests; retries {} and at least {}",
+                high.max_connections,
+                high.max_pending,
+                high.max_requests,
+                percent(budget.parts_per_million),
+                budget.min_concurrency
+            ),
+        );
+    }
+    if let Some(most) = it.max_endpoint_connections {
+        out.line(1, format_args!("at most {most} connections to an endpoint"));
+    }
+    if let Some(most) = it.connection.max_requests {
+        out.line(1, format_args!("at most {most} requests on a connection"));
+    }
+    if let Some(most) = it.connection.max_duration {
+        out.line(1, format_args!("connections for at most {}", time(most)));
+    }
+}
+
 fn endpoints(out: &mut Lines, indent: usize, it: &Endpoints) {
     out.line(indent, format_args!("endpoints {}", it.name));
+    if it.overprovisioning != OVERPROVISIONING {
+        out.line(indent + 1, format_args!("overprovisioned by {} %", it.overprovisioning));
+    }
     for group in &it.localities {
         let place = &group.locality;
         out.line(
@@ -160,12 +194,7 @@ fn matches(it: &RouteMatch) -> String {
         PathMatch::Prefix(path) => format!("{path}{}*", if path.ends_with('/') { "" } else { "/" }),
         PathMatch::Regex(regex) => format!("~ {regex}"),
     });
-    let value = |value: &StringMatch| match value {
-        StringMatch::Exact(text) => format!("={text}"),
-        StringMatch::Regex(regex) => format!("~{regex}"),
-        StringMatch::Present => String::new(),
-    };
-    parts.extend(it.headers.iter().map(|header| format!("{}{}", header.name, value(&header.value))));
+    parts.extend(it.headers.iter().map(field));
     parts.extend(it.query.iter().map(|query| format!("?{}{}", query.name, value(&query.value))));
     parts.extend(it.fraction.map(|fraction| format!("{} of them", percent(fraction.0))));
     parts.join(" ")
@@ -184,18 +213,37 @@ fn forward(out: &mut Lines, indent: usize, it: &Forward) {
     if let Some(path) = &it.rewrite.path {
         out.line(indent, format_args!("rewrite {}", rewrite(path)));
     }
+    let tied = it.affinity.iter().flat_map(|affinity| affinity::lines(affinity));
+    tied.for_each(|line| out.line(indent, line));
     timeouts(out, indent, &it.timeouts);
     if let Some(policy) = &it.retry {
         out.line(indent, retry(policy));
     }
+    if it.priority == Priority::High {
+        out.line(indent, "of high priority");
+    }
+    for mirror in &it.mirrors {
+        let host = if mirror.marks_host { "" } else { ", same host" };
+        out.line(indent, format_args!("mirror {} to {}{host}", percent(mirror.fraction.0), mirror.cluster));
+    }
 }
 
 fn timeouts(out: &mut Lines, indent: usize, it: &Timeouts) {
-    let limits = [("request", it.request), ("backend request", it.backend_request), ("idle", it.idle)];
+    let limits = [
+        ("request", it.request),
+        ("backend request", it.backend_request),
+        ("idle", it.idle),
+        ("idle attempt", it.attempt_idle),
+        ("stream", it.stream),
+        ("grpc-timeout", it.grpc.max),
+    ];
     for (name, limit) in limits {
         if let Some(limit) = limit {
             out.line(indent, format_args!("{name} within {}", time(limit)));
         }
+    }
+    if !it.grpc.offset.is_zero() {
+        out.line(indent, format_args!("grpc-timeout less {}", time(it.grpc.offset)));
     }
 }
 
@@ -212,8 +260,41 @@ fn retry(it: &RetryPolicy) -> String {
     }
     on.extend(status_runs(&it.on.statuses));
     on.extend(it.on.grpc.iter().map(|status| format!("grpc {status}")));
+    on.extend(it.on.headers.iter().map(field));
+    if it.on.rate_limited {
+        on.push("rate limits".to_owned());
+    }
     let (base, max) = (time(it.backoff_base), time(it.backoff_max));
-    format!("retry {} times on {}, after {base} to {max}", it.attempts, on.join(", "))
+    let mut line = format!("retry {} times on {}, after {base} to {max}", it.attempts, on.join(", "));
+    if let Some(asked) = &it.asked {
+        let fields = asked.fields.iter().map(|(name, format)| match format {
+            ResetFormat::Seconds => name.to_string(),
+            ResetFormat::UnixTimestamp => format!("{name} (a moment)"),
+        });
+        line += &format!(", or as {} asks, up to {}", fields.collect::<Vec<_>>().join(", "), time(asked.max));
+    }
+    if it.avoid_tried {
+        line += ", elsewhere";
+    }
+    if !it.requests.is_empty() {
+        line += &format!(", only with {}", it.requests.iter().map(field).collect::<Vec<_>>().join(" or "));
+    }
+    if it.hedge {
+        line += ", hedged";
+    }
+    line
+}
+
+fn field(it: &HeaderMatch) -> String {
+    format!("{}{}", it.name, value(&it.value))
+}
+
+fn value(it: &StringMatch) -> String {
+    match it {
+        StringMatch::Exact(text) => format!("={text}"),
+        StringMatch::Regex(regex) => format!("~{regex}"),
+        StringMatch::Present => String::new(),
+    }
 }
 
 /// `429, 500–504`: statuses in order, neighbours joined.

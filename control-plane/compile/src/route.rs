@@ -6,16 +6,16 @@
 use crate::index::{Index, Policy};
 use crate::memo::{self, versioned};
 use crate::service::{port_of, scaled, weight_scale};
-use crate::{express, outbound_name};
+use crate::{affinity, express, outbound_name, share};
 use http::StatusCode;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use weir_model::mesh::{Backend, HttpRoute, HttpRule, Mesh, Name};
+use weir_model::mesh::{Backend, HttpRoute, HttpRule, Mesh, Name, RouteName};
 use weir_model::node::Target;
 use weir_model::precedence::Precedence;
 use weir_model::{
-    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, PathMatch, PathRewrite, Resource,
-    RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts,
+    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, Resource,
+    Priority, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts,
     VirtualHost, WeightedCluster, limits,
 };
 
@@ -27,8 +27,15 @@ pub(crate) struct Request<'m> {
     pub(crate) index: &'m Index,
     pub(crate) service: &'m Name,
     pub(crate) port: u16,
-    pub(crate) routes: Vec<(&'m Name, &'m HttpRoute)>,
+    pub(crate) routes: Vec<(&'m RouteName, &'m HttpRoute)>,
     pub(crate) target: Target,
+}
+
+impl<'m> Request<'m> {
+    fn attached(&self) -> affinity::Attached<'m> {
+        let Request { mesh, index, service, port, target, .. } = *self;
+        affinity::Attached { mesh, index, service, port, target }
+    }
 }
 
 /// A match of a rule, and where it stands.
@@ -90,7 +97,7 @@ fn finish(request: &Request<'_>, mut out: Output) -> memo::Routes {
         return memo::Routes { resource: None, routes, clusters, diagnostics };
     }
     let name = outbound_name(request.service, request.port);
-    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes };
+    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes, filters: None };
     let configuration = RouteConfiguration { name, virtual_hosts: vec![host] };
     let resource = Some(versioned(Resource::Route(configuration)));
     memo::Routes { resource, routes: Vec::new(), clusters, diagnostics }
@@ -110,15 +117,16 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
         rewrite: Rewrite::default(),
         timeouts: timeouts(&Timeouts::default(), policy),
         retry: retry(None, policy),
-    };
+        priority: Priority::Default, mirrors: Vec::new(), fallback: None, affinity: None };
     let route = Route {
         name: format!("Service {service} port {port}"),
         stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
+        response_headers: HeaderMutation::default(), filters: None };
+    let mut route = route;
+    affinity::tie(&request.attached(), policy, None, &mut route, &mut out.diagnostics);
     out.routes.extend(express::route(target, None, policy, route, &mut out.diagnostics));
 }
 
@@ -128,50 +136,72 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
     let Entry { matches, rule, .. } = *entry;
     let origin = express::Origin { route: name, rule: rule_index, position, spec: rule };
     let route = |action| Route {
-        name: format!("HTTPRoute {name} rule {rule_index} match {position}"),
-        stat_prefix: format!("HTTPRoute {name}"),
+        name: format!("{name} rule {rule_index} match {position}"),
+        stat_prefix: name.to_string(),
         matches: matches.clone(),
         action,
         request_headers: rule.filters.request_headers.clone(),
         response_headers: rule.filters.response_headers.clone(),
+        filters: None,
     };
     let mut lowered = Vec::new();
     let live: Vec<(usize, &Backend)> =
         rule.backends.iter().enumerate().filter(|(_, backend)| backend.weight > 0).collect();
     if let Some(redirect) = &rule.filters.redirect {
-        let mut redirect = redirect.clone();
-        redirect.path = redirect.path.and_then(|path| fitting(path, &matches.path));
-        lowered.push(route(RouteAction::Redirect(redirect)));
+        lowered.push(route(RouteAction::Redirect(share::redirect(redirect, &matches.path))));
     } else if live.is_empty() {
         lowered.push(failing(&route, "the rule has no backend"));
     } else {
         let (resolved, missing): (Vec<_>, Vec<_>) =
             live.into_iter().partition(|(_, backend)| exists(request.mesh, backend));
+        let (apart, together): (Vec<_>, Vec<_>) =
+            resolved.into_iter().partition(|(_, backend)| share::is_apart(backend));
         let sum = |backends: &[(usize, &Backend)]| {
             backends.iter().map(|(_, backend)| u64::from(backend.weight)).sum::<u64>()
         };
-        let mut left = sum(&resolved) + sum(&missing);
+        let mut left = sum(&apart) + sum(&together) + sum(&missing);
+        let mut take = |mut route: Route, backend: &Backend| {
+            // Of the requests that the shares before did not take.
+            route.matches.fraction = fraction(backend.weight.into(), left);
+            left -= u64::from(backend.weight);
+            lowered.push(route);
+        };
         for (index, backend) in missing {
             let problem = problem(request.mesh, backend);
             out.diagnostics.push(unresolved(&origin, index, &problem));
-            let mut share = failing(&route, &problem);
-            // Of the requests that the shares before did not take.
-            share.matches.fraction = fraction(backend.weight.into(), left);
-            left -= u64::from(backend.weight);
-            lowered.push(share);
+            take(failing(&route, &problem), backend);
         }
-        if !resolved.is_empty() {
-            let path = rule.filters.rewrite_path.clone().and_then(|path| fitting(path, &matches.path));
-            let forward = Forward {
-                clusters: weighted(&resolved, left, &mut out.clusters),
-                rewrite: Rewrite { host: rule.filters.rewrite_host.clone(), path },
+        let mut forward = |backends: &[(usize, &Backend)], sum: u64| {
+            let own = backends.first().map(|(_, backend)| &backend.filters);
+            let copies = rule.filters.mirrors.iter().chain(own.into_iter().flat_map(|own| &own.mirrors));
+            let copies = copies.filter(|_| request.target != Target::Grpc);
+            let clusters = &mut out.clusters;
+            RouteAction::Forward(Forward {
+                clusters: weighted(backends, sum, clusters),
+                rewrite: share::rewrite(&rule.filters, own, &matches.path),
                 timeouts: timeouts(&rule.timeouts, policy),
                 retry: retry(rule.retry.as_ref(), policy),
+                priority: Priority::Default,
+                mirrors: share::mirrors(request.mesh, &origin, copies, clusters, &mut out.diagnostics),
+                fallback: None,
+                affinity: None,
+            })
+        };
+        for own in apart {
+            let (_, backend) = own;
+            let action = match &backend.filters.redirect {
+                Some(redirect) => RouteAction::Redirect(share::redirect(redirect, &matches.path)),
+                None => forward(&[(own.0, backend)], backend.weight.into()),
             };
-            lowered.push(route(RouteAction::Forward(forward)));
+            take(route(action), backend);
+        }
+        if !together.is_empty() {
+            let action = forward(&together, sum(&together));
+            lowered.push(route(action));
         }
     }
-    for route in lowered {
+    for mut route in lowered {
+        affinity::tie(&request.attached(), policy, Some(&origin), &mut route, &mut out.diagnostics);
         out.routes.extend(express::route(request.target, Some(&origin), policy, route, &mut out.diagnostics));
     }
 }
@@ -193,14 +223,6 @@ fn weighted(
         }
     };
     resolved.iter().map(one).collect()
-}
-
-/// A prefix can be replaced only where one matched; validation refuses everything else.
-fn fitting(path: PathRewrite, matched: &PathMatch) -> Option<PathRewrite> {
-    match (&path, matched) {
-        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Regex(_)) => None,
-        _ => Some(path),
-    }
 }
 
 /// `weight` of `left`; nothing if that is all of it.
@@ -239,7 +261,7 @@ fn problem(mesh: &Mesh, backend: &Backend) -> String {
 fn unresolved(origin: &express::Origin<'_>, backend: usize, problem: &str) -> Diagnostic {
     Diagnostic {
         severity: Severity::Warning,
-        resource: format!("HTTPRoute {}", origin.route),
+        resource: origin.route.to_string(),
         field: format!("spec.rules[{}].backendRefs[{backend}]", origin.rule),
         message: format!("{problem}: its share is answered 500"),
         mend: "apply the service, or remove the reference".to_owned(),
@@ -251,10 +273,15 @@ fn timeouts(own: &Timeouts, policy: &Policy<'_>) -> Timeouts {
     let effective = |own: Option<Duration>, said: Option<(&Name, Duration)>| {
         own.or(said.map(|(_, timeout)| timeout)).filter(|timeout| !timeout.is_zero())
     };
+    let request = effective(own.request, policy.request_timeout());
+    let stream = effective(own.stream, policy.stream_timeout());
     Timeouts {
-        request: effective(own.request, policy.request_timeout()),
+        // Data planes know one of the two at a time; of both it is the one that ends first.
+        request: request.filter(|_| stream.is_none()),
+        stream: stream.map(|stream| request.map_or(stream, |request| request.min(stream))),
         backend_request: effective(own.backend_request, policy.backend_request_timeout()),
         idle: effective(own.idle, policy.idle_timeout()),
+        ..Timeouts::default()
     }
 }
 

@@ -103,7 +103,7 @@ impl<'a> Pass<'a> {
     }
 
     fn outbound_listener(&mut self, address: SocketAddr, name: String, routes: RouteSource) {
-        let http = HttpListener { routes, tracing: self.tracing(), access_log: self.node.access_log };
+        let http = HttpListener { routes, tracing: self.tracing(), access_log: self.node.access_log, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name,
@@ -166,7 +166,7 @@ impl<'a> Pass<'a> {
     }
 
     fn named_listener(&mut self, authority: String, routes: String) {
-        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: false };
+        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: false, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name: authority,
@@ -220,9 +220,12 @@ impl<'a> Pass<'a> {
         let cluster = Arc::clone(
             cluster.or_insert_with(|| Arc::new(service::cluster(mesh, index, name, port, target))),
         );
-        let endpoints = self.memo.endpoints.entry(key);
+        let at = &self.node.locality;
+        let near = index.policy(mesh, name, number).failover();
+        let near = near.map(|_| (at.region.clone(), at.zone.clone()));
+        let endpoints = self.memo.endpoints.entry((key, near));
         let endpoints = Arc::clone(
-            endpoints.or_insert_with(|| Arc::new(service::endpoints(mesh, index, name, found, port))),
+            endpoints.or_insert_with(|| Arc::new(service::endpoints(mesh, index, (name, found), port, at))),
         );
         self.insert_versioned(&cluster.resource);
         self.insert_versioned(&endpoints.resource);
@@ -263,7 +266,7 @@ impl<'a> Pass<'a> {
                     continue;
                 }
                 let routes = self.routes(name, port.port).routes.clone();
-                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes };
+                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters: None };
                 hosts.insert((name.clone(), port.port), host);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::index::Index;
 use crate::memo::{self, versioned};
-use crate::{express, outbound_name};
+use crate::{affinity, express, health, outbound_name};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use weir_model::mesh::{AppProtocol, Mesh, Name, Service, ServicePort};
@@ -40,6 +40,7 @@ pub(crate) fn cluster(
     let policy = index.policy(mesh, name, port.port);
     let mut diagnostics = Vec::new();
     let cluster_name = outbound_name(name, port.port);
+    let load_balancing = express::load_balancing(&policy, target, &mut diagnostics);
     let cluster = Cluster {
         kind: ClusterKind::Service {
             namespace: name.namespace.clone(),
@@ -48,23 +49,26 @@ pub(crate) fn cluster(
         },
         discovery: Discovery::Eds(cluster_name.clone()),
         name: cluster_name,
-        load_balancing: express::load_balancing(&policy, target, &mut diagnostics),
+        health: health::of(&policy, &load_balancing, target, &mut diagnostics),
+        load_balancing,
         http: http_version(port.protocol),
         connect_timeout: policy.connect_timeout().map_or(limits::CONNECT_TIMEOUT, |(_, timeout)| timeout),
         idle_timeout: limits::IDLE_CONNECTION_AGE,
+        spread: weir_model::Spread::default(),
         circuit_breakers: policy.circuit_breakers().map(|(_, breakers)| breakers.clone()).unwrap_or_default(),
     };
     express::connection(&policy, target, &mut diagnostics);
     memo::Cluster { resource: versioned(Resource::Cluster(cluster)), diagnostics }
 }
 
-/// The endpoints of a service's port: one for each ready workload that it selects, in localities of one priority, weighted by their endpoints.
+/// The endpoints of a service's port for nodes at a place: one for each ready workload that it selects, in localities weighted by their
+/// endpoints. All are of one priority, unless a policy prefers those near the node.
 pub(crate) fn endpoints(
     mesh: &Mesh,
     index: &Index,
-    name: &Name,
-    service: &Service,
+    (name, service): (&Name, &Service),
     port: &ServicePort,
+    node: &Locality,
 ) -> memo::Endpoints {
     let mut found: BTreeMap<&Locality, BTreeMap<SocketAddr, Endpoint>> = BTreeMap::new();
     let mut addresses = std::collections::BTreeSet::new();
@@ -99,7 +103,14 @@ pub(crate) fn endpoints(
         let weight = endpoints.iter().fold(0, |sum: u32, endpoint| sum.saturating_add(endpoint.weight));
         LocalityEndpoints { locality: locality.clone(), priority: 0, weight, endpoints }
     });
-    let resource = Endpoints { name: outbound_name(name, port.port), localities: localities.collect() };
+    let mut resource = Endpoints {
+        name: outbound_name(name, port.port),
+        localities: localities.collect(),
+        overprovisioning: weir_model::OVERPROVISIONING,
+    };
+    if let Some((_, failover)) = index.policy(mesh, name, port.port).failover() {
+        affinity::prefer(failover, node, &mut resource);
+    }
     let mut diagnostics = Vec::new();
     if beyond > 0 {
         diagnostics.push(Diagnostic {

@@ -175,7 +175,7 @@ fn asking(target: Target, authority: &str) -> node::Node {
 
 fn rule_to(backends: Vec<Backend>, matches: Vec<RouteMatch>) -> HttpRule {
     let (filters, timeouts) = (HttpFilters::default(), Timeouts::default());
-    HttpRule { name: String::new(), matches, filters, backends, timeouts, retry: None }
+    HttpRule { name: String::new(), matches, filters, backends, timeouts, retry: None, session: None }
 }
 
 fn backend(service: &str, weight: u32) -> Backend {
@@ -197,7 +197,7 @@ fn routes_for(weights: &[(bool, u32)]) -> Vec<Route> {
     }
     let parents = vec![ParentRef { service: Name::new("a", "parent"), port: None }];
     let route = HttpRoute { parents, rules: vec![rule_to(backends, Vec::new())], created_millis: 0 };
-    mesh.http_routes.insert(Name::new("a", "route"), route);
+    mesh.http_routes.insert(RouteName::new(RouteKind::Http, Name::new("a", "route")), route);
     routes_of(&compile(&mesh, &asking(Target::Weir, "parent")), "outbound/a/parent:80")
 }
 
@@ -242,8 +242,10 @@ fn of_two_policies_for_one_service_the_older_one_applies_and_only_its_own_namesp
             load_balancing: None,
             connect_timeout: Some(Duration::from_secs(seconds)),
             timeouts: Timeouts::default(),
+            affinity: Default::default(),
             retry: None,
             circuit_breakers: None,
+            health: Default::default(),
             created_millis,
         };
         mesh.traffic_policies.insert(Name::new(namespace, name), policy);
@@ -268,7 +270,8 @@ fn ten_thousand_routes_come_out_in_order() {
         };
         let parents = vec![ParentRef { service: Name::new("a", "x"), port: Some(80) }];
         let route = HttpRoute { parents, rules: (0..10).map(one).collect(), created_millis: 0 };
-        mesh.http_routes.insert(Name::new("a", format!("route-{index}")), route);
+        let name = Name::new("a", format!("route-{index}"));
+        mesh.http_routes.insert(RouteName::new(RouteKind::Http, name), route);
     }
     let routes = routes_of(&compile(&mesh, &asking(Target::Weir, "x")), "outbound/a/x:80");
     assert_eq!(routes.len(), 10_000);

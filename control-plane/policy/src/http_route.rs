@@ -4,12 +4,12 @@
 //! the worst of the three.
 
 mod filters;
-mod matches;
+pub(crate) mod matches;
 
 use crate::decode::{At, Fields, Schema, excerpt};
 use crate::parse::{fields, non_empty, read_label, read_subdomain};
 use crate::scalar::is_subdomain;
-use crate::traffic_policy::{read_service_kind, read_timeouts, write_timeouts};
+use crate::traffic_policy::{affinity, retries, read_service_kind, read_timeouts, write_timeouts};
 use crate::{HttpRouteSpec, RouteParent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -32,22 +32,28 @@ const SPEC: Schema = Schema {
 };
 
 const RULE: Schema = Schema {
-    known: &["name", "matches", "filters", "backendRefs", "timeouts"],
+    known: &["name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"],
     later: &[
-        ("retry", "write the retries of a TrafficPolicy"),
-        ("sessionPersistence", "use loadBalancing with a hashHeader in a TrafficPolicy"),
     ],
     ignored: &[],
 };
 
 pub(crate) fn read(at: &At<'_>, namespace: &str) -> Option<HttpRouteSpec> {
     let spec = at.object(&SPEC)?;
+    let (parents, hostnames) = read_attachment(&spec, namespace);
+    let known_parents = parents.as_deref().unwrap_or_default();
+    let read_rule = |at: &At<'_>| read_rule(at, namespace, known_parents);
+    let rules =
+        spec.required("rules", "add a rule").and_then(|at| read_rules(&at, read_rule, |rule: &HttpRule| rule));
+    Some(HttpRouteSpec { parents: parents?, hostnames, rules: rules? })
+}
+
+/// What a route attaches to, and its host names.
+pub(crate) fn read_attachment(spec: &Fields<'_>, namespace: &str) -> (Option<Vec<RouteParent>>, Vec<String>) {
     let mend = "name the service it attaches to: [{group: \"\", kind: Service, name: NAME}]";
     let parents = spec.required("parentRefs", mend).and_then(|at| read_parents(&at, namespace));
     let hostnames = spec.get("hostnames").and_then(|at| read_hostnames(&at)).unwrap_or_default();
-    let known_parents = parents.as_deref().unwrap_or_default();
-    let rules = spec.required("rules", "add a rule").and_then(|at| read_rules(&at, namespace, known_parents));
-    Some(HttpRouteSpec { parents: parents?, hostnames, rules: rules? })
+    (parents, hostnames)
 }
 
 fn read_parents(at: &At<'_>, namespace: &str) -> Option<Vec<RouteParent>> {
@@ -111,20 +117,26 @@ fn read_hostnames(at: &At<'_>) -> Option<Vec<String>> {
     Some(names.collect())
 }
 
-fn read_rules(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Vec<HttpRule>> {
+/// The rules of a route, of whichever kind: `http` says what each is as a rule of HTTP.
+pub(crate) fn read_rules<R>(
+    at: &At<'_>,
+    read_rule: impl Fn(&At<'_>) -> Option<R>,
+    http: impl Fn(&R) -> &HttpRule,
+) -> Option<Vec<R>> {
     let mut names = BTreeMap::new();
     let (mut rules, mut complete, mut matches) = (Vec::new(), true, 0);
     for (index, at) in at.list(1..=RULES)?.iter().enumerate() {
-        let Some(rule) = read_rule(at, namespace, parents) else {
+        let Some(rule) = read_rule(at) else {
             complete = false;
             continue;
         };
-        matches += rule.matches.len();
-        if !rule.name.is_empty()
-            && let Some(first) = names.insert(rule.name.clone(), index)
+        let HttpRule { name, matches: of_rule, .. } = http(&rule);
+        matches += of_rule.len();
+        if !name.is_empty()
+            && let Some(first) = names.insert(name.clone(), index)
         {
             at.error(
-                format!("rule {first} has the name {:?} already", rule.name),
+                format!("rule {first} has the name {name:?} already"),
                 "give each rule its own name",
             );
         }
@@ -141,40 +153,45 @@ fn read_rules(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<V
 
 fn read_rule(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<HttpRule> {
     let rule = at.object(&RULE)?;
+    let matches = read_matches(&rule, matches::read);
+    let parts = read_parts(&rule, namespace, parents);
+    let timeouts = rule.get("timeouts").and_then(|at| read_timeouts(&at, false)).unwrap_or_default();
+    let retry = rule.get("retry").and_then(|at| retries::read_rule(&at));
+    let session = rule.get("sessionPersistence").and_then(|at| affinity::read_session(&at));
+    let rule = HttpRule { matches: matches?, timeouts, retry, session, ..parts? };
+    check_rule(at, &rule);
+    Some(rule)
+}
+
+/// The matches of a rule, of whichever kind; none if it has none.
+pub(crate) fn read_matches<M>(
+    rule: &Fields<'_>,
+    read: impl Fn(&At<'_>) -> Option<M>,
+) -> Option<Vec<M>> {
+    let Some(at) = rule.get("matches") else { return Some(Vec::new()) };
+    let matches: Vec<_> = at.list(0..=MATCHES)?.iter().map(read).collect();
+    matches.into_iter().collect()
+}
+
+/// What rules of all kinds have: a name, filters and backends.
+pub(crate) fn read_parts(rule: &Fields<'_>, namespace: &str, parents: &[RouteParent]) -> Option<HttpRule> {
     let name = match rule.get_text("name") {
         Some((at, text)) => read_subdomain(&at, text),
         None => Some(String::new()),
     };
-    let matches = match rule.get("matches") {
-        Some(at) => {
-            at.list(0..=MATCHES).map(|elements| elements.iter().map(matches::read).collect::<Vec<_>>())
-        }
-        None => Some(Vec::new()),
-    };
-    let matches = matches.and_then(|matches| matches.into_iter().collect::<Option<Vec<_>>>());
     let filters = match rule.get("filters") {
-        Some(at) => filters::read(&at, filters::Place::Rule),
+        Some(at) => filters::read(&at, filters::Scope { namespace, parents }),
         None => Some(HttpFilters::default()),
     };
     let backends = match rule.get("backendRefs") {
         Some(at) => read_backends(&at, namespace, parents),
         None => Some(Vec::new()),
     };
-    let timeouts = rule.get("timeouts").and_then(|at| read_timeouts(&at, false)).unwrap_or_default();
-    let rule = HttpRule {
-        name: name?,
-        matches: matches?,
-        filters: filters?,
-        backends: backends?,
-        timeouts,
-        retry: None,
-    };
-    check_rule(at, &rule);
-    Some(rule)
+    Some(HttpRule { name: name?, filters: filters?, backends: backends?, ..HttpRule::default() })
 }
 
 /// What the parts of a rule say of each other.
-fn check_rule(at: &At<'_>, rule: &HttpRule) {
+pub(crate) fn check_rule(at: &At<'_>, rule: &HttpRule) {
     let redirects = rule.filters.redirect.is_some();
     if redirects && !rule.backends.is_empty() {
         at.error(
@@ -185,16 +202,29 @@ fn check_rule(at: &At<'_>, rule: &HttpRule) {
     if redirects && (rule.filters.rewrite_host.is_some() || rule.filters.rewrite_path.is_some()) {
         at.error("a rule has a RequestRedirect or a URLRewrite filter, not both", "remove one of them");
     }
+    if redirects && !rule.filters.mirrors.is_empty() {
+        at.warning("requests that are redirected are not mirrored", "remove the RequestMirror filter");
+    }
     if !redirects && rule.backends.is_empty() {
         at.warning("the rule goes nowhere: requests that match it are answered 500", "add backendRefs");
     }
     if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
         at.error("all weights are zero", "give at least one of the backendRefs a weight");
     }
-    let redirected = rule.filters.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
-    let replaces_prefix = [redirected, rule.filters.rewrite_path.as_ref()]
-        .into_iter()
-        .flatten()
+    for backend in rule.backends.iter().filter(|backend| backend.filters.redirect.is_some()) {
+        if backend.filters.rewrite_host.is_some() || backend.filters.rewrite_path.is_some() {
+            at.error(
+                format!("backend {} has a RequestRedirect and a URLRewrite filter", backend.target.service),
+                "remove one of them",
+            );
+        }
+    }
+    let filters = std::iter::once(&rule.filters).chain(rule.backends.iter().map(|backend| &backend.filters));
+    let replaces_prefix = filters
+        .flat_map(|filters| {
+            let redirected = filters.redirect.as_ref().and_then(|redirect| redirect.path.as_ref());
+            redirected.into_iter().chain(&filters.rewrite_path)
+        })
         .any(|path| matches!(path, PathRewrite::Prefix(_)));
     let prefixes = |one: &RouteMatch| matches!(one.path, PathMatch::Prefix(_));
     if replaces_prefix && !(rule.matches.len() <= 1 && rule.matches.iter().all(prefixes)) {
@@ -215,36 +245,50 @@ fn read_backend(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option
     let backend =
         at.object(&Schema::of(&["group", "kind", "namespace", "name", "port", "weight", "filters"]))?;
     read_service_kind(&backend, true);
-    let service = read_service(&backend, namespace);
-    let port = backend.required("port", "add the service's port").and_then(|at| at.port());
+    let target = read_target(&backend, namespace, parents);
     let weight = match backend.get("weight") {
         Some(at) => at.count(0..=WEIGHT),
         None => Some(1),
     };
     let filters = match backend.get("filters") {
-        Some(at) => filters::read(&at, filters::Place::Backend),
+        Some(at) => filters::read(&at, filters::Scope { namespace, parents }),
         None => Some(HttpFilters::default()),
     };
+    Some(Backend { target: target?, weight: weight?, filters: filters? })
+}
+
+/// The service and port that a reference names, if a route of `namespace` with these parents may name it.
+fn read_target(reference: &Fields<'_>, namespace: &str, parents: &[RouteParent]) -> Option<BackendTarget> {
+    let service = read_service(reference, namespace);
+    let port = reference.required("port", "add the service's port").and_then(|at| at.port());
     let service = service?;
     let granted = service.namespace == namespace || parents.iter().any(|parent| parent.service == service);
     if !granted {
         let message = format!(
             "a backend in another namespace ({service}) needs a ReferenceGrant, which weir does not read yet"
         );
-        at.error(message, "use a service of the route's own namespace, or one of its parentRefs");
+        reference.here().error(message, "use a service of the route's own namespace, or one of its parentRefs");
     }
-    Some(Backend { target: BackendTarget { service, port: port? }, weight: weight?, filters: filters? })
+    Some(BackendTarget { service, port: port? })
 }
 
 pub(crate) fn write(spec: &HttpRouteSpec, namespace: &str) -> Value {
-    let hostnames = spec.hostnames.iter().map(|name| json!(name)).collect();
+    let rules = spec.rules.iter().map(|rule| write_rule(rule, namespace)).collect();
+    write_attachment(&spec.parents, &spec.hostnames, rules, namespace)
+}
+
+/// A route of whichever kind, of its parts.
+pub(crate) fn write_attachment(
+    parents: &[RouteParent],
+    hostnames: &[String],
+    rules: Vec<Value>,
+    namespace: &str,
+) -> Value {
+    let hostnames = hostnames.iter().map(|name| json!(name)).collect();
     fields([
-        (
-            "parentRefs",
-            non_empty(spec.parents.iter().map(|parent| write_parent(parent, namespace)).collect()),
-        ),
+        ("parentRefs", non_empty(parents.iter().map(|parent| write_parent(parent, namespace)).collect())),
         ("hostnames", non_empty(hostnames)),
-        ("rules", non_empty(spec.rules.iter().map(|rule| write_rule(rule, namespace)).collect())),
+        ("rules", non_empty(rules)),
     ])
 }
 
@@ -263,16 +307,18 @@ fn write_parent(parent: &RouteParent, namespace: &str) -> Value {
     ])
 }
 
-fn write_rule(rule: &HttpRule, namespace: &str) -> Value {
+pub(crate) fn write_rule(rule: &HttpRule, namespace: &str) -> Value {
     fields([
         ("name", (!rule.name.is_empty()).then(|| json!(rule.name))),
         ("matches", non_empty(rule.matches.iter().map(matches::write).collect())),
-        ("filters", non_empty(filters::write(&rule.filters))),
+        ("filters", non_empty(filters::write(&rule.filters, namespace))),
         (
             "backendRefs",
             non_empty(rule.backends.iter().map(|backend| write_backend(backend, namespace)).collect()),
         ),
         ("timeouts", write_timeouts(&rule.timeouts)),
+        ("retry", rule.retry.as_ref().map(retries::write_rule)),
+        ("sessionPersistence", rule.session.as_ref().map(affinity::write_session)),
     ])
 }
 
@@ -283,6 +329,6 @@ fn write_backend(backend: &Backend, namespace: &str) -> Value {
         ("name", Some(json!(service.name))),
         ("port", Some(json!(port))),
         ("weight", Some(json!(backend.weight))),
-        ("filters", non_empty(filters::write(&backend.filters))),
+        ("filters", non_empty(filters::write(&backend.filters, namespace))),
     ])
 }

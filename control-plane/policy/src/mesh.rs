@@ -1,16 +1,16 @@
 //! Objects → the compiler's input.
 
 use crate::{
-    HttpRouteSpec, Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, TrafficPolicySpec,
+    Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, TrafficPolicySpec,
     WorkloadSpec,
 };
 use http::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use weir_model::mesh::{
-    HttpRoute, Mesh, Name, ParentRef, Service, ServicePort, TargetPort, TrafficPolicy, Workload, WorkloadPort,
+    HttpRoute, HttpRule, Mesh, Name, ParentRef, RouteKind, RouteName, Service, ServicePort, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
-use weir_model::{CircuitBreakers, RetryBudget, RetryOn, RetryPolicy};
+use weir_model::{AskedWait, CircuitBreakers, ConnectionLimits, RetryBudget, RetryOn, RetryPolicy};
 
 /// The mesh that these objects describe. Joined workloads are for the caller to add. What is not stored yet counts as the newest.
 ///
@@ -26,15 +26,20 @@ pub fn to_mesh<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Mesh {
                 drop(mesh.workloads.insert(name, workload(spec, &object.metadata.labels)))
             }
             // Ports are resolved when all services are known.
-            Spec::HttpRoute(_) | Spec::TrafficPolicy(_) => attached.push((name, object)),
+            Spec::HttpRoute(_) | Spec::GrpcRoute(_) | Spec::TrafficPolicy(_) => attached.push((name, object)),
         }
     }
     for (name, object) in attached {
         let created_millis = object.metadata.created_millis.unwrap_or(u64::MAX);
         match &object.spec {
             Spec::HttpRoute(spec) => {
-                let route = http_route(spec, created_millis, &mesh.services);
-                mesh.http_routes.insert(name, route);
+                let route = route(&spec.parents, spec.rules.clone(), created_millis, &mesh.services);
+                mesh.http_routes.insert(RouteName::new(RouteKind::Http, name), route);
+            }
+            Spec::GrpcRoute(spec) => {
+                let rules = spec.rules.iter().map(|rule| rule.lowered.clone()).collect();
+                let route = route(&spec.parents, rules, created_millis, &mesh.services);
+                mesh.http_routes.insert(RouteName::new(RouteKind::Grpc, name), route);
             }
             Spec::TrafficPolicy(spec) => {
                 let policy = traffic_policy(spec, &name.namespace, created_millis, &mesh.services);
@@ -91,9 +96,14 @@ fn parent_ref(parent: &RouteParent, services: &BTreeMap<Name, Service>) -> Optio
     Some(ParentRef { service: parent.service.clone(), port })
 }
 
-fn http_route(spec: &HttpRouteSpec, created_millis: u64, services: &BTreeMap<Name, Service>) -> HttpRoute {
-    let parents = spec.parents.iter().filter_map(|parent| parent_ref(parent, services)).collect();
-    HttpRoute { parents, rules: spec.rules.clone(), created_millis }
+fn route(
+    parents: &[RouteParent],
+    rules: Vec<HttpRule>,
+    created_millis: u64,
+    services: &BTreeMap<Name, Service>,
+) -> HttpRoute {
+    let parents = parents.iter().filter_map(|parent| parent_ref(parent, services)).collect();
+    HttpRoute { parents, rules, created_millis }
 }
 
 fn traffic_policy(
@@ -109,10 +119,12 @@ fn traffic_policy(
     TrafficPolicy {
         targets: targets.collect::<BTreeSet<_>>(),
         load_balancing: spec.load_balancing.clone(),
+        affinity: spec.affinity.clone(),
         connect_timeout: spec.connect_timeout,
         timeouts: spec.timeouts.clone(),
         retry: spec.retries.as_ref().map(retry_policy),
         circuit_breakers: circuit_breakers(spec),
+        health: spec.health.clone(),
         created_millis,
     }
 }
@@ -125,6 +137,13 @@ fn retry_policy(retries: &RetriesSpec) -> RetryPolicy {
         on: if retries.on.is_empty() { default.on } else { retry_on(&retries.on) },
         backoff_base: base,
         backoff_max: retries.backoff_max.unwrap_or(default.backoff_max).max(base),
+        asked: match retries.retry_after {
+            Some(max) => Some(AskedWait::retry_after(max)).filter(|_| !max.is_zero()),
+            None => default.asked,
+        },
+        hedge: retries.hedge.unwrap_or(default.hedge),
+        requests: default.requests,
+        avoid_tried: default.avoid_tried,
     }
 }
 
@@ -136,9 +155,19 @@ fn retry_on(conditions: &[RetryCondition]) -> RetryOn {
             RetryCondition::ConnectFailure => on.connect_failure = true,
             RetryCondition::RefusedStream => on.refused_stream = true,
             RetryCondition::Reset => on.reset = true,
-            RetryCondition::GatewayError => statuses.extend([502, 503, 504]),
-            RetryCondition::ServerError => statuses.extend(500..=599),
-            RetryCondition::Status(status) => drop(statuses.insert(*status)),
+            RetryCondition::RateLimited => on.rate_limited = true,
+            RetryCondition::GatewayError => {
+                on.reset = true;
+                statuses.extend([502, 503, 504]);
+            }
+            RetryCondition::ServerError => {
+                on.reset = true;
+                statuses.extend(500..=599);
+            }
+            RetryCondition::Status(status) => {
+                on.reset |= *status == 504;
+                statuses.insert(*status);
+            }
             RetryCondition::Grpc(status) => drop(grpc.insert(*status)),
         }
     }
@@ -159,6 +188,12 @@ fn circuit_breakers(spec: &TrafficPolicySpec) -> Option<CircuitBreakers> {
         max_connections: limits.max_connections.unwrap_or(default.max_connections),
         max_pending: limits.max_pending.unwrap_or(default.max_pending),
         max_requests: limits.max_requests.unwrap_or(default.max_requests),
+        max_endpoint_connections: limits.max_endpoint_connections,
+        connection: ConnectionLimits {
+            max_requests: limits.max_connection_requests,
+            max_duration: limits.max_connection_duration,
+        },
+        high: default.high,
         retry_budget: RetryBudget {
             parts_per_million: budget.parts_per_million.unwrap_or(default.retry_budget.parts_per_million),
             min_concurrency: budget.min_concurrency.unwrap_or(default.retry_budget.min_concurrency),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-use weir_model::mesh::{HttpRule, Name, TargetPort};
-use weir_model::{LoadBalancing, Locality, Timeouts};
+use weir_model::mesh::{AffinityPolicy, HealthPolicy, HttpRule, Name, TargetPort};
+use weir_model::{HeaderMatch, LoadBalancing, Locality, Timeouts};
 
 /// The spec of an object.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -15,6 +15,8 @@ pub enum Spec {
     Workload(WorkloadSpec),
     /// Routes of HTTP requests.
     HttpRoute(HttpRouteSpec),
+    /// Routes of gRPC calls.
+    GrpcRoute(GrpcRouteSpec),
     /// How traffic to services is handled.
     TrafficPolicy(TrafficPolicySpec),
 }
@@ -65,6 +67,46 @@ pub struct HttpRouteSpec {
     pub rules: Vec<HttpRule>,
 }
 
+/// Gateway API `GRPCRouteSpec`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcRouteSpec {
+    /// What it attaches to, at least one.
+    pub parents: Vec<RouteParent>,
+    /// Host names; without effect on routes that attach to services.
+    pub hostnames: Vec<String>,
+    /// In the order written.
+    pub rules: Vec<GrpcRule>,
+}
+
+/// One rule of a `GRPCRoute`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcRule {
+    /// As written: any of them; every call if empty.
+    pub matches: Vec<GrpcMatch>,
+    /// The rule of HTTP that says the same.
+    pub lowered: HttpRule,
+}
+
+/// Which calls.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcMatch {
+    /// Every method if absent.
+    pub method: Option<GrpcMethod>,
+    /// On metadata, all of them.
+    pub headers: Vec<HeaderMatch>,
+}
+
+/// Which methods: of a service, of a name, or both.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct GrpcMethod {
+    /// Whether both are expressions.
+    pub regex: bool,
+    /// With its package, such as `helloworld.Greeter`; any if absent.
+    pub service: Option<String>,
+    /// Such as `SayHello`; any if absent.
+    pub method: Option<String>,
+}
+
 /// A service, or one port of it, that a route attaches to.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RouteParent {
@@ -91,6 +133,10 @@ pub struct TrafficPolicySpec {
     pub retries: Option<RetriesSpec>,
     /// Concurrency limits.
     pub circuit_breakers: Option<CircuitBreakersSpec>,
+    /// Which endpoints take traffic, as far as data planes find out by themselves.
+    pub health: HealthPolicy,
+    /// What brings callers back, and which localities come first.
+    pub affinity: AffinityPolicy,
 }
 
 /// A service, or one port of it, that a policy applies to.
@@ -115,6 +161,10 @@ pub struct RetriesSpec {
     pub backoff_max: Option<Duration>,
     /// How many retries may run at once.
     pub budget: Option<RetryBudgetSpec>,
+    /// Whether an attempt that takes too long goes on beside the next one.
+    pub hedge: Option<bool>,
+    /// The longest `Retry-After` that is waited for; none if zero.
+    pub retry_after: Option<Duration>,
 }
 
 /// How many retries may run at once.
@@ -135,11 +185,13 @@ pub enum RetryCondition {
     RefusedStream,
     /// `reset`: the connection broke before response headers.
     Reset,
-    /// `gateway-error`: 502, 503 and 504.
+    /// `rate-limited`: a response that says it comes of a rate limit (`x-envoy-ratelimited`).
+    RateLimited,
+    /// `gateway-error`: 502, 503 and 504, or no answer.
     GatewayError,
-    /// `5xx`: 500 to 599.
+    /// `5xx`: 500 to 599, or no answer.
     ServerError,
-    /// One HTTP status.
+    /// One HTTP status; 504 is also what an attempt that takes too long counts as.
     Status(u16),
     /// One gRPC status, such as `unavailable`.
     Grpc(u8),
@@ -154,4 +206,10 @@ pub struct CircuitBreakersSpec {
     pub max_pending: Option<u32>,
     /// Requests in flight.
     pub max_requests: Option<u32>,
+    /// Open connections to one endpoint.
+    pub max_endpoint_connections: Option<u32>,
+    /// Requests that one connection carries.
+    pub max_connection_requests: Option<u32>,
+    /// Time after which a connection takes no more requests.
+    pub max_connection_duration: Option<Duration>,
 }

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use weir_decide::balance::{Loads, Position, Table};
 use weir_decide::route::{Head, Matcher};
 use weir_model::{
-    ConsistentHash, DirectResponse, Endpoint, Endpoints, HeaderMatch, HeaderMutation, HeaderName, Health,
-    LoadBalancing, Locality, LocalityEndpoints, PathMatch, Random, Route, RouteAction, RouteConfiguration,
-    RouteMatch, StringMatch, Time, VirtualHost,
+    DirectResponse, Endpoint, Endpoints, HeaderMatch, HeaderMutation, HeaderName, Health, LoadBalancing,
+    Locality, LocalityEndpoints, PathMatch, Random, Route, RouteAction, RouteConfiguration, RouteMatch,
+    StringMatch, Time, VirtualHost,
 };
 
 fn main() {
@@ -30,7 +30,6 @@ fn main() {
     });
     println!();
     println!("{:<40} {:>10} {:>10} {:>10}", "ns per pick, of endpoints", 2, 100, 1000);
-    let by = || ConsistentHash { header: HeaderName::from_static("x-user") };
     let peak =
         LoadBalancing::PeakEwma { decay: Duration::from_secs(10), default_rtt: Duration::from_millis(10) };
     for (name, policy, weighted) in [
@@ -41,8 +40,8 @@ fn main() {
         ("least request of 2", LoadBalancing::LeastRequest { choices: 2 }, false),
         ("least request of 2, weighted", LoadBalancing::LeastRequest { choices: 2 }, true),
         ("peak EWMA", peak, false),
-        ("ring hash", LoadBalancing::RingHash(by()), false),
-        ("Maglev", LoadBalancing::Maglev(by()), false),
+        ("ring hash", LoadBalancing::RingHash(weir_model::RingSize::default()), false),
+        ("Maglev", LoadBalancing::Maglev { table_size: None }, false),
     ] {
         let costs = [2, 100, 1000].map(|of| pick(&policy, of, weighted));
         println!("{name:<40} {:>10.1} {:>10.1} {:>10.1}", costs[0], costs[1], costs[2]);
@@ -68,8 +67,14 @@ fn find(matches: Vec<RouteMatch>) -> f64 {
         action: RouteAction::Direct(DirectResponse { status: StatusCode::OK, body: String::new() }),
         request_headers: HeaderMutation::default(),
         response_headers: HeaderMutation::default(),
+        filters: None,
     });
-    let host = VirtualHost { name: String::new(), domains: vec!["*".to_owned()], routes: routes.collect() };
+    let host = VirtualHost {
+        name: String::new(),
+        domains: vec!["*".to_owned()],
+        routes: routes.collect(),
+        filters: None,
+    };
     let configuration = RouteConfiguration { name: String::new(), virtual_hosts: vec![host] };
     let Ok(matcher) = Matcher::compile(&configuration) else { return f64::NAN };
     let requests: Vec<(String, HeaderMap)> = (0..10)
@@ -119,7 +124,15 @@ fn pick(policy: &LoadBalancing, of: usize, weighted: bool) -> f64 {
         weight: 1,
         endpoints: endpoints.collect(),
     };
-    let table = Table::new(policy, &Endpoints { name: String::new(), localities: vec![locality] });
+    let table = Table::new(
+        policy,
+        &weir_model::Spread::default(),
+        &Endpoints {
+            name: String::new(),
+            localities: vec![locality],
+            overprovisioning: weir_model::OVERPROVISIONING,
+        },
+    );
     let (mut position, mut random) = (Position::default(), Random::new(1));
     measure(|turn| {
         let hash = Some((turn as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -3,9 +3,9 @@
 //! A [`Table`] holds what follows from configuration: shares of priorities and localities, weights, rings. It is immutable and
 //! shared by all workers. A [`Position`] is one worker's place in it. What the whole sidecar measures comes in through [`Loads`].
 //!
-//! **An endpoint that is ejected or unhealthy is never picked while one is available.** Only when nothing at all is does a pick go to
-//! any endpoint, of the first priority that has one which is not draining. Envoy does so as soon as half of a priority is unhealthy,
-//! which lets the bad half take good requests.
+//! **An endpoint that is ejected or unhealthy is never picked while one is available**, unless its priority panics: fewer of it are
+//! available than the cluster's threshold says, and the other priorities cannot make up for it. Then all of it is used but what
+//! drains, as Envoy does, so that a few healthy ones are not overrun. By default that is only so when next to nothing is available.
 //!
 //! Ejections change while configuration does not. A worker looks at them again when it stumbles over one it did not know, and,
 //! while it knows of any, every [`LOOK_AGAIN`]; so a pick costs the same with a thousand endpoints as with two.
@@ -14,21 +14,19 @@ mod choices;
 mod maglev;
 mod member;
 mod priority;
+mod ramp;
 mod ring;
 mod turns;
 mod view;
 mod weights;
 
-use crate::header;
-use http::HeaderMap;
 use maglev::Maglev;
 use member::Members;
 use ring::Ring;
 use std::time::Duration;
 use turns::Turns;
-use view::{Tier, View};
-use weir_model::{Endpoints, LoadBalancing, Random, Time, Version};
-use xxhash_rust::xxh3::xxh3_64;
+use view::{Grade, Tier, View};
+use weir_model::{Endpoints, Health, LoadBalancing, Random, Spread, Time, Version};
 
 /// What the shell measures of a cluster's endpoints, by index in [`Endpoints::iter`]'s order.
 pub trait Loads {
@@ -36,8 +34,20 @@ pub trait Loads {
     fn active(&self, endpoint: usize) -> u32;
     /// Its recent response time as [`crate::latency::read`] gives it; `None` if it was never measured.
     fn latency(&self, endpoint: usize, now: Time) -> Option<Duration>;
-    /// Whether outlier detection has taken it out for the time being.
+    /// Whether it takes no traffic for the time being: outlier detection has ejected it, or it fails its health checks.
     fn ejected(&self, endpoint: usize) -> bool;
+    /// Whether it was tried in vain for this very request, and is taken again only if there is no other.
+    fn tried(&self, _endpoint: usize) -> bool {
+        false
+    }
+    /// Whether any endpoint has only a part of its share yet.
+    fn starting(&self) -> bool {
+        false
+    }
+    /// Which part of its share it has, as [`crate::slow_start::part`] gives it.
+    fn part(&self, _endpoint: usize) -> f64 {
+        1.0
+    }
 }
 
 /// How long a worker may go on without an endpoint whose ejection has ended.
@@ -55,6 +65,10 @@ pub struct Table {
     members: Members,
     /// The shares while nothing is ejected.
     calm: View,
+    /// Keys of endpoints with their indices, in order, for sessions.
+    keys: Box<[(u64, u32)]>,
+    /// Whether draining endpoints keep their sessions.
+    draining_sessions: bool,
 }
 
 /// The policy, with what it needs of its own.
@@ -94,9 +108,13 @@ struct Seen {
 
 impl Table {
     /// The table of a cluster. Indices are those of [`Endpoints::iter`]; weights of 0 count as 1.
-    pub fn new(policy: &LoadBalancing, endpoints: &Endpoints) -> Self {
-        let version = Version::of(&(policy, endpoints));
-        let members = Members::new(endpoints);
+    pub fn new(policy: &LoadBalancing, spread: &Spread, endpoints: &Endpoints) -> Self {
+        let version = Version::of(&(policy, spread, endpoints));
+        let members = Members::new(endpoints, spread);
+        let names = || endpoints.iter().map(|(_, endpoint)| endpoint.address.to_string()).collect::<Vec<_>>();
+        let mut keys: Box<[(u64, u32)]> =
+            (0..members.len()).map(|index| (members.member(index).key, index as u32)).collect();
+        keys.sort_unstable();
         let calm = View::new(&members, |_| false);
         let policy = match policy {
             LoadBalancing::RoundRobin => Policy::RoundRobin,
@@ -105,10 +123,40 @@ impl Table {
                 Policy::LeastRequest { choices: (*choices).max(2) as usize }
             }
             LoadBalancing::PeakEwma { default_rtt, .. } => Policy::PeakEwma { default_rtt: *default_rtt },
-            LoadBalancing::RingHash(_) => Policy::RingHash(members.levels().map(Ring::new).collect()),
-            LoadBalancing::Maglev(_) => Policy::Maglev(members.levels().map(Maglev::new).collect()),
+            LoadBalancing::RingHash(size) => {
+                let names = names();
+                Policy::RingHash(members.levels().map(|level| Ring::new(level, size, &names)).collect())
+            }
+            LoadBalancing::Maglev { table_size } => {
+                let names = names();
+                Policy::Maglev(
+                    members.levels().map(|level| Maglev::new(level, *table_size, &names)).collect(),
+                )
+            }
         };
-        Self { version, policy, members, calm }
+        Self { version, policy, members, calm, keys, draining_sessions: spread.draining_sessions }
+    }
+
+    /// The endpoint that a session names by its [`crate::affinity::endpoint_key`], if it is there and keeps its sessions: not while it is
+    /// ejected or unhealthy.
+    pub fn pinned(&self, key: u64, loads: &impl Loads) -> Option<usize> {
+        let place = self.keys.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+        let endpoint = self.keys[place].1 as usize;
+        let keeps = match self.members.health(endpoint) {
+            Health::Healthy | Health::Degraded => true,
+            Health::Draining => self.draining_sessions,
+            Health::Unhealthy => false,
+        };
+        (keeps && !loads.ejected(endpoint)).then_some(endpoint)
+    }
+
+    /// The same where a priority panics below this percentage of available endpoints; 0 never does, and then there is nothing to send
+    /// to without an available one. Without it, a table panics below 1 %.
+    pub fn with_panic_threshold(mut self, percent: u32) -> Self {
+        self.version = Version::of(&(self.version, percent));
+        self.members.panic_threshold = percent.min(100);
+        self.calm = View::new(&self.members, |_| false);
+        self
     }
 
     /// How many endpoints it has, in whichever health.
@@ -121,7 +169,7 @@ impl Table {
         self.len() == 0
     }
 
-    /// The endpoint for one request. `hash` is [`hash`]'s. `None` if there is nothing to send to.
+    /// The endpoint for one request. `hash` is [`crate::affinity::hash`]'s. `None` if there is nothing to send to.
     pub fn pick(
         &self,
         position: &mut Position,
@@ -137,20 +185,31 @@ impl Table {
         for _ in 0..LOOKS {
             let view = position.seen.as_ref().map_or(&self.calm, |seen| &seen.view);
             let (tier, turns) = view.tier(hash.filter(|_| self.hashes()), random, &mut position.turns)?;
-            let chosen = self.choose(view, tier, turns, loads, hash, now, random);
-            match chosen.filter(|endpoint| view.panics() || !loads.ejected(*endpoint)) {
+            match self.choose(tier, turns, loads, hash, now, random) {
+                Some(endpoint) if tier.grade != Grade::Any && loads.ejected(endpoint) => {
+                    position.look(self, loads, now);
+                }
+                Some(endpoint) if loads.tried(endpoint) => {}
                 Some(endpoint) => return Some(endpoint),
-                None => position.look(self, loads, now),
+                None if position.look(self, loads, now) => {}
+                None => break,
             }
         }
-        self.members.first(random, |endpoint| !loads.ejected(endpoint))
+        // What is left: what was not tried before what was, and only in panic what is not available.
+        let view = position.seen.as_ref().map_or(&self.calm, |seen| &seen.view);
+        let mut first = |tried: bool, any: bool| {
+            let fits =
+                |endpoint: usize| (tried || !loads.tried(endpoint)) && (any || !loads.ejected(endpoint));
+            if any && !view.is_any() { None } else { self.members.first(random, fits, any) }
+        };
+        [(false, false), (false, true), (true, false), (true, true)]
+            .into_iter()
+            .find_map(|(tried, any)| first(tried, any))
     }
 
     /// One of a tier's endpoints, perhaps one that has been ejected since the view was made.
-    #[expect(clippy::too_many_arguments, reason = "each is a fact of its own that some policy needs")]
     fn choose(
         &self,
-        view: &View,
         tier: &Tier,
         turns: &mut Turns,
         loads: &impl Loads,
@@ -159,23 +218,38 @@ impl Table {
         random: &mut Random,
     ) -> Option<usize> {
         let fits = |endpoint: usize| {
-            tier.grade.has(self.members.health(endpoint)) && (view.panics() || !loads.ejected(endpoint))
+            tier.grade.has(self.members.health(endpoint))
+                && (tier.grade == Grade::Any || !loads.ejected(endpoint))
+                && !loads.tried(endpoint)
         };
         match (&self.policy, hash) {
-            (Policy::RoundRobin, _) => Some(tier.at(turns.next(&tier.weights, random))),
-            (Policy::LeastRequest { choices }, _) => {
-                Some(choices::least(tier, *choices, random, |endpoint| f64::from(loads.active(endpoint))))
-            }
-            (Policy::PeakEwma { default_rtt }, _) => Some(choices::fastest(tier, random, |endpoint| {
-                let latency = loads.latency(endpoint, now).unwrap_or(*default_rtt);
-                (latency.as_secs_f64(), f64::from(loads.active(endpoint)))
-            })),
-            (Policy::RingHash(rings), Some(hash)) => rings.get(tier.level)?.find(hash, fits),
-            (Policy::Maglev(tables), Some(hash)) => tables.get(tier.level)?.find(hash, fits),
-            (Policy::Random | Policy::RingHash(_) | Policy::Maglev(_), _) => {
-                Some(tier.at(tier.weights.draw(random)))
-            }
+            (Policy::RingHash(rings), Some(hash)) => return rings.get(tier.level)?.find(hash, fits),
+            (Policy::Maglev(tables), Some(hash)) => return tables.get(tier.level)?.find(hash, fits),
+            _ => {}
         }
+        let starting = loads.starting();
+        let mut draw = |random: &mut Random| match &self.policy {
+            Policy::RoundRobin => turns.next(&tier.weights, random),
+            _ => tier.weights.draw(random),
+        };
+        let first = if starting { ramp::place(tier, loads, random, draw) } else { draw(random) };
+        // See `ramp`.
+        let part = if starting { loads.part(tier.at(first)) } else { 1.0 };
+        let rival = |endpoint: usize| !starting || loads.part(endpoint) >= part;
+        Some(match &self.policy {
+            Policy::LeastRequest { choices } => {
+                let load = |endpoint| f64::from(loads.active(endpoint));
+                choices::least(tier, *choices, first, random, rival, load)
+            }
+            Policy::PeakEwma { default_rtt } => {
+                let measure = |endpoint| {
+                    let latency = loads.latency(endpoint, now).unwrap_or(*default_rtt);
+                    (latency.as_secs_f64(), f64::from(loads.active(endpoint)))
+                };
+                choices::fastest(tier, first, random, rival, measure)
+            }
+            Policy::RoundRobin | Policy::Random | Policy::RingHash(_) | Policy::Maglev(_) => tier.at(first),
+        })
     }
 
     fn hashes(&self) -> bool {
@@ -193,33 +267,24 @@ impl Position {
         }
     }
 
-    /// Looks at every endpoint's ejection, and makes a view of its own if any is ejected.
-    fn look(&mut self, table: &Table, loads: &impl Loads, now: Time) {
+    /// Looks at every endpoint's ejection, and makes a view of its own if any is ejected. Whether anything has changed.
+    fn look(&mut self, table: &Table, loads: &impl Loads, now: Time) -> bool {
         let ejected: Vec<bool> = (0..table.len()).map(|endpoint| loads.ejected(endpoint)).collect();
         if !ejected.contains(&true) {
-            if self.seen.take().is_some() {
+            let changed = self.seen.take().is_some();
+            if changed {
                 self.turns = table.calm.turns();
             }
-            return;
+            return changed;
         }
         if let Some(seen) = self.seen.as_mut().filter(|seen| seen.ejected == ejected) {
             seen.at = now;
-            return;
+            return false;
         }
         let view = View::new(&table.members, |endpoint| ejected[endpoint]);
         self.turns = view.turns();
         self.seen = Some(Seen { ejected, view, at: now });
-    }
-}
-
-/// What a consistent hash policy hashes of a request. `None` for other policies, and where the request lacks the header; the pick
-/// is then random.
-pub fn hash(policy: &LoadBalancing, headers: &HeaderMap) -> Option<u64> {
-    match policy {
-        LoadBalancing::RingHash(of) | LoadBalancing::Maglev(of) => {
-            header::joined(headers, &of.header).map(|value| xxh3_64(&value))
-        }
-        _ => None,
+        true
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`hop`] | which header fields end at this hop |
 //! | [`path`] | which path a request means |
 //! | [`route`] | which route a request takes, and why not another |
+//! | [`cors`] | whether other origins may read the answer |
 //! | [`limit`] | whether a request is within its rate |
 //! | [`fault`] | whether it fails or waits on purpose |
 //! | [`redirect`] | where a caller is sent instead |
@@ -35,6 +36,7 @@ pub mod authority;
 pub mod balance;
 pub mod circuit;
 pub mod client_hello;
+pub mod cors;
 pub mod deadline;
 pub mod detect;
 pub mod fault;

@@ -10,8 +10,8 @@ use weir_decide::balance::{Loads, Position, Table};
 use weir_decide::route::{Head, Matcher};
 use weir_decide::{header, hop, latency, split::Split};
 use weir_model::{
-    ConsistentHash, DirectResponse, Endpoint, Endpoints, Fraction, HeaderMatch, HeaderMutation, HeaderName,
-    Health, LoadBalancing, Locality, LocalityEndpoints, PathMatch, QueryMatch, Random, Route, RouteAction,
+    DirectResponse, Endpoint, Endpoints, Fraction, HeaderMatch, HeaderMutation, HeaderName, Health,
+    LoadBalancing, Locality, LocalityEndpoints, PathMatch, QueryMatch, Random, Route, RouteAction,
     RouteConfiguration, RouteMatch, StringMatch, Time, VirtualHost,
 };
 
@@ -58,6 +58,7 @@ fn route(matches: RouteMatch) -> Route {
         action: RouteAction::Direct(DirectResponse { status: StatusCode::OK, body: String::new() }),
         request_headers: HeaderMutation::default(),
         response_headers: HeaderMutation::default(),
+        filters: None,
     }
 }
 
@@ -81,8 +82,14 @@ fn finding_a_route_allocates_nothing() {
     }
     matches.push(prefix(0));
     matches.push(prefix(3));
-    let domains = ["reviews", "reviews.default:9080", "*.default.svc"].map(str::to_owned).to_vec();
-    let host = VirtualHost { name: String::new(), domains, routes: matches.into_iter().map(route).collect() };
+    let domains =
+        ["reviews", "reviews:80", "reviews.default:9080", "*.default.svc"].map(str::to_owned).to_vec();
+    let host = VirtualHost {
+        name: String::new(),
+        domains,
+        routes: matches.into_iter().map(route).collect(),
+        filters: None,
+    };
     let matcher =
         Matcher::compile(&RouteConfiguration { name: String::new(), virtual_hosts: vec![host] }).unwrap();
 
@@ -147,17 +154,20 @@ fn picking_an_endpoint_allocates_nothing() {
         weight: 1,
         endpoints: endpoints.collect(),
     };
-    let endpoints = Endpoints { name: String::new(), localities: vec![locality] };
-    let by = || ConsistentHash { header: HeaderName::from_static("x-user") };
+    let endpoints = Endpoints {
+        name: String::new(),
+        localities: vec![locality],
+        overprovisioning: weir_model::OVERPROVISIONING,
+    };
     for policy in [
         LoadBalancing::RoundRobin,
         LoadBalancing::Random,
         LoadBalancing::LeastRequest { choices: 2 },
         LoadBalancing::PeakEwma { decay: DECAY, default_rtt: DECAY },
-        LoadBalancing::RingHash(by()),
-        LoadBalancing::Maglev(by()),
+        LoadBalancing::RingHash(weir_model::RingSize::default()),
+        LoadBalancing::Maglev { table_size: None },
     ] {
-        let table = Table::new(&policy, &endpoints);
+        let table = Table::new(&policy, &weir_model::Spread::default(), &endpoints);
         let (mut position, mut random) = (Position::default(), Random::new(1));
         let mut pick =
             |n: u64| table.pick(&mut position, &Idle, Some(n << 32 | n << 8), Time(n), &mut random);

@@ -103,7 +103,8 @@ pub struct RingSize {
 /// Whether a number is prime, as the size of a Maglev table has to be.
 pub fn is_prime(number: u32) -> bool {
     let number = u64::from(number);
-    number >= 2 && (2..).take_while(|factor| factor * factor <= number).all(|factor| !number.is_multiple_of(factor))
+    number >= 2
+        && (2..).take_while(|factor| factor * factor <= number).all(|factor| !number.is_multiple_of(factor))
 }
 
 /// How traffic spreads over the localities of a priority, and what of its endpoints keeps sessions (Envoy's `CommonLbConfig`).
@@ -177,7 +178,12 @@ pub struct ConnectionLimits {
 impl Default for Thresholds {
     /// Envoy's numbers, and a budget instead of its fixed three retries.
     fn default() -> Self {
-        Self { max_connections: 1024, max_pending: 1024, max_requests: 1024, retry_budget: RetryBudget::default() }
+        Self {
+            max_connections: 1024,
+            max_pending: 1024,
+            max_requests: 1024,
+            retry_budget: RetryBudget::default(),
+        }
     }
 }
 

@@ -82,7 +82,13 @@ pub struct Endpoints {
     pub name: String,
     /// In order of priority and locality.
     pub localities: Vec<LocalityEndpoints>,
+    /// How much more than its share a priority or a locality can take, in percent, above 0: at 140, one of which 72 % are healthy takes
+    /// all that it would if all were.
+    pub overprovisioning: u32,
 }
+
+/// Envoy's overprovisioning factor where nobody says, in percent.
+pub const OVERPROVISIONING: u32 = 140;
 
 impl Endpoints {
     /// Every endpoint with its locality, in order.

@@ -43,7 +43,8 @@ mod time;
 
 pub use affinity::{Affinity, Cookie, HashPolicy, HashSource, Session, StickySplit};
 pub use cluster::{
-    CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, HttpVersion, LoadBalancing, RetryBudget, RingSize, Spread, is_prime, Thresholds,
+    CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, HttpVersion, LoadBalancing,
+    RetryBudget, RingSize, Spread, Thresholds, is_prime,
 };
 pub use diagnostic::{Diagnostic, Severity};
 pub use endpoint::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, OVERPROVISIONING};
@@ -55,12 +56,16 @@ pub use health::{
     PANIC_THRESHOLD, Probe, SlowStart,
 };
 pub use listener::{
-    Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths, RouteSource, TcpListener, Tracing,
+    Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths, RouteSource,
+    TcpListener, Tracing,
 };
 pub use mirror::{Fallback, Mirror};
 pub use random::Random;
 pub use resource::{Resource, ResourceSet, ResourceType, Version};
 pub use route::{
-    AskedWait, DirectResponse, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, PathMatch, PathRewrite, Priority, QueryMatch, Redirect, ResetFormat, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts, VirtualHost, WeightedCluster,
+    AskedWait, DirectResponse, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName,
+    HeaderValue, PathMatch, PathRewrite, Priority, QueryMatch, Redirect, ResetFormat, RetryOn, RetryPolicy,
+    Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts, VirtualHost,
+    WeightedCluster,
 };
 pub use time::Time;

@@ -1,8 +1,8 @@
 //! Policy as the compiler reads it: parsed, typed, validated. Kubernetes' names and defaults, none of its syntax.
 
 use crate::{
-    CircuitBreakers, HeaderMutation, LoadBalancing, Locality, PathRewrite, Redirect, RetryPolicy, RouteMatch,
-    Timeouts,
+    CircuitBreakers, Fraction, HashSource, HeaderMutation, HealthCheck, LoadBalancing, Locality,
+    OutlierDetection, PathRewrite, Redirect, RetryPolicy, RouteMatch, Session, SlowStart, Timeouts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -40,8 +40,8 @@ pub struct Mesh {
     pub services: BTreeMap<Name, Service>,
     /// Declared and joined; joined ones are under their node's identity.
     pub workloads: BTreeMap<Name, Workload>,
-    /// HTTP routes, which attach to services.
-    pub http_routes: BTreeMap<Name, HttpRoute>,
+    /// HTTP routes and gRPC routes, which attach to services.
+    pub http_routes: BTreeMap<RouteName, HttpRoute>,
     /// Traffic policies, which attach to services.
     pub traffic_policies: BTreeMap<Name, TrafficPolicy>,
 }
@@ -118,7 +118,7 @@ pub struct WorkloadPort {
     pub address: SocketAddr,
 }
 
-/// Gateway API `HTTPRoute`, attached to services (GAMMA, GEP-1294).
+/// Gateway API `HTTPRoute` or `GRPCRoute`, attached to services (GAMMA, GEP-1294).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HttpRoute {
     /// The services it attaches to. In the service's namespace it is a producer route and applies to all callers; elsewhere it is a consumer
@@ -139,8 +139,50 @@ pub struct ParentRef {
     pub port: Option<u16>,
 }
 
+/// What names a route: first by `namespace/name`, as the Gateway API's precedence has it, and of two kinds by the same name the gRPC route first.
+/// Shown as `HTTPRoute default/reviews`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RouteName {
+    /// Namespace and name.
+    pub name: Name,
+    /// Which kind of route was written.
+    pub kind: RouteKind,
+}
+
+impl RouteName {
+    /// The route of a kind with a name.
+    pub fn new(kind: RouteKind, name: Name) -> Self {
+        Self { name, kind }
+    }
+}
+
+impl std::fmt::Display for RouteName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.as_str(), self.name)
+    }
+}
+
+/// Kinds of route. What they say is the same once gRPC methods are paths.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RouteKind {
+    /// Gateway API `GRPCRoute`.
+    Grpc,
+    /// Gateway API `HTTPRoute`.
+    Http,
+}
+
+impl RouteKind {
+    /// As documents write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "GRPCRoute",
+            Self::Http => "HTTPRoute",
+        }
+    }
+}
+
 /// One rule of a route.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct HttpRule {
     /// Its name, for policies that target one rule; empty if it has none.
     pub name: String,
@@ -154,6 +196,8 @@ pub struct HttpRule {
     pub timeouts: Timeouts,
     /// When to try again; the traffic policy's if absent.
     pub retry: Option<RetryPolicy>,
+    /// Sessions pinned to endpoints; the traffic policy's if absent.
+    pub session: Option<Session>,
 }
 
 /// Filters of a rule or of a backend; a backend has header changes only.
@@ -169,6 +213,17 @@ pub struct HttpFilters {
     pub rewrite_host: Option<String>,
     /// `URLRewrite`: the path.
     pub rewrite_path: Option<PathRewrite>,
+    /// `RequestMirror`, each of them.
+    pub mirrors: Vec<MirrorFilter>,
+}
+
+/// A copy of some requests goes to another service.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct MirrorFilter {
+    /// The service and port; without it, nothing is mirrored.
+    pub target: BackendTarget,
+    /// Which share of the requests.
+    pub fraction: Fraction,
 }
 
 /// A weighted reference to a service.
@@ -206,6 +261,54 @@ pub struct TrafficPolicy {
     pub retry: Option<RetryPolicy>,
     /// Concurrency limits.
     pub circuit_breakers: Option<CircuitBreakers>,
+    /// Which endpoints take traffic, as far as data planes find out by themselves.
+    pub health: HealthPolicy,
+    /// What brings callers back, and which localities come first.
+    pub affinity: AffinityPolicy,
     /// When it was first written, in milliseconds of Unix time; the older of two that conflict wins.
     pub created_millis: u64,
+}
+
+/// What brings callers back to where they were, and which localities come first. What is absent keeps its default.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct AffinityPolicy {
+    /// What is hashed where endpoints are chosen by a consistent hash.
+    pub hash: Option<HashSource>,
+    /// By what callers keep their side of a split; each request draws for itself if absent.
+    pub sticky: Option<HashSource>,
+    /// Sessions pinned to endpoints, for rules that have none of their own; none if absent.
+    pub session: Option<Session>,
+    /// Which localities come first; all are one if absent.
+    pub failover: Option<LocalityFailover>,
+}
+
+/// Endpoints near the caller are used first, others as these fail.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LocalityFailover {
+    /// What is near.
+    pub prefer: Near,
+    /// How much more than its share what is near can take, in percent; 140 if absent ([`crate::Endpoints::overprovisioning`]).
+    pub overprovisioning: Option<u32>,
+}
+
+/// What is near a caller.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Near {
+    /// Its zone; after that its region.
+    Zone,
+    /// Its region.
+    Region,
+}
+
+/// Which endpoints take traffic, as far as data planes find out by themselves. What is absent keeps its default.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct HealthPolicy {
+    /// Endpoints that answer badly are ejected for a while; off if absent.
+    pub outlier_detection: Option<OutlierDetection>,
+    /// Endpoints are asked whether they serve; off if absent.
+    pub health_check: Option<HealthCheck>,
+    /// Below this percentage of available endpoints all of them are used; if absent, only when none is available.
+    pub panic_threshold: Option<u32>,
+    /// New endpoints get their share by and by; off if absent.
+    pub slow_start: Option<SlowStart>,
 }

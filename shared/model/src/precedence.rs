@@ -5,7 +5,7 @@
 //! regular expressions stand is left to implementations: here, as in Envoy Gateway and Cilium, after exact paths and before prefixes, longest
 //! expression first, since after prefixes any catch-all would hide them.
 
-use crate::mesh::Name;
+use crate::mesh::RouteName;
 use crate::{PathMatch, RouteMatch};
 use std::cmp::Reverse;
 
@@ -23,7 +23,7 @@ pub struct Precedence<'a> {
     /// The older route first.
     pub created_millis: u64,
     /// The route, by `namespace/name`.
-    pub route: &'a Name,
+    pub route: &'a RouteName,
     /// The position of the rule in the route.
     pub rule: usize,
     /// The position of the match in the rule.
@@ -54,7 +54,7 @@ impl<'a> Precedence<'a> {
     /// Where `matches`, at `position` of rule number `rule` of `route`, stands.
     pub fn of(
         matches: &RouteMatch,
-        route: &'a Name,
+        route: &'a RouteName,
         created_millis: u64,
         rule: usize,
         position: usize,

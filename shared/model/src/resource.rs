@@ -99,10 +99,10 @@ impl Resource {
 fn clusters_of(routes: &RouteConfiguration) -> Vec<(ResourceType, &str)> {
     let routes = routes.virtual_hosts.iter().flat_map(|host| &host.routes);
     let forwards = routes.filter_map(|route| match &route.action {
-        RouteAction::Forward(forward) => Some(&forward.clusters),
+        RouteAction::Forward(forward) => Some(forward.references()),
         RouteAction::Redirect(_) | RouteAction::Direct(_) => None,
     });
-    forwards.flatten().map(|weighted| (ResourceType::Cluster, weighted.cluster.as_str())).collect()
+    forwards.flatten().map(|cluster| (ResourceType::Cluster, cluster)).collect()
 }
 
 /// A content hash (XXH3, 64 bits), shown as 16 hexadecimal digits.

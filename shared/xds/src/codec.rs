@@ -10,21 +10,27 @@
 //! way to retry resets, and changes header fields in another order.
 
 mod access_log;
+mod affinity;
 mod balancing;
+mod breakers;
 mod cluster;
 pub(crate) mod endpoints;
 pub(crate) mod fault;
+mod filters;
 mod forward;
 mod header;
+mod health;
 mod http;
 mod listener;
 mod matches;
 mod metadata;
+mod mirror;
 mod pb;
 mod retry;
 mod rewrite;
 mod route;
 mod text;
+mod timing;
 mod wire;
 
 use fault::Check;

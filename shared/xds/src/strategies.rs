@@ -1,6 +1,10 @@
 //! Generated values for property tests: everything the model can say and the wire can carry, in the form a compiler gives it (lists that the
 //! model calls ordered are ordered, replacements of a path prefix have no trailing slash).
 
+mod health;
+
+mod filters;
+
 use http::{Method, StatusCode};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
@@ -8,23 +12,17 @@ use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use weir_model::node::{Inbound, Node, Target};
-use weir_model::{
-    CircuitBreakers, Cluster, ClusterKind, ConsistentHash, DirectResponse, Direction, Discovery, Endpoint,
-    Endpoints, Forward, Fraction, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HttpListener,
-    HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite,
-    QueryMatch, Redirect, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, Route,
-    RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, TcpListener, Timeouts, Tracing,
-    VirtualHost, WeightedCluster, limits,
-};
+use weir_model::{Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
 
 /// Any resource.
-pub fn resource() -> impl Strategy<Value = Resource> {
+pub fn resource() -> BoxedStrategy<Resource> {
     prop_oneof![
         cluster().prop_map(Resource::Cluster),
         endpoints().prop_map(Resource::Endpoints),
         listener().prop_map(Resource::Listener),
         route_configuration().prop_map(Resource::Route),
     ]
+    .boxed()
 }
 
 /// A few resources, which need not refer to each other.
@@ -37,13 +35,17 @@ pub fn resource_set() -> impl Strategy<Value = ResourceSet> {
 }
 
 /// A cluster.
-pub fn cluster() -> impl Strategy<Value = Cluster> {
+pub fn cluster() -> BoxedStrategy<Cluster> {
     let discovery = prop_oneof![name().prop_map(Discovery::Eds), endpoints().prop_map(Discovery::Static)];
     let version =
         prop_oneof![Just(HttpVersion::Http1), Just(HttpVersion::Http2), Just(HttpVersion::Downstream)];
     let times = (duration(), duration());
-    (name(), cluster_kind(), discovery, load_balancing(), version, times, circuit_breakers()).prop_map(
-        |(name, kind, discovery, load_balancing, http, (connect_timeout, idle_timeout), circuit_breakers)| {
+    let balancing = load_balancing().prop_flat_map(|balancing| {
+        let health = health::endpoint_health(&balancing);
+        (Just(balancing), spread(), health)
+    });
+    (name(), cluster_kind(), discovery, balancing, version, times, circuit_breakers()).prop_map(
+        |(name, kind, discovery, (load_balancing, spread, health), http, (connect_timeout, idle_timeout), circuit_breakers)| {
             Cluster {
                 name,
                 kind,
@@ -53,21 +55,39 @@ pub fn cluster() -> impl Strategy<Value = Cluster> {
                 connect_timeout,
                 idle_timeout,
                 circuit_breakers,
+                spread,
+                health,
             }
         },
     )
+    .boxed()
 }
 
 /// Endpoints in localities.
 pub fn endpoints() -> impl Strategy<Value = Endpoints> {
-    (name(), vec(locality_endpoints(), 0..4)).prop_map(|(name, localities)| Endpoints { name, localities })
+    (name(), vec(locality_endpoints(), 0..4), 1..1000u32)
+        .prop_map(|(name, localities, overprovisioning)| Endpoints { name, localities, overprovisioning })
+}
+
+fn paths() -> impl Strategy<Value = weir_model::Paths> {
+    use weir_model::EscapedSlashes::{Forward, Keep, Redirect, Reject};
+    let escaped = prop_oneof![Just(Keep), Just(Reject), Just(Redirect), Just(Forward)];
+    (escaped, any::<bool>(), any::<bool>()).prop_map(|(escaped_slashes, normalize, merge_slashes)| {
+        weir_model::Paths { escaped_slashes, normalize, merge_slashes }
+    })
+}
+
+fn forwarded() -> impl Strategy<Value = weir_model::Forwarded> {
+    use weir_model::Forwarded::{Edge, Pass};
+    let edge = (0..9u32, any::<bool>()).prop_map(|(trusted_hops, append)| Edge { trusted_hops, append });
+    prop_oneof![Just(Pass), edge]
 }
 
 /// A listener, with an address or to be asked for by name.
-pub fn listener() -> impl Strategy<Value = Listener> {
-    let http = (route_source(), of(fraction()), any::<bool>()).prop_map(|(routes, sampling, access_log)| {
+pub fn listener() -> BoxedStrategy<Listener> {
+    let http = (route_source(), of(fraction()), any::<bool>(), paths(), forwarded(), of(filters::of_listener())).prop_map(|(routes, sampling, access_log, paths, forwarded, filters)| {
         let tracing = sampling.map(|sampling| Tracing { sampling });
-        ListenerKind::Http(HttpListener { routes, tracing, access_log })
+        ListenerKind::Http(HttpListener { routes, tracing, access_log, filters, paths, forwarded })
     });
     let tcp = (name(), any::<bool>())
         .prop_map(|(cluster, access_log)| ListenerKind::Tcp(TcpListener { cluster, access_log }));
@@ -83,32 +103,35 @@ pub fn listener() -> impl Strategy<Value = Listener> {
         direction,
         kind,
     })
+    .boxed()
 }
 
 /// A route configuration.
 pub fn route_configuration() -> impl Strategy<Value = RouteConfiguration> {
-    let host = (name(), vec(name(), 1..3), vec(route(), 0..4))
-        .prop_map(|(name, domains, routes)| VirtualHost { name, domains, routes });
+    let host = (name(), vec(name(), 1..3), vec(route(), 0..4), of(filters::filters()))
+        .prop_map(|(name, domains, routes, filters)| VirtualHost { name, domains, routes, filters });
     (name(), vec(host, 0..3)).prop_map(|(name, virtual_hosts)| RouteConfiguration { name, virtual_hosts })
 }
 
 /// A route.
-pub fn route() -> impl Strategy<Value = Route> {
+pub fn route() -> BoxedStrategy<Route> {
     let action = prop_oneof![
         3 => forward().prop_map(RouteAction::Forward),
         1 => redirect().prop_map(RouteAction::Redirect),
         1 => direct_response().prop_map(RouteAction::Direct),
     ];
-    ("[ -~]{0,20}", "[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation()).prop_map(
-        |(name, stat_prefix, matches, action, request_headers, response_headers)| Route {
+    ("[ -~]{0,20}", "[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation(), of(filters::filters())).prop_map(
+        |(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
             name,
             stat_prefix,
             matches,
             action,
             request_headers,
             response_headers,
+            filters,
         },
     )
+    .boxed()
 }
 
 /// Which requests a route takes.
@@ -162,7 +185,7 @@ pub fn node() -> impl Strategy<Value = Node> {
     )
 }
 
-fn forward() -> impl Strategy<Value = Forward> {
+fn forward() -> BoxedStrategy<Forward> {
     let weighted = (name(), 0..u32::MAX / 8, header_mutation(), header_mutation()).prop_map(
         |(cluster, weight, request_headers, response_headers)| WeightedCluster {
             cluster,
@@ -176,10 +199,29 @@ fn forward() -> impl Strategy<Value = Forward> {
         clusters
     });
     let rewrite = (of(name()), of(path_rewrite())).prop_map(|(host, path)| Rewrite { host, path });
-    let timeouts = (of(duration()), of(duration()), of(duration()))
-        .prop_map(|(request, backend_request, idle)| Timeouts { request, backend_request, idle });
-    (clusters, rewrite, timeouts, of(retry_policy()))
-        .prop_map(|(clusters, rewrite, timeouts, retry)| Forward { clusters, rewrite, timeouts, retry })
+    let priority = prop_oneof![Just(weir_model::Priority::Default), Just(weir_model::Priority::High)];
+    let clusters = clusters.prop_flat_map(|clusters| {
+        let affinity = affinity(clusters.len());
+        (Just(clusters), affinity)
+    });
+    (clusters, rewrite, timeouts(), of(retry_policy()), priority, vec(mirror(), 0..3)).prop_map(
+        |((clusters, affinity), rewrite, timeouts, retry, priority, mirrors)| Forward {
+            clusters,
+            rewrite,
+            timeouts,
+            retry,
+            priority,
+            mirrors,
+            fallback: None,
+            affinity,
+        },
+    )
+    .boxed()
+}
+
+fn mirror() -> impl Strategy<Value = weir_model::Mirror> {
+    (name(), fraction(), any::<bool>())
+        .prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror { cluster, fraction, marks_host })
 }
 
 fn redirect() -> impl Strategy<Value = Redirect> {
@@ -204,7 +246,7 @@ fn path_rewrite() -> impl Strategy<Value = PathRewrite> {
     prop_oneof![full.prop_map(PathRewrite::Full), prefix().prop_map(PathRewrite::Prefix)]
 }
 
-fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
+fn retry_policy() -> BoxedStrategy<RetryPolicy> {
     let on = (any::<(bool, bool, bool)>(), btree_set(status(), 0..4), btree_set(0..=16u8, 0..4)).prop_map(
         |((connect_failure, refused_stream, reset), statuses, grpc)| RetryOn {
             connect_failure,
@@ -212,18 +254,77 @@ fn retry_policy() -> impl Strategy<Value = RetryPolicy> {
             reset,
             statuses: statuses.into_iter().collect(),
             grpc: grpc.into_iter().collect(),
+            ..RetryOn::default()
         },
     );
-    (0..=limits::RETRIES, on, duration(), duration()).prop_map(|(attempts, on, backoff_base, backoff_max)| {
-        RetryPolicy { attempts, on, backoff_base, backoff_max }
-    })
+    let on = (on, vec(header_match(), 0..3), any::<bool>())
+        .prop_map(|(on, headers, rate_limited)| RetryOn { headers, rate_limited, ..on });
+    let format = prop_oneof![Just(ResetFormat::Seconds), Just(ResetFormat::UnixTimestamp)];
+    let asked = (vec((header_name(), format), 1..3), duration())
+        .prop_map(|(fields, max)| AskedWait { fields, max });
+    let more = (of(asked), vec(header_match(), 0..3), any::<(bool, bool)>());
+    (0..=limits::RETRIES, on, duration(), duration(), more).prop_map(
+        |(attempts, on, backoff_base, backoff_max, (asked, requests, (avoid_tried, hedge)))| RetryPolicy {
+            attempts,
+            on,
+            backoff_base,
+            backoff_max,
+            asked,
+            requests,
+            avoid_tried,
+            hedge,
+        },
+    )
+    .boxed()
 }
 
-/// Changes to header fields.
+fn header_match() -> impl Strategy<Value = HeaderMatch> {
+    (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value })
+}
+
+fn timeouts() -> BoxedStrategy<Timeouts> {
+    let grpc = prop_oneof![
+        Just(GrpcTimeout::default()),
+        (of(duration()), duration()).prop_map(|(max, offset)| GrpcTimeout { max, offset }),
+    ];
+    let attempts = (of(duration()), of(duration()), of(duration()));
+    (of(duration()), of(duration()), grpc, attempts).prop_map(
+        |(request, stream, grpc, (backend_request, idle, attempt_idle))| Timeouts {
+            // The wire has either the one or the others.
+            request: request.filter(|_| stream.is_none() && grpc == GrpcTimeout::default()),
+            backend_request,
+            idle,
+            attempt_idle,
+            stream,
+            grpc,
+        },
+    )
+    .boxed()
+}
+
+fn thresholds() -> impl Strategy<Value = Thresholds> {
+    let budget = (0..=1_000_000u32, any::<u32>())
+        .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
+    (any::<(u32, u32, u32)>(), budget).prop_map(
+        |((max_connections, max_pending, max_requests), retry_budget)| Thresholds {
+            max_connections,
+            max_pending,
+            max_requests,
+            retry_budget,
+        },
+    )
+}
+
+/// Changes to header fields. None removes what it sets or adds, which is never written.
 pub fn header_mutation() -> impl Strategy<Value = HeaderMutation> {
     let field = || (header_name(), header_value());
-    let some = (vec(field(), 0..3), vec(field(), 0..3), vec(header_name(), 0..3))
-        .prop_map(|(set, add, remove)| HeaderMutation { set, add, remove });
+    let some = (vec(field(), 0..3), vec(field(), 0..3), vec(header_name(), 0..3)).prop_map(
+        |(mut set, mut add, remove)| {
+            set.retain(|(name, _)| !remove.contains(name));
+            add.retain(|(name, _)| !remove.contains(name));
+            HeaderMutation { set, add, remove }
+        },
+    );
     prop_oneof![Just(HeaderMutation::default()), some]
 }
 
@@ -241,29 +342,63 @@ fn cluster_kind() -> impl Strategy<Value = ClusterKind> {
 }
 
 fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
-    let hash = || header_name().prop_map(|header| ConsistentHash { header });
+    let ring = (of(0..=limits::RING_POINTS), of(limits::RING_POINTS..=8_388_608))
+        .prop_map(|(minimum, maximum)| LoadBalancing::RingHash(RingSize { minimum, maximum }));
+    let table_size = of(prop_oneof![Just(2u32), Just(251), Just(65_537), Just(limits::MAGLEV_SLOTS)]);
     prop_oneof![
         Just(LoadBalancing::RoundRobin),
         Just(LoadBalancing::Random),
         (2..10u32).prop_map(|choices| LoadBalancing::LeastRequest { choices }),
         (duration(), duration())
             .prop_map(|(decay, default_rtt)| LoadBalancing::PeakEwma { decay, default_rtt }),
-        hash().prop_map(LoadBalancing::RingHash),
-        hash().prop_map(LoadBalancing::Maglev),
+        ring,
+        table_size.prop_map(|table_size| LoadBalancing::Maglev { table_size }),
     ]
 }
 
-fn circuit_breakers() -> impl Strategy<Value = CircuitBreakers> {
-    let budget = (0..=1_000_000u32, any::<u32>())
-        .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
-    (any::<(u32, u32, u32)>(), budget).prop_map(
-        |((max_connections, max_pending, max_requests), retry_budget)| CircuitBreakers {
-            max_connections,
-            max_pending,
-            max_requests,
-            retry_budget,
+fn spread() -> impl Strategy<Value = Spread> {
+    any::<(bool, bool)>().prop_map(|(by_locality, draining_sessions)| Spread { by_locality, draining_sessions })
+}
+
+/// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
+fn affinity(clusters: usize) -> impl Strategy<Value = Option<Box<Affinity>>> {
+    let source = prop_oneof![
+        header_name().prop_map(HashSource::Header),
+        cookie().prop_map(HashSource::Cookie),
+        Just(HashSource::SourceAddress),
+        "[a-z]{1,8}".prop_map(HashSource::Query),
+    ];
+    let hash = (source, any::<bool>()).prop_map(|(source, terminal)| HashPolicy { source, terminal });
+    let split = prop_oneof![Just(StickySplit::Hash), header_name().prop_map(StickySplit::Header)];
+    let session = (cookie(), any::<bool>()).prop_map(|(cookie, strict)| Session { cookie, strict });
+    (vec(hash, 0..3), of(split), of(session)).prop_map(move |(hash, split, session)| {
+        let affinity = Affinity { hash, split: split.filter(|_| clusters > 1), session };
+        (!affinity.is_empty()).then(|| Box::new(affinity))
+    })
+}
+
+fn cookie() -> impl Strategy<Value = Cookie> {
+    let ttl = of((0..1_000_000u64).prop_map(Duration::from_secs));
+    let attributes = vec(("[A-Za-z]{1,8}", "[A-Za-z0-9 =/]{0,8}"), 0..3);
+    ("[a-z_-]{1,10}", ttl, "(/[a-z]{1,5}){0,2}", attributes)
+        .prop_map(|(name, ttl, path, attributes)| Cookie { name, ttl, path, attributes })
+}
+
+fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
+    let connection = (of(1..u32::MAX), of(duration()))
+        .prop_map(|(max_requests, max_duration)| ConnectionLimits { max_requests, max_duration });
+    (thresholds(), thresholds(), of(any::<u32>()), connection).prop_map(
+        |(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {
+            max_connections: thresholds.max_connections,
+            max_pending: thresholds.max_pending,
+            max_requests: thresholds.max_requests,
+            retry_budget: thresholds.retry_budget,
+            high,
+            max_endpoint_connections,
+            connection,
         },
     )
+    .boxed()
 }
 
 fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {

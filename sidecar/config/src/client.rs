@@ -47,6 +47,8 @@ const HEALTHY: Duration = Duration::from_secs(5);
 const REQUESTS: usize = 8;
 /// Questions of workers that are taken together.
 const WANTS: usize = 64;
+/// How long the control plane may take to end the stream after this sidecar has: until then it tells others.
+const FAREWELL: Duration = Duration::from_secs(6);
 /// How often idle names are looked for.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -156,6 +158,7 @@ impl Task {
                 break;
             }
         }
+        self.status.went();
         if let Some(keeper) = self.keeper {
             keeper.finish().await;
         }
@@ -178,7 +181,7 @@ impl Task {
         tokio::pin!(wait);
         loop {
             tokio::select! {
-                _ = closing.wait_for(|closing| *closing) => return true,
+                () = closed(closing) => return true,
                 () = &mut wait => return false,
                 Some(name) = self.wanted.recv() => self.want(name),
             }
@@ -188,7 +191,7 @@ impl Task {
     /// One connection with its streams, from beginning to end.
     async fn follow(&mut self, uri: &str, closing: &mut watch::Receiver<bool>) -> End {
         let channel = tokio::select! {
-            _ = closing.wait_for(|closing| *closing) => return End::Closed,
+            () = closed(closing) => return End::Closed,
             connected = connect(uri) => match connected {
                 Ok(channel) => channel,
                 Err(reason) => return End::Lost(reason),
@@ -227,7 +230,7 @@ impl Task {
                 outgoing = self.core.poll_output();
             }
             tokio::select! {
-                _ = closing.wait_for(|closing| *closing) => return End::Closed,
+                () = closed(closing) => break,
                 opened = &mut opening, if responses.is_none() => match opened {
                     Ok(opened) => {
                         responses = Some(opened.into_inner());
@@ -258,12 +261,17 @@ impl Task {
                 },
             }
         }
+        // Ends our side of the stream; the answer is the end of the other one.
+        drop(requests);
+        let _ = tokio::time::timeout(FAREWELL, ended(&mut responses)).await;
+        End::Closed
     }
 
     fn opened(&self) {
         self.connected.store(true, Relaxed);
         self.status.update(|status| {
             status.connects += 1;
+            status.answered = false;
             status.connected_since = Some(clock::unix_nanos());
         });
     }
@@ -279,7 +287,10 @@ impl Task {
         let changed =
             self.core.receive(response).map_err(|error| format!("it broke the protocol: {error}"))?;
         self.show(changed);
-        self.status.update(|status| status.responses += 1);
+        self.status.update(|status| {
+            status.responses += 1;
+            status.answered = true;
+        });
         Ok(())
     }
 
@@ -337,6 +348,20 @@ async fn connect(uri: &str) -> Result<Channel, String> {
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
     endpoint.connect().await.map_err(|error| format!("it cannot be reached: {}", innermost(&error)))
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    // A status that is gone closes nothing.
+    if closing.wait_for(|closing| *closing).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits until the control plane has ended the stream. What it still sends is not wanted.
+async fn ended<T>(responses: &mut Option<Streaming<T>>) {
+    if let Some(responses) = responses {
+        while let Ok(Some(_)) = responses.message().await {}
+    }
 }
 
 async fn next<T>(responses: &mut Option<Streaming<T>>) -> Result<Option<T>, GrpcStatus> {

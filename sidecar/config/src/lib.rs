@@ -29,7 +29,7 @@ pub use snapshot::state::{
     ActiveGuard, ClusterState, EndpointState, LastUse, Padded, Sharded, Totals, Traffic,
 };
 pub use snapshot::{
-    Action, Cluster, ClusterLoads, Forward, Listener, ListenerKind, NameLookup, NamedRoutes, Route, Routes,
+    Action, Cluster, ClusterLoads, Forward, Listener, ListenerKind, Mirror, NameLookup, NamedRoutes, Route, Routes,
     Snapshot, Target,
 };
 pub use status::{ConfigStatus, Refused, Status};

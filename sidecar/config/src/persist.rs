@@ -196,8 +196,13 @@ pub fn load(directory: &Path, node: &str) -> Option<Saved> {
 }
 
 /// Replaces the file of a state directory as a whole. On an error the old one is still there.
+///
+/// Two processes of one node may share the directory while one takes over from the other; they write one after the other.
 pub fn store(directory: &Path, saved: &Saved) -> io::Result<()> {
     let (path, aside) = (directory.join(FILE), directory.join(format!("{FILE}.new")));
+    // Locked until it is closed.
+    let directory = File::open(directory)?;
+    directory.lock()?;
     let bytes = encode(saved);
     let written = write(&aside, &bytes).and_then(|()| std::fs::rename(&aside, &path));
     if written.is_err() {
@@ -206,7 +211,7 @@ pub fn store(directory: &Path, saved: &Saved) -> io::Result<()> {
     }
     written?;
     // The rename lasts once the directory is on disk.
-    File::open(directory)?.sync_all()
+    directory.sync_all()
 }
 
 /// The task that writes, away from the threads that serve.
@@ -250,7 +255,8 @@ async fn keep(directory: PathBuf, mut changes: watch::Receiver<Arc<Saved>>, stat
             open = tokio::time::timeout(DEBOUNCE, closed(&mut changes)).await.is_err();
         }
         let latest = changes.borrow_and_update().clone();
-        if latest == written {
+        // What another process has written is not to be replaced by what this one knows.
+        if latest == written || status.is_handed_over() {
             failed = false;
             continue;
         }

@@ -44,7 +44,7 @@ pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
         endpoints: ports.iter().map(endpoint).collect(),
     };
     let localities = if ports.is_empty() { vec![] } else { vec![locality] };
-    Resource::Endpoints(Endpoints { name: name.to_owned(), localities })
+    Resource::Endpoints(Endpoints { name: name.to_owned(), localities, overprovisioning: weir_model::OVERPROVISIONING })
 }
 
 /// A cluster whose endpoints are discovered.
@@ -58,6 +58,8 @@ pub(crate) fn cluster(name: &str, eds: &str) -> Resource {
         connect_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(60),
         circuit_breakers: CircuitBreakers::default(),
+        spread: weir_model::Spread::default(),
+        health: Default::default(),
     })
 }
 
@@ -83,7 +85,8 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
             rewrite: Rewrite::default(),
             timeouts: Timeouts::default(),
             retry: None,
-        }),
+            priority: Default::default(),
+            affinity: None, mirrors: Vec::new(), fallback: None }),
     };
     let route = Route {
         name: format!("route of {name}"),
@@ -91,9 +94,8 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+        response_headers: HeaderMutation::default(), filters: None };
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
     RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
 }
 
@@ -114,7 +116,7 @@ fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) 
         name: name.to_owned(),
         address,
         direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
-        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false }),
+        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
     })
 }
 

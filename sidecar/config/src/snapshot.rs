@@ -6,6 +6,7 @@
 //!
 //! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
 
+pub mod filters;
 pub mod link;
 pub mod state;
 
@@ -16,13 +17,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use weir_decide::balance::{Loads, Table};
+use weir_decide::retry::Retry;
 use weir_decide::route::{Matcher, RouteIndex};
 use weir_decide::split::Split;
 use weir_model::{
-    CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, HeaderMutation, HttpVersion,
-    LoadBalancing, Redirect, Resource, RetryPolicy, Rewrite, Time, Timeouts, Tracing, Version,
+    CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation, HttpVersion,
+    LoadBalancing, Redirect, Resource, Priority, Rewrite, Time, Timeouts, Tracing, Version,
 };
 
+use filters::Filters;
 use state::{ClusterState, EndpointState, LastUse};
 
 /// A whole configuration, linked.
@@ -60,6 +63,10 @@ pub struct NamedRoutes {
     pub tracing: Option<Tracing>,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// What is done with requests whose route does not say.
+    pub filters: Option<Arc<Filters>>,
+    /// The form in which paths are matched and sent on.
+    pub paths: weir_model::Paths,
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +100,12 @@ pub enum ListenerKind {
         tracing: Option<Tracing>,
         /// Whether each request is logged.
         access_log: bool,
+        /// What is done with requests whose route does not say.
+        filters: Option<Arc<Filters>>,
+        /// The form in which paths are matched and sent on.
+        paths: weir_model::Paths,
+        /// What is believed and told about who asks.
+        forwarded: weir_model::Forwarded,
     },
     /// Bytes.
     Tcp {
@@ -139,6 +152,8 @@ pub struct Route {
     pub response_headers: Option<Box<HeaderMutation>>,
     /// What happens.
     pub action: Action,
+    /// What is done with its requests besides, its virtual host's included; for the rest, its listener's count.
+    pub filters: Option<Arc<Filters>>,
     /// The path prefix it matched by, if it did: what [`weir_model::PathRewrite::Prefix`] replaces.
     pub prefix: Option<Box<str>>,
 }
@@ -166,7 +181,24 @@ pub struct Forward {
     /// How long things may take.
     pub timeouts: Timeouts,
     /// When to try again.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<Retry>,
+    /// What ties a caller to where it went before.
+    pub affinity: Option<Box<weir_model::Affinity>>,
+    /// Where copies go.
+    pub mirrors: Box<[Mirror]>,
+    /// Which circuit breakers count it.
+    pub priority: Priority,
+}
+
+/// Where copies of requests go.
+#[derive(Debug)]
+pub struct Mirror {
+    /// Index into [`Snapshot::clusters`].
+    pub cluster: usize,
+    /// Which share of the requests.
+    pub fraction: Fraction,
+    /// Whether the host in the copy ends in `-shadow`.
+    pub marks_host: bool,
 }
 
 /// One side of a split.
@@ -174,6 +206,8 @@ pub struct Forward {
 pub struct Target {
     /// Index into [`Snapshot::clusters`].
     pub cluster: usize,
+    /// What stands for the cluster in a session cookie ([`weir_decide::affinity::cluster_key`]).
+    pub key: u64,
     /// Applied after the route's.
     pub request_headers: HeaderMutation,
     /// Applied before the route's.
@@ -227,7 +261,7 @@ impl Cluster {
 
     /// What fills the place of a cluster that is gone.
     fn vacant() -> Self {
-        let none = weir_model::Endpoints { name: String::new(), localities: Vec::new() };
+        let none = weir_model::Endpoints { name: String::new(), localities: Vec::new(), overprovisioning: weir_model::OVERPROVISIONING };
         let model = weir_model::Cluster {
             name: String::new(),
             kind: ClusterKind::Unknown,
@@ -237,6 +271,8 @@ impl Cluster {
             connect_timeout: Duration::ZERO,
             idle_timeout: Duration::ZERO,
             circuit_breakers: CircuitBreakers::default(),
+            spread: weir_model::Spread::default(),
+            health: Default::default(),
         };
         Self {
             model: Arc::new(model.clone()),
@@ -278,7 +314,8 @@ impl Loads for ClusterLoads<'_> {
 fn empty_table() -> Table {
     Table::new(
         &LoadBalancing::RoundRobin,
-        &weir_model::Endpoints { name: String::new(), localities: Vec::new() },
+        &weir_model::Spread::default(),
+        &weir_model::Endpoints { name: String::new(), localities: Vec::new(), overprovisioning: weir_model::OVERPROVISIONING },
     )
 }
 

@@ -1,5 +1,6 @@
 //! What the configuration task tells people: how it stands with the control plane, what is in force and what is not.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -13,6 +14,8 @@ use crate::graph::Pending;
 pub struct ConfigStatus {
     shared: Arc<Mutex<Status>>,
     close: Arc<watch::Sender<bool>>,
+    gone: Arc<watch::Sender<bool>>,
+    handed_over: Arc<AtomicBool>,
 }
 
 /// How the configuration stands.
@@ -32,6 +35,8 @@ pub struct Status {
     pub control_plane_version: String,
     /// Responses received since the start.
     pub responses: u64,
+    /// Whether there was one on the stream that was opened last.
+    pub answered: bool,
     /// Resources refused since the start.
     pub refusals: u64,
     /// What was refused last and not replaced since.
@@ -65,9 +70,21 @@ pub struct Refused {
     pub error: String,
 }
 
+impl Default for ConfigStatus {
+    /// Of a task that has not begun.
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ConfigStatus {
     pub(crate) fn new() -> Self {
-        Self { shared: Arc::default(), close: Arc::new(watch::Sender::new(false)) }
+        Self {
+            shared: Arc::default(),
+            close: Arc::new(watch::Sender::new(false)),
+            gone: Arc::new(watch::Sender::new(false)),
+            handed_over: Arc::default(),
+        }
     }
 
     /// How it stands now.
@@ -86,8 +103,35 @@ impl ConfigStatus {
         self.close.send_replace(true);
     }
 
+    /// Another process of the same node looks after what is on disk from now on. It has a stream of its own, which holds the
+    /// lease when this one's ends.
+    pub fn hand_over(&self) {
+        self.handed_over.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Relaxed)
+    }
+
+    /// Waits, after [`ConfigStatus::close`], until the control plane has ended the stream as well. weir's does when all peers
+    /// have acknowledged that this workload is gone. The wait is bounded: it ends too where nobody is connected, or the control
+    /// plane takes too long.
+    pub async fn gone(&self) {
+        // The sender is held by `self`, so the wait cannot fail.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
+    /// Whether the control plane has answered on a stream that is open: it knows this node.
+    pub fn is_known(&self) -> bool {
+        self.read(|status| status.connected_since.is_some() && status.answered)
+    }
+
     pub(crate) fn closing(&self) -> watch::Receiver<bool> {
         self.close.subscribe()
+    }
+
+    pub(crate) fn went(&self) {
+        self.gone.send_replace(true);
     }
 
     pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {

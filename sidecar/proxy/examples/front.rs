@@ -74,12 +74,14 @@ fn snapshot(
     let cluster = Cluster {
         name: "app".to_owned(),
         kind: ClusterKind::Application,
-        discovery: Discovery::Static(Endpoints { name: "app".to_owned(), localities: vec![locality] }),
+        discovery: Discovery::Static(Endpoints { name: "app".to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
         load_balancing: LoadBalancing::LeastRequest { choices: 2 },
         http,
         connect_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(60),
         circuit_breakers: CircuitBreakers::default(),
+        spread: weir_model::Spread::default(),
+        health: Default::default(),
     };
     let on = RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
     let retry = RetryPolicy {
@@ -87,6 +89,7 @@ fn snapshot(
         on,
         backoff_base: Duration::from_millis(25),
         backoff_max: Duration::from_millis(250),
+        ..RetryPolicy::default()
     };
     let weighted = WeightedCluster {
         cluster: "app".to_owned(),
@@ -103,18 +106,18 @@ fn snapshot(
             rewrite: Rewrite::default(),
             timeouts: Timeouts::default(),
             retry: Some(retry),
-        }),
+            priority: Default::default(),
+            affinity: None, mirrors: Vec::new(), fallback: None }),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+        response_headers: HeaderMutation::default(), filters: None };
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
     let routes =
         RouteSource::Inline(RouteConfiguration { name: "inbound".to_owned(), virtual_hosts: vec![host] });
     let listener = Listener {
         name: "inbound".to_owned(),
         address: Some(address),
         direction: Direction::Inbound,
-        kind: ListenerKind::Http(HttpListener { routes, tracing, access_log: false }),
+        kind: ListenerKind::Http(HttpListener { routes, tracing, access_log: false, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
     };
     let mut linker = Linker::new(1);
     let mut set = ResourceSet::default();

@@ -5,20 +5,21 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::rc::Rc;
 
-use http::{Method, Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use weir_config::Action;
-use weir_decide::{balance as decide, deadline};
-use weir_model::limits;
+use weir_decide::deadline;
+use weir_model::Forwarded;
 
 use crate::body::Body;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
 use crate::reject::{Kind, Reject};
-use crate::retry;
+use crate::{mirror, retry};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
-use crate::{balance, respond, route, upload};
+use crate::{affinity, canonical, respond, route, sound, upload};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -32,7 +33,8 @@ pub(crate) fn serve(
     async move {
         let response = match forward(&mut exchange, &mut request).await {
             Ok(response) => response,
-            Err(reject) => {
+            Err(mut reject) => {
+                reject.kind = blamed(&exchange, reject.kind);
                 if exchange.policy.is_none() {
                     exchange.downstream.clone().worker.telemetry.refused(&mut exchange, &request);
                 }
@@ -51,20 +53,41 @@ fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
     let (stage, side) = (reject.kind.stage(), reject.kind.side());
     tracing::debug!(?stage, ?side, retried = reject.retried, "refused: {}", reject.kind);
     exchange.fail(&reject.kind);
-    respond::rejected(reject, exchange.grpc)
+    let mut response = respond::rejected(reject, exchange.grpc);
+    if let Some(route) = exchange.route() {
+        // What a route changes in responses it changes in refusals too.
+        respond::changed(response.headers_mut(), route, None);
+    }
+    respond::against_retry(response.headers_mut(), exchange);
+    if closes(exchange, &reject.kind) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn forward(
     exchange: &mut Exchange,
     request: &mut Request<Option<Incoming>>,
 ) -> Result<Response<Source>, Reject> {
-    check(request)?;
     let downstream = exchange.downstream.clone();
     let worker = &downstream.worker;
+    sound::request(&downstream, request)?;
 
-    let authority = route::authority(request)?;
+    let mut authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
     exchange.policy = Some(scope.policy.clone());
+    match canonical::target(request, &scope.policy.paths)? {
+        canonical::Target::Same => {}
+        canonical::Target::Changed(uri) => {
+            *request.uri_mut() = uri;
+            authority = route::authority(request)?;
+        }
+        canonical::Target::Redirect(response) => return Ok(response),
+    }
+    if scope.policy.forwarded != Forwarded::Pass {
+        canonical::forwarded(request.headers_mut(), downstream.peer.ip(), scope.policy.forwarded);
+        authority = route::authority(request)?;
+    }
     let index = route::find(worker, &scope, authority, request);
     exchange.route = index.as_ref().ok().copied();
     worker.telemetry.begin(exchange, request);
@@ -82,30 +105,38 @@ async fn forward(
             return Ok(response);
         }
     };
-    let target = balance::target(worker, forward);
+    let tied = affinity::tie(&downstream, forward, request);
+    let headers = request.headers();
+    let target =
+        affinity::target(worker, forward, tied.as_deref(), &scope.pinned, headers, exchange.started);
     let cluster = &scope.pinned.clusters[target.cluster];
-    exchange.admit(cluster)?;
+    exchange.admit(cluster, forward.priority)?;
 
     let caller = request
         .headers()
         .get(GRPC_TIMEOUT)
         .filter(|_| exchange.grpc)
-        .and_then(|value| deadline::parse(value).ok());
+        .and_then(|value| deadline::parse(value).ok())
+        .map(|caller| deadline::granted(caller, &forward.timeouts.grpc));
     let limit = deadline::shorten(caller, forward.timeouts.request, std::time::Duration::ZERO);
     let until = limit.map(|limit| exchange.started + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
-    timer.start(until, forward.timeouts.idle, exchange.started);
-    let hash = decide::hash(&cluster.config.model.load_balancing, request.headers());
+    timer.start(until, &forward.timeouts, exchange.started);
     let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
+    if !forward.mirrors.is_empty() {
+        mirror::start(exchange, &scope.pinned, forward, &mut outgoing);
+    }
     timer.watch(outgoing.body());
 
     let mut tried = Vec::new();
     let mut begun = exchange.started;
     let mut response = loop {
-        let endpoint = balance::endpoint(worker, cluster, hash, &tried, begun)?;
+        let tied = (tied.as_deref(), &**forward);
+        let first = exchange.retries == 0;
+        let endpoint = affinity::endpoint(worker, (target, cluster), tied, &tried, first, begun)?;
         exchange.attempted = begun;
-        timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
+        timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit), begun);
         if exchange.grpc {
             upstream::tell_deadline(&mut outgoing, until, begun);
         }
@@ -113,13 +144,15 @@ async fn forward(
             let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
             within(&mut timer, attempt).await.and_then(|outcome| outcome)
         };
-        let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &outgoing) else {
+        let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &mut outgoing) else {
             break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 })?;
         };
         exchange.retry(outcome.as_ref(), outgoing.head_mut().map(|head| &mut head.headers));
         drop(outcome);
-        tried.push(endpoint);
-        timer.attempt(None);
+        if forward.retry.as_ref().is_some_and(|retry| retry.policy().avoid_tried) {
+            tried.push(endpoint);
+        }
+        timer.attempt(None, begun);
         within(&mut timer, Box::pin(tokio::time::sleep(pause)).as_mut()).await?;
         begun = now();
     };
@@ -132,19 +165,28 @@ async fn forward(
     }
     exchange.timer = timer;
     respond::finish(&mut response, route, target, exchange.version);
+    if let Some(tied) = tied {
+        let address = exchange.active.as_ref().map(|active| active.pool.endpoint.address);
+        tied.tell(response.headers_mut(), forward, target, address);
+    }
+    respond::against_retry(response.headers_mut(), exchange);
     Ok(response)
 }
 
-/// Refuses what cannot be forwarded whatever the routes say.
-fn check<B>(request: &Request<B>) -> Result<(), Kind> {
-    if *request.method() == Method::CONNECT {
-        return Err(Kind::Unsupported("CONNECT"));
+/// A request that stopped moving before it was whole is its caller's doing (408), not the upstream's (504).
+fn blamed(exchange: &Exchange, kind: Kind) -> Kind {
+    let unfinished = || exchange.upload.as_ref().is_some_and(|body| !body.is_end());
+    match kind {
+        Kind::IdleTimeout if unfinished() => Kind::SlowRequest,
+        Kind::DownstreamLost if exchange.downstream.is_slow() => Kind::SlowRequest,
+        kind => kind,
     }
-    // The HTTP/1 parser has its own bound; HTTP/2 knows one in bytes only.
-    if request.headers().len() > limits::HEAD_FIELDS {
-        return Err(Kind::TooManyFields);
-    }
-    Ok(())
+}
+
+/// Whether nothing more is read of an HTTP/1 connection after a refusal: what follows may be part of what was refused.
+fn closes(exchange: &Exchange, kind: &Kind) -> bool {
+    let suspect = matches!(kind, Kind::Malformed(_) | Kind::SlowRequest) || exchange.method == Method::CONNECT;
+    exchange.version < Version::HTTP_2 && suspect
 }
 
 #[cfg(test)]

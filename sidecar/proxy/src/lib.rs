@@ -5,16 +5,17 @@
 //! | listener | `listener` | bound socket → accepted connection, its protocol |
 //! | detect | `detect` | first bytes → HTTP/1 or HTTP/2 |
 //! | http | `http` | connection → requests, through hyper's codecs; `tcp` takes opaque bytes |
+//! | | `sound`, `canonical` | whether the request means one thing, and the form in which it does |
 //! | | `forward` | **the whole path of a request on one page** |
 //! | route | `route` | request head → scope (a pinned snapshot's routes) → route |
-//! | balance | `balance` | route → cluster → endpoint |
+//! | balance | `balance` | route → cluster → endpoint; `affinity` where the caller is to be brought back |
 //! | pool | `pool` | endpoint → connection that is ready, or circuit open |
 //! | upstream | `upstream` | attempt → response; `retry` asks for another lap from balance |
 //! | respond | `respond` | `reject` → status, response flag |
 //!
 //! Beside the path: `exchange` is all that one request owns, and the body of its response; `body` and `upload` are what moves;
-//! `timer` holds its limits; `downstream`, `worker` and `pinned` are a connection, a thread and a snapshot as that thread has
-//! it; `telemetry` tells about it.
+//! `mirror` sends copies elsewhere; `timer` holds its limits, `ending` tells streams that time is up; `downstream`, `worker` and `pinned` are a connection, a
+//! thread and a snapshot as that thread has it; `telemetry` tells about it.
 //!
 //! [`run`] is one worker. It lives on one thread, and **nothing on the request path is shared with other workers but immutable
 //! snapshots and single-word atomics**: no lock is taken, no shared reference count is touched. Every queue, buffer, pool and
@@ -22,20 +23,25 @@
 //!
 //! It knows nothing of xDS: names it lacks are asked for through [`weir_config::Demand`].
 
+mod affinity;
 mod balance;
 mod body;
+mod canonical;
 mod detect;
 mod downstream;
+mod ending;
 mod exchange;
 mod forward;
 mod http;
 mod listener;
+mod mirror;
 mod pinned;
 mod pool;
 mod reject;
 mod respond;
 mod retry;
 mod route;
+mod sound;
 mod tcp;
 mod telemetry;
 mod timer;
@@ -111,8 +117,12 @@ pub async fn run(args: WorkerArgs) -> io::Result<()> {
     for (entrance, acceptor) in acceptors.into_iter().enumerate() {
         tokio::task::spawn_local(listener::serve(worker.clone(), entrance, acceptor));
     }
+    worker.drain.leaving().await;
+    worker.tell_all();
     worker.drain.draining().await;
     worker.finish_all();
+    worker.drain.ending().await;
+    worker.streams.end();
     worker.drain.stopped().await;
     Ok(())
 }

@@ -107,9 +107,11 @@ fn cluster(cluster: &Cluster) -> Value {
             LoadBalancing::PeakEwma { decay, default_rtt } => {
                 json!({"peak ewma": {"decay": duration(*decay), "default_rtt": duration(*default_rtt)}})
             }
-            LoadBalancing::RingHash(hash) => json!({"ring hash": {"header": hash.header.as_str()}}),
-            LoadBalancing::Maglev(hash) => json!({"maglev": {"header": hash.header.as_str()}}),
+            LoadBalancing::RingHash(size) => json!({"ring hash": {"minimum": size.minimum, "maximum": size.maximum}}),
+            LoadBalancing::Maglev { table_size } => json!({"maglev": {"table_size": table_size}}),
         },
+        "localities_by_weight": cluster.spread.by_locality,
+        "draining_sessions": cluster.spread.draining_sessions,
         "http": format!("{:?}", cluster.http).to_lowercase(),
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": duration(cluster.idle_timeout),
@@ -139,7 +141,7 @@ fn endpoints(endpoints: &Endpoints) -> Value {
             })).collect::<Value>(),
         })
     });
-    localities.collect()
+    json!({"overprovisioning": endpoints.overprovisioning, "localities": localities.collect::<Value>()})
 }
 
 fn listener(listener: &Listener) -> Value {
@@ -211,6 +213,7 @@ fn forward(forward: &Forward) -> Value {
             "request_headers": headers(&target.request_headers),
             "response_headers": headers(&target.response_headers),
         })).collect::<Value>(),
+        "affinity": forward.affinity.as_deref().map(affinity),
         "rewrite": {"host": forward.rewrite.host, "path": forward.rewrite.path.as_ref().map(path_rewrite)},
         "timeouts": {
             "request": forward.timeouts.request.map(duration),
@@ -218,6 +221,36 @@ fn forward(forward: &Forward) -> Value {
             "idle": forward.timeouts.idle.map(duration),
         },
         "retry": forward.retry.as_ref().map(retry),
+    })
+}
+
+fn affinity(affinity: &weir_model::Affinity) -> Value {
+    use weir_model::{HashSource, StickySplit};
+    let hash = affinity.hash.iter().map(|policy| {
+        let source = match &policy.source {
+            HashSource::Header(name) => json!({"header": name.as_str()}),
+            HashSource::Cookie(it) => json!({"cookie": cookie(it)}),
+            HashSource::SourceAddress => json!("source address"),
+            HashSource::Query(name) => json!({"query": name}),
+        };
+        json!({"source": source, "terminal": policy.terminal})
+    });
+    json!({
+        "hash": hash.collect::<Value>(),
+        "split": affinity.split.as_ref().map(|split| match split {
+            StickySplit::Hash => json!("hash"),
+            StickySplit::Header(name) => json!({"header": name.as_str()}),
+        }),
+        "session": affinity.session.as_ref().map(|it| json!({"cookie": cookie(&it.cookie), "strict": it.strict})),
+    })
+}
+
+fn cookie(cookie: &weir_model::Cookie) -> Value {
+    json!({
+        "name": cookie.name,
+        "ttl": cookie.ttl.map(duration),
+        "path": cookie.path,
+        "attributes": cookie.attributes.iter().map(|(name, value)| json!({"name": name, "value": value})).collect::<Value>(),
     })
 }
 

@@ -135,10 +135,12 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
 
 fn timeouts() -> impl Strategy<Value = Timeouts> {
     let limit = || of(prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(1))]);
-    (limit(), limit(), limit()).prop_map(|(request, backend_request, idle)| Timeouts {
+    (limit(), limit(), limit(), limit()).prop_map(|(request, backend_request, idle, stream)| Timeouts {
         request,
         backend_request,
         idle,
+        stream,
+        ..Timeouts::default()
     })
 }
 
@@ -151,14 +153,15 @@ fn rule() -> impl Strategy<Value = HttpRule> {
     });
     let plain = filters().prop_map(|filters| HttpFilters { redirect: None, ..filters });
     let filters = prop_oneof![3 => plain.boxed(), 1 => filters().boxed()];
-    (vec(matches(), 0..3), filters, vec(backend, 0..5), timeouts(), of(retry())).prop_map(
-        |(matches, filters, backends, timeouts, retry)| HttpRule {
+    (vec(matches(), 0..3), filters, vec(backend, 0..5), timeouts(), of(retry()), of(session())).prop_map(
+        |(matches, filters, backends, timeouts, retry, session)| HttpRule {
             name: String::new(),
             matches,
             filters,
             backends,
             timeouts,
             retry,
+            session,
         },
     )
 }
@@ -167,16 +170,39 @@ fn parent() -> impl Strategy<Value = ParentRef> {
     (name(), of(port())).prop_map(|(service, port)| ParentRef { service, port })
 }
 
+fn cookie() -> Cookie {
+    Cookie { name: "c".to_owned(), ttl: Some(Duration::ZERO), path: "/".to_owned(), attributes: Vec::new() }
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    any::<bool>().prop_map(|strict| Session { cookie: cookie(), strict })
+}
+
+fn affinity() -> impl Strategy<Value = AffinityPolicy> {
+    let source = || {
+        prop_oneof![
+            Just(HashSource::Header(HeaderName::from_static("x-c"))),
+            Just(HashSource::Cookie(cookie())),
+            Just(HashSource::SourceAddress),
+            Just(HashSource::Query("q".to_owned())),
+        ]
+    };
+    let near = prop_oneof![Just(Near::Zone), Just(Near::Region)];
+    let failover = (near, of(100..200u32))
+        .prop_map(|(prefer, overprovisioning)| LocalityFailover { prefer, overprovisioning });
+    (of(source()), of(source()), of(session()), of(failover))
+        .prop_map(|(hash, sticky, session, failover)| AffinityPolicy { hash, sticky, session, failover })
+}
+
 fn policy() -> impl Strategy<Value = TrafficPolicy> {
-    let hash = || ConsistentHash { header: HeaderName::from_static("x-c") };
     let balancing = prop_oneof![
         Just(LoadBalancing::Random),
         Just(LoadBalancing::PeakEwma {
             decay: Duration::from_secs(1),
             default_rtt: Duration::from_millis(1)
         }),
-        Just(LoadBalancing::RingHash(hash())),
-        Just(LoadBalancing::Maglev(hash())),
+        Just(LoadBalancing::RingHash(RingSize { minimum: Some(9), maximum: None })),
+        Just(LoadBalancing::Maglev { table_size: None }),
     ];
     let breakers = Just(CircuitBreakers { max_pending: 1, ..CircuitBreakers::default() });
     (
@@ -186,6 +212,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
         timeouts(),
         of(retry()),
         of(breakers),
+        (health(), affinity()),
         0..3u64,
     )
         .prop_map(
@@ -196,6 +223,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
                 timeouts,
                 retry,
                 circuit_breakers,
+                (health, affinity),
                 created_millis,
             )| TrafficPolicy {
                 targets,
@@ -204,16 +232,35 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
                 timeouts,
                 retry,
                 circuit_breakers,
+                health,
+                affinity,
                 created_millis,
             },
         )
+}
+
+fn health() -> impl Strategy<Value = HealthPolicy> {
+    let probe = Probe::Grpc { service: String::new(), authority: String::new() };
+    let second = Duration::from_secs(1);
+    (
+        of(Just(OutlierDetection::default())),
+        of(Just(HealthCheck::new(probe, second, second, 2, 2))),
+        of(0..=100u32),
+        of(Just(SlowStart::new(second))),
+    )
+        .prop_map(|(outlier_detection, health_check, panic_threshold, slow_start)| HealthPolicy {
+            outlier_detection,
+            health_check,
+            panic_threshold,
+            slow_start,
+        })
 }
 
 pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
     let route = (vec(parent(), 0..3), vec(rule(), 0..4), 0..3u64)
         .prop_map(|(parents, rules, created_millis)| HttpRoute { parents, rules, created_millis });
     let (services, workloads) = (btree_map(name(), service(), 0..8), btree_map(name(), workload(), 0..8));
-    (services, workloads, btree_map(name(), route, 0..5), btree_map(name(), policy(), 0..4)).prop_map(
+    (services, workloads, btree_map(route_name(), route, 0..5), btree_map(name(), policy(), 0..4)).prop_map(
         |(services, workloads, http_routes, traffic_policies)| Mesh {
             services,
             workloads,
@@ -221,6 +268,11 @@ pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
             traffic_policies,
         },
     )
+}
+
+fn route_name() -> impl Strategy<Value = RouteName> {
+    let kind = prop_oneof![Just(RouteKind::Http), Just(RouteKind::Grpc)];
+    (kind, name()).prop_map(|(kind, name)| RouteName { name, kind })
 }
 
 fn authority() -> impl Strategy<Value = String> {

@@ -9,15 +9,28 @@ use weir_model::Random;
 /// How often a candidate is drawn again because it is the one it would be compared to.
 const REDRAWS: usize = 3;
 
-/// The endpoint with the least load of `choices`.
-pub(super) fn least(tier: &Tier, choices: usize, random: &mut Random, load: impl Fn(usize) -> f64) -> usize {
-    best(tier, choices, random, |place| load(tier.at(place)) * tier.weights.scale(place))
+/// The endpoint with the least load of `choices`, of which `first` is drawn.
+pub(super) fn least(
+    tier: &Tier,
+    choices: usize,
+    first: usize,
+    random: &mut Random,
+    fits: impl Fn(usize) -> bool,
+    load: impl Fn(usize) -> f64,
+) -> usize {
+    best(tier, choices, first, random, fits, |place| load(tier.at(place)) * tier.weights.scale(place))
 }
 
-/// The endpoint of two that would answer first: its latency times what is in flight to it, this request included. `measure` gives
-/// latency and load.
-pub(super) fn fastest(tier: &Tier, random: &mut Random, measure: impl Fn(usize) -> (f64, f64)) -> usize {
-    best(tier, 2, random, |place| {
+/// The endpoint of two that would answer first, of which `first` is drawn: its latency times what is in flight to it, this request
+/// included. `measure` gives latency and load.
+pub(super) fn fastest(
+    tier: &Tier,
+    first: usize,
+    random: &mut Random,
+    fits: impl Fn(usize) -> bool,
+    measure: impl Fn(usize) -> (f64, f64),
+) -> usize {
+    best(tier, 2, first, random, fits, |place| {
         let (latency, active) = measure(tier.at(place));
         latency.max(SHORTEST) * (1.0 + active * tier.weights.scale(place))
     })
@@ -26,17 +39,24 @@ pub(super) fn fastest(tier: &Tier, random: &mut Random, measure: impl Fn(usize) 
 /// Latencies below a microsecond count as one, so that the load still counts where the latency has faded away.
 const SHORTEST: f64 = 1e-6;
 
-/// The place with the lowest cost of `choices` drawn. Where there are not more than that, all are compared.
-fn best(tier: &Tier, choices: usize, random: &mut Random, cost: impl Fn(usize) -> f64) -> usize {
+/// The endpoint with the lowest cost of the first place and others that fit. Where there are not more than `choices`, all are
+/// compared.
+fn best(
+    tier: &Tier,
+    choices: usize,
+    first: usize,
+    random: &mut Random,
+    fits: impl Fn(usize) -> bool,
+    cost: impl Fn(usize) -> f64,
+) -> usize {
     let len = tier.len();
-    let first = tier.weights.draw(random);
     if len == 1 {
         return tier.at(first);
     }
     let mut chosen = (first, cost(first));
     let mut consider = |place: usize| {
         let cost = cost(place);
-        if cost < chosen.1 {
+        if cost < chosen.1 && fits(tier.at(place)) {
             chosen = (place, cost);
         }
         chosen.0

@@ -1,8 +1,8 @@
 //! The endpoints of a cluster, flat, with the priority and locality each belongs to.
 
 use super::view::Grade;
-use std::net::{IpAddr, SocketAddr};
-use weir_model::{Endpoints, Health, Random};
+use crate::affinity::endpoint_key;
+use weir_model::{Endpoints, Health, Random, Spread};
 
 /// Endpoints by index, in the order of [`Endpoints::iter`].
 #[derive(Debug)]
@@ -11,7 +11,15 @@ pub(super) struct Members {
     localities: Box<[Locality]>,
     /// How many different priorities there are; each is a level, the first used first.
     levels: usize,
+    /// Whether localities share by weight, and by how much more than its share one can take, in percent.
+    pub(super) by_locality: bool,
+    pub(super) overprovisioning: usize,
+    /// Below this percentage of available endpoints, a priority panics.
+    pub(super) panic_threshold: u32,
 }
+
+/// Unless somebody says otherwise, only when next to nothing is available.
+const PANIC_THRESHOLD: u32 = 1;
 
 /// One endpoint.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +28,7 @@ pub(super) struct Member {
     pub(super) locality: usize,
     /// At least 1.
     pub(super) weight: u32,
-    /// Hash of its address.
+    /// [`endpoint_key`] of its address.
     pub(super) key: u64,
 }
 
@@ -42,7 +50,7 @@ pub(super) struct Level<'a> {
 }
 
 impl Members {
-    pub(super) fn new(endpoints: &Endpoints) -> Self {
+    pub(super) fn new(endpoints: &Endpoints, spread: &Spread) -> Self {
         let mut priorities: Vec<u32> =
             endpoints.localities.iter().map(|locality| locality.priority).collect();
         priorities.sort_unstable();
@@ -57,10 +65,17 @@ impl Members {
                 health: endpoint.health,
                 locality: index,
                 weight: endpoint.weight.max(1),
-                key: key(endpoint.address),
+                key: endpoint_key(endpoint.address),
             })
         });
-        Self { members: members.collect(), localities: localities.collect(), levels: priorities.len() }
+        Self {
+            members: members.collect(),
+            localities: localities.collect(),
+            levels: priorities.len(),
+            by_locality: spread.by_locality,
+            overprovisioning: endpoints.overprovisioning.max(1) as usize,
+            panic_threshold: PANIC_THRESHOLD,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -100,21 +115,19 @@ impl Members {
         levels.into_iter().map(|endpoints| Level { members: self, endpoints })
     }
 
-    /// The best endpoint that passes: healthy before degraded before the rest, draining ones never; the first from a random place on.
-    pub(super) fn first(&self, random: &mut Random, passes: impl Fn(usize) -> bool) -> Option<usize> {
+    /// The best endpoint that passes: healthy before degraded before the rest, which is taken only if `any` is; draining ones never.
+    /// The first from a random place on.
+    pub(super) fn first(
+        &self,
+        random: &mut Random,
+        passes: impl Fn(usize) -> bool,
+        any: bool,
+    ) -> Option<usize> {
         let start = random.below(self.len() as u64) as usize;
         let order = || (start..self.len()).chain(0..start).filter(|endpoint| passes(*endpoint));
         let of = |grade: Grade| order().find(|endpoint| grade.has(self.health(*endpoint)));
-        of(Grade::Healthy).or_else(|| of(Grade::Degraded)).or_else(|| of(Grade::Any))
-    }
-}
-
-/// The hash of an address: the same in every process, so that all sidecars agree.
-fn key(address: SocketAddr) -> u64 {
-    let seed = u64::from(address.port());
-    match address.ip() {
-        IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64_with_seed(&ip.octets(), seed),
-        IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64_with_seed(&ip.octets(), seed),
+        let healthy = of(Grade::Healthy).or_else(|| of(Grade::Degraded));
+        healthy.or_else(|| any.then(|| of(Grade::Any)).flatten())
     }
 }
 

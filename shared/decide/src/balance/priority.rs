@@ -1,6 +1,6 @@
 //! How much of the traffic each priority gets: Envoy's arithmetic, in whole percent.
 //!
-//! A priority takes all it is asked for while at least 72 % of it is healthy (100 / 140); below, its overflow goes to the next
+//! Overprovisioned by 140 %, a priority takes all it is asked for while at least 72 % of it is healthy (100 / 140); below, its overflow goes to the next
 //! one's healthy endpoints, and what no healthy endpoint can take goes to degraded ones in the same way. When all of them together
 //! cannot take everything, each takes its part in proportion.
 
@@ -22,15 +22,12 @@ pub(super) struct Share {
     pub(super) degraded: u32,
 }
 
-/// How much more than its share a priority or locality can take, in percent.
-pub(super) const OVERPROVISIONING: usize = 140;
-
 /// Percentages that sum to 100, or `None` if no endpoint is available. Unlike Envoy's, a priority with a single available endpoint
 /// counts as 1 % however many there are, so that it is used before unavailable ones are.
-pub(super) fn shares(levels: &[Counts]) -> Option<Vec<Share>> {
+pub(super) fn shares(levels: &[Counts], overprovisioning: usize) -> Option<Vec<Share>> {
     let capacity = levels.iter().map(|level| Share {
-        healthy: capacity(level.healthy, level.total),
-        degraded: capacity(level.degraded, level.total),
+        healthy: capacity(level.healthy, level.total, overprovisioning),
+        degraded: capacity(level.degraded, level.total, overprovisioning),
     });
     let capacity: Vec<Share> = capacity.collect();
     let sum: u32 = capacity.iter().map(|level| level.healthy + level.degraded).sum();
@@ -60,10 +57,38 @@ pub(super) fn shares(levels: &[Counts]) -> Option<Vec<Share>> {
     Some(shares)
 }
 
-fn capacity(available: usize, total: usize) -> u32 {
+/// Which priorities panic: all of their endpoints are used, since fewer than `threshold` percent of them are available, and all
+/// priorities together cannot take everything.
+pub(super) fn panics(levels: &[Counts], overprovisioning: usize, threshold: u32) -> Vec<bool> {
+    let available = levels.iter().map(|level| {
+        capacity(level.healthy, level.total, overprovisioning)
+            + capacity(level.degraded, level.total, overprovisioning)
+    });
+    if available.sum::<u32>() >= 100 {
+        return vec![false; levels.len()];
+    }
+    let few = |level: &Counts| match level.total {
+        0 => threshold > 0,
+        total => 100 * (level.healthy + level.degraded) < threshold as usize * total,
+    };
+    levels.iter().map(few).collect()
+}
+
+/// Percentages that sum to 100 where all priorities panic: as many endpoints as each has. Zeros if there are none.
+pub(super) fn in_panic(totals: &[usize]) -> Vec<u32> {
+    let all: usize = totals.iter().sum();
+    let mut shares: Vec<u32> = totals.iter().map(|total| (100 * total / all.max(1)) as u32).collect();
+    let left = 100 - shares.iter().sum::<u32>();
+    if let Some(first) = totals.iter().position(|total| *total > 0) {
+        shares[first] += left;
+    }
+    shares
+}
+
+fn capacity(available: usize, total: usize, overprovisioning: usize) -> u32 {
     match available {
         0 => 0,
-        _ => (OVERPROVISIONING * available / total.max(1)).clamp(1, 100) as u32,
+        _ => (overprovisioning * available / total.max(1)).clamp(1, 100) as u32,
     }
 }
 

@@ -1,10 +1,12 @@
 use super::*;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
-use weir_model::{ConsistentHash, Endpoint, HeaderName, Health, Locality, LocalityEndpoints};
+use weir_model::{Endpoint, Health, Locality, LocalityEndpoints, RingSize};
 
 mod consistent;
 mod load;
+mod panic;
+mod slow_start;
 
 /// What a test measures of its endpoints.
 #[derive(Default)]
@@ -12,6 +14,9 @@ pub(super) struct Measured {
     pub(super) active: RefCell<Vec<u32>>,
     pub(super) latency: Vec<Option<Duration>>,
     pub(super) ejected: RefCell<Vec<bool>>,
+    pub(super) tried: Vec<usize>,
+    /// Which parts of their shares endpoints have; all of it beyond the end.
+    pub(super) parts: Vec<f64>,
     pub(super) looks: Cell<usize>,
 }
 
@@ -40,6 +45,18 @@ impl Loads for Measured {
         self.looks.set(self.looks.get() + 1);
         self.ejected.borrow().get(endpoint).copied().unwrap_or(false)
     }
+
+    fn tried(&self, endpoint: usize) -> bool {
+        self.tried.contains(&endpoint)
+    }
+
+    fn starting(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn part(&self, endpoint: usize) -> f64 {
+        self.parts.get(endpoint).copied().unwrap_or(1.0)
+    }
 }
 
 pub(super) fn locality(priority: u32, weight: u32, endpoints: Vec<(Health, u32)>) -> LocalityEndpoints {
@@ -59,15 +76,16 @@ pub(super) fn endpoints(mut localities: Vec<LocalityEndpoints>) -> Endpoints {
         let [_, b, c, d] = index.to_be_bytes();
         endpoint.address = ([10, b, c, d], 80).into();
     }
-    Endpoints { name: String::new(), localities }
+    Endpoints { name: String::new(), localities, overprovisioning: weir_model::OVERPROVISIONING }
 }
 
 pub(super) fn healthy(weights: &[u32]) -> Endpoints {
     endpoints(vec![locality(0, 1, weights.iter().map(|weight| (Health::Healthy, *weight)).collect())])
 }
 
-pub(super) fn by_header() -> ConsistentHash {
-    ConsistentHash { header: HeaderName::from_static("x-user") }
+/// The table of a policy, with localities by weight.
+pub(super) fn table_of(policy: &LoadBalancing, endpoints: &Endpoints) -> Table {
+    Table::new(policy, &Spread::default(), endpoints)
 }
 
 pub(super) fn policies() -> Vec<LoadBalancing> {
@@ -77,8 +95,8 @@ pub(super) fn policies() -> Vec<LoadBalancing> {
         LoadBalancing::LeastRequest { choices: 2 },
         LoadBalancing::LeastRequest { choices: 5 },
         LoadBalancing::PeakEwma { decay: Duration::from_secs(10), default_rtt: Duration::from_millis(10) },
-        LoadBalancing::RingHash(by_header()),
-        LoadBalancing::Maglev(by_header()),
+        LoadBalancing::RingHash(RingSize::default()),
+        LoadBalancing::Maglev { table_size: None },
     ]
 }
 
@@ -100,14 +118,14 @@ pub(super) fn counts(table: &Table, loads: &impl Loads, picks: usize, seed: u64)
 #[test]
 fn nothing_comes_of_nothing() {
     for policy in policies() {
-        let table = Table::new(&policy, &healthy(&[]));
+        let table = table_of(&policy, &healthy(&[]));
         assert!(table.is_empty());
         assert_eq!(
             table.pick(&mut Position::default(), &Measured::default(), Some(1), NOW, &mut Random::new(1)),
             None
         );
         let draining = endpoints(vec![locality(0, 1, vec![(Health::Draining, 1); 3])]);
-        assert_eq!(counts(&Table::new(&policy, &draining), &Measured::default(), 10, 1), [0, 0, 0]);
+        assert_eq!(counts(&table_of(&policy, &draining), &Measured::default(), 10, 1), [0, 0, 0]);
     }
 }
 
@@ -115,7 +133,7 @@ fn nothing_comes_of_nothing() {
 fn weights_are_shares_under_every_policy() {
     let weights = [1, 2, 3, 4];
     for policy in policies() {
-        let table = Table::new(&policy, &healthy(&weights));
+        let table = table_of(&policy, &healthy(&weights));
         let picks = 20_000;
         let counts = counts(&table, &Measured::default(), picks, 5);
         for (count, weight) in counts.iter().zip(weights) {
@@ -139,7 +157,7 @@ fn priorities_and_localities_have_their_shares() {
     ]);
     for policy in policies() {
         let picks = 40_000;
-        let counts = counts(&Table::new(&policy, &set), &Measured::default(), picks, 9);
+        let counts = counts(&table_of(&policy, &set), &Measured::default(), picks, 9);
         let shares: Vec<f64> = counts.iter().map(|count| *count as f64 / picks as f64).collect();
         let expected = [0.2625, 0.2625, 0.0, 0.0, 0.175, 0.0, 0.075, 0.225];
         let within = if matches!(policy, LoadBalancing::RingHash(_)) { 0.1 } else { 0.015 };
@@ -150,12 +168,87 @@ fn priorities_and_localities_have_their_shares() {
     }
 }
 
+/// Within one in a hundred of the expected share, as an operator counts it.
+#[test]
+fn shares_are_within_one_percent() {
+    for (policy, picks) in
+        [(LoadBalancing::RoundRobin, 10_000), (LoadBalancing::LeastRequest { choices: 2 }, 400_000)]
+    {
+        let table = table_of(&policy, &healthy(&[1; 10]));
+        for seed in 1..4 {
+            for count in counts(&table, &Measured::default(), picks, seed) {
+                let share = count as f64 / picks as f64;
+                assert!((share - 0.1).abs() <= 0.01, "{policy:?} {share}");
+            }
+        }
+    }
+}
+
+/// Without localities by weight, every endpoint of a priority has its own weight, wherever it is.
+#[test]
+fn localities_may_not_count() {
+    use Health::Healthy;
+    let set = endpoints(vec![
+        locality(0, 90, vec![(Healthy, 1)]),
+        locality(0, 10, vec![(Healthy, 1), (Healthy, 2)]),
+    ]);
+    let spread = Spread { by_locality: false, ..Spread::default() };
+    let table = Table::new(&LoadBalancing::RoundRobin, &spread, &set);
+    assert_eq!(counts(&table, &Measured::default(), 400, 1), [100, 100, 200]);
+}
+
+/// The share of the second priority as the first loses endpoints, to the percent, under Envoy's default and another factor.
+#[test]
+fn failover_begins_at_envoys_thresholds() {
+    for (factor, expected) in [
+        (140, [0, 0, 0, 2, 16, 30, 44, 58, 72, 86, 100]),
+        (100, [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]),
+    ] {
+        for (unhealthy, expected) in expected.into_iter().enumerate() {
+            let health = |index| if index < unhealthy { Health::Unhealthy } else { Health::Healthy };
+            let first = (0..10).map(|index| (health(index), 1)).collect();
+            let mut set =
+                endpoints(vec![locality(0, 1, first), locality(1, 1, vec![(Health::Healthy, 1); 10])]);
+            set.overprovisioning = factor;
+            let table = table_of(&LoadBalancing::RoundRobin, &set);
+            // By hash, so that every percentage comes exactly as often as it says.
+            let (mut position, mut random) = (Position::default(), Random::new(1));
+            let ring = table_of(&LoadBalancing::Maglev { table_size: None }, &set);
+            let second = (0..100u64).filter(|hash| {
+                ring.pick(&mut position, &Measured::default(), Some(*hash), NOW, &mut random).unwrap() >= 10
+            });
+            assert_eq!(second.count(), expected, "{unhealthy} unhealthy at {factor} %");
+            let picks = counts(&table, &Measured::default(), 20_000, 1);
+            let share = picks[10..].iter().sum::<usize>() as f64 / 200.0;
+            assert!((share - expected as f64).abs() < 1.5, "{unhealthy} unhealthy at {factor} %: {share}");
+        }
+    }
+}
+
+#[test]
+fn sessions_stay_with_their_endpoint_while_it_keeps_them() {
+    use crate::affinity::endpoint_key;
+    use Health::*;
+    let set =
+        endpoints(vec![locality(0, 1, vec![(Healthy, 1), (Draining, 1), (Unhealthy, 1), (Degraded, 1)])]);
+    let key = |index: usize| endpoint_key(set.iter().nth(index).unwrap().1.address);
+    for draining_sessions in [true, false] {
+        let spread = Spread { draining_sessions, ..Spread::default() };
+        let table = Table::new(&LoadBalancing::Random, &spread, &set);
+        let pinned = |index| table.pinned(key(index), &Measured::default());
+        assert_eq!([pinned(0), pinned(2), pinned(3)], [Some(0), None, Some(3)]);
+        assert_eq!(pinned(1), draining_sessions.then_some(1));
+        assert_eq!(table.pinned(key(0), &Measured::ejecting(&[0], 4)), None);
+        assert_eq!(table.pinned(endpoint_key(([10, 9, 9, 9], 80).into()), &Measured::default()), None);
+    }
+}
+
 #[test]
 fn ejections_shift_priorities() {
     let ten = vec![(Health::Healthy, 1); 10];
     let set = endpoints(vec![locality(0, 1, ten.clone()), locality(1, 1, ten)]);
     let second = |ejected: &[usize]| {
-        let table = Table::new(&LoadBalancing::RoundRobin, &set);
+        let table = table_of(&LoadBalancing::RoundRobin, &set);
         let counts = counts(&table, &Measured::ejecting(ejected, 20), 20_000, 3);
         assert!(ejected.iter().all(|endpoint| counts[*endpoint] == 0));
         counts[10..].iter().sum::<usize>() as f64 / 20_000.0
@@ -175,11 +268,12 @@ fn when_all_else_fails_anything_is_tried() {
         locality(2, 1, vec![(Unhealthy, 1)]),
     ]);
     for policy in policies() {
-        let table = Table::new(&policy, &set);
+        let table = table_of(&policy, &set);
         let loads = Measured::ejecting(&[2], 5);
         let tried = counts(&table, &loads, 1000, 3);
-        assert!(tried[1] > 0 && tried[2] > 0, "{policy:?} {tried:?}");
-        assert_eq!(tried[0] + tried[3] + tried[4], 0, "{policy:?} {tried:?}");
+        // By how many there are in each priority.
+        assert!(tried[1] > 0 && tried[2] > 0 && tried[4] > 0, "{policy:?} {tried:?}");
+        assert_eq!(tried[0] + tried[3], 0, "{policy:?} {tried:?}");
         loads.eject(&[], 5);
         assert_eq!(counts(&table, &loads, 1000, 3), [0, 0, 1000, 0, 0], "{policy:?}");
     }
@@ -187,7 +281,7 @@ fn when_all_else_fails_anything_is_tried() {
 
 #[test]
 fn the_end_of_an_ejection_is_noticed_in_time() {
-    let table = Table::new(&LoadBalancing::RoundRobin, &healthy(&[1; 4]));
+    let table = table_of(&LoadBalancing::RoundRobin, &healthy(&[1; 4]));
     let loads = Measured::ejecting(&[1], 4);
     let (mut position, mut random) = (Position::default(), Random::new(1));
     let mut round = |loads: &Measured, now: Time| {
@@ -203,7 +297,7 @@ fn the_end_of_an_ejection_is_noticed_in_time() {
 #[test]
 fn a_pick_does_not_look_at_every_endpoint() {
     for policy in policies() {
-        let table = Table::new(&policy, &healthy(&[1; 1000]));
+        let table = table_of(&policy, &healthy(&[1; 1000]));
         let loads = Measured::ejecting(&[17], 1000);
         let (mut position, mut random) = (Position::default(), Random::new(1));
         let mut pick = || table.pick(&mut position, &loads, Some(1), NOW, &mut random);
@@ -237,7 +331,7 @@ fn ejections_may_change_while_one_picks() {
         }
     }
     for policy in policies() {
-        let table = Table::new(&policy, &healthy(&[1, 2, 3, 4]));
+        let table = table_of(&policy, &healthy(&[1, 2, 3, 4]));
         let picked = counts(&table, &Flapping(Cell::new(0)), 2000, 1);
         assert_eq!(picked.iter().sum::<usize>(), 2000, "{policy:?}");
         assert!(picked[0] > 500, "{policy:?} {picked:?}");
@@ -250,7 +344,7 @@ fn a_position_may_be_used_with_another_table() {
     let (large, small) = (healthy(&[1; 100]), healthy(&[1, 2]));
     let mut random = Random::new(1);
     for policy in policies() {
-        let tables = [Table::new(&policy, &large), Table::new(&policy, &small)];
+        let tables = [table_of(&policy, &large), table_of(&policy, &small)];
         let ejected = [Measured::ejecting(&[3], 100), Measured::ejecting(&[1], 2)];
         for turn in 0..200 {
             let (table, loads) = (&tables[turn % 2], &ejected[turn % 2]);
@@ -285,7 +379,7 @@ proptest! {
         ejections in prop::collection::vec((prop::collection::vec(any::<bool>(), 30), 0u64..300), 1..6),
         seed: u64,
     ) {
-        let table = Table::new(&policies()[which], &set);
+        let table = table_of(&policies()[which], &set);
         let health: Vec<Health> = set.iter().map(|(_, endpoint)| endpoint.health).collect();
         let (mut position, mut random) = (Position::default(), Random::new(seed));
         let loads = Measured::default();
@@ -312,7 +406,7 @@ proptest! {
 
     #[test]
     fn round_robin_is_exact(weights in prop::collection::vec(1u32..20, 1..10), seed: u64) {
-        let table = Table::new(&LoadBalancing::RoundRobin, &healthy(&weights));
+        let table = table_of(&LoadBalancing::RoundRobin, &healthy(&weights));
         let sum: usize = weights.iter().map(|weight| *weight as usize).sum();
         let expected: Vec<usize> = weights.iter().map(|weight| *weight as usize * 3).collect();
         prop_assert_eq!(counts(&table, &Measured::default(), 3 * sum, seed), expected);
@@ -320,7 +414,7 @@ proptest! {
 
     #[test]
     fn round_robin_is_exact_among_those_left(weights in prop::collection::vec(1u32..20, 3..10), seed: u64) {
-        let table = Table::new(&LoadBalancing::RoundRobin, &healthy(&weights));
+        let table = table_of(&LoadBalancing::RoundRobin, &healthy(&weights));
         let loads = Measured::ejecting(&[1], weights.len());
         let (mut position, mut random) = (Position::default(), Random::new(seed));
         // Let it find out.

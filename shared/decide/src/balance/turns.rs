@@ -66,15 +66,6 @@ impl Turns {
     }
 }
 
-/// Every place in the order of its turns, from the beginning and without staggering, for ever: the same for the same weights.
-pub(super) fn sequence(each: &[u32]) -> impl Iterator<Item = usize> {
-    let mut heap = match Turns::uneven(each, 0, |_| 0) {
-        Turns::Uneven(heap) => heap,
-        Turns::Begin | Turns::Even(_) => BinaryHeap::new(),
-    };
-    std::iter::repeat_with(move || advance(&mut heap))
-}
-
 fn advance(heap: &mut BinaryHeap<Turn>) -> usize {
     let Some(mut turn) = heap.peek_mut() else { return 0 };
     let place = turn.place;

@@ -31,7 +31,7 @@ pub(super) struct Tier {
 pub(super) enum Grade {
     Healthy,
     Degraded,
-    /// Nothing better is left: any that may take something new.
+    /// Too little is available: any that may take something new.
     Any,
 }
 
@@ -58,28 +58,53 @@ impl View {
                 Health::Draining | Health::Unhealthy => {}
             }
         }
-        let Some(shares) = priority::shares(&counts) else { return Self::panic(members) };
-        let shares = shares.iter().enumerate();
-        let healthy = shares.clone().map(|(level, share)| (level, Grade::Healthy, share.healthy));
-        let degraded = shares.map(|(level, share)| (level, Grade::Degraded, share.degraded));
+        let Some(shares) = priority::shares(&counts, members.overprovisioning) else {
+            return Self::panic(members, true);
+        };
+        let panics = priority::panics(&counts, members.overprovisioning, members.panic_threshold);
+        if panics.iter().all(|panics| *panics) {
+            return Self::panic(members, false);
+        }
+        let shares = shares.iter().zip(panics).enumerate();
+        let first = shares.clone().map(|(level, (share, panics))| match panics {
+            true => (level, Grade::Any, share.healthy + share.degraded),
+            false => (level, Grade::Healthy, share.healthy),
+        });
+        let degraded = shares
+            .filter(|(_, (_, panics))| !panics)
+            .map(|(level, (share, _))| (level, Grade::Degraded, share.degraded));
         let mut end = 0;
-        let tiers = healthy.chain(degraded).filter(|(.., share)| *share > 0).map(|(level, grade, share)| {
+        let tiers = first.chain(degraded).filter(|(.., share)| *share > 0).map(|(level, grade, share)| {
             end += share;
-            Tier::new(members, level, grade, end, &ejected)
+            Tier::new(members, level, grade, end, |endpoint| grade != Grade::Any && ejected(endpoint))
         });
         Self { tiers: tiers.collect(), panics: false }
     }
 
-    /// Nothing is available: the first level of which anything may be tried.
-    fn panic(members: &Members) -> Self {
-        let any = |level: usize| Tier::new(members, level, Grade::Any, 100, |_| false);
-        let tier = (0..members.level_count()).map(any).find(|tier| !tier.endpoints.is_empty());
-        Self { tiers: tier.into_iter().collect(), panics: true }
+    /// All endpoints that may take something new, in whichever health; none if nothing is available and nobody panics.
+    fn panic(members: &Members, nothing: bool) -> Self {
+        let mut totals = vec![0; members.level_count()];
+        if !nothing || members.panic_threshold > 0 {
+            let fit = (0..members.len()).filter(|endpoint| Grade::Any.has(members.health(*endpoint)));
+            fit.for_each(|endpoint| totals[members.level_of(endpoint)] += 1);
+        }
+        let mut end = 0;
+        let shares = priority::in_panic(&totals).into_iter().enumerate().filter(|(_, share)| *share > 0);
+        let tiers = shares.map(|(level, share)| {
+            end += share;
+            Tier::new(members, level, Grade::Any, end, |_| false)
+        });
+        Self { tiers: tiers.collect(), panics: nothing }
     }
 
-    /// Whether nothing is available, so that anything is tried.
+    /// Whether nothing is available.
     pub(super) fn panics(&self) -> bool {
         self.panics
+    }
+
+    /// Whether any priority panics.
+    pub(super) fn is_any(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.grade == Grade::Any)
     }
 
     /// The tier for one request and its turns: by hash, so that a key stays with its priority, or else at random.
@@ -93,9 +118,8 @@ impl View {
             [] => return None,
             [_] => 0,
             tiers => {
-                // Mixed anew, so that it does not depend on what chooses within the tier.
-                let point =
-                    hash.map_or_else(|| random.below(100), |hash| Random::new(hash).below(100)) as u32;
+                // Envoy's: the last two decimal digits say nothing of where on a ring or in a table the hash is.
+                let point = hash.map_or_else(|| random.below(100), |hash| hash % 100) as u32;
                 tiers.partition_point(|tier| tier.end <= point)
             }
         };

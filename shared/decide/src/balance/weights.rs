@@ -1,7 +1,6 @@
 //! What each endpoint's share of its tier is, and drawing one by it in constant time.
 
 use super::member::{Level, Members};
-use super::priority::OVERPROVISIONING;
 use weir_model::Random;
 
 /// Shares of places `0..n`, at least 1 each.
@@ -43,6 +42,11 @@ impl Weights {
         self.uneven.as_ref().map(|uneven| &*uneven.each)
     }
 
+    /// The weight of a place, compared to the other places.
+    pub(super) fn of(&self, place: usize) -> u32 {
+        self.uneven.as_ref().map_or(1, |uneven| uneven.each[place])
+    }
+
     /// How many times its weight goes into the mean weight: what a load has to be multiplied by to compare.
     pub(super) fn scale(&self, place: usize) -> f64 {
         match &self.uneven {
@@ -80,8 +84,11 @@ fn coins(each: &[u32], sum: u64) -> Box<[(u64, u32)]> {
 /// The shares of a tier's endpoints: those of their localities, divided by weight within each. A locality has its weight, less
 /// where too few of it are in the tier, as priorities do.
 ///
-/// Where all localities come out alike, as with only one, these are the endpoints' own weights.
+/// Where localities do not count, or all of them come out alike as with only one, these are the endpoints' own weights.
 pub(super) fn shares(members: &Members, endpoints: &[u32]) -> Vec<u32> {
+    if !members.by_locality {
+        return endpoints.iter().map(|endpoint| members.member(*endpoint as usize).weight).collect();
+    }
     let mut present = vec![(0usize, 0u64); members.locality_count()];
     for member in endpoints.iter().map(|endpoint| members.member(*endpoint as usize)) {
         let (count, sum) = &mut present[member.locality];
@@ -94,7 +101,7 @@ pub(super) fn shares(members: &Members, endpoints: &[u32]) -> Vec<u32> {
         .enumerate()
         .map(|(index, (count, sum))| {
             let locality = members.locality(index);
-            let fit = (OVERPROVISIONING * count).min(100 * locality.total);
+            let fit = (members.overprovisioning * count).min(100 * locality.total);
             (u128::from(locality.weight) * fit as u128, locality.total as u128 * u128::from(*sum))
         })
         .collect();

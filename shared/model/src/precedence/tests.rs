@@ -1,4 +1,5 @@
 use super::*;
+use crate::mesh::{Name, RouteKind};
 use crate::{HeaderMatch, QueryMatch, StringMatch};
 use http::Method;
 
@@ -8,6 +9,10 @@ fn header(name: &'static str) -> HeaderMatch {
 
 fn query(name: &str) -> QueryMatch {
     QueryMatch { name: name.to_owned(), value: StringMatch::Present }
+}
+
+fn named(namespace: &str, name: &str) -> RouteName {
+    RouteName::new(RouteKind::Http, Name::new(namespace, name))
 }
 
 fn path(path: PathMatch) -> RouteMatch {
@@ -33,7 +38,7 @@ fn the_rules_apply_in_the_order_of_the_gateway_api() {
         RouteMatch { method: Some(Method::GET), headers: vec![header("a")], ..RouteMatch::default() },
         RouteMatch::default(),
     ];
-    let name = Name::new("default", "route");
+    let name = named("default", "route");
     // Every later one is older, so that only the match itself can have put it there.
     let ranks: Vec<_> = ordered
         .iter()
@@ -46,14 +51,16 @@ fn the_rules_apply_in_the_order_of_the_gateway_api() {
 #[test]
 fn ties_go_to_the_oldest_then_to_the_first_name_then_to_the_first_rule_and_match() {
     let any = RouteMatch::default();
-    let (a, b) = (Name::new("default", "a"), Name::new("default", "b"));
-    let elsewhere = Name::new("aaa", "z");
+    let (a, b) = (named("default", "a"), named("default", "b"));
+    let grpc = RouteName { kind: RouteKind::Grpc, ..b.clone() };
+    let elsewhere = named("aaa", "z");
     let ordered = [
         Precedence::of(&any, &b, 1, 9, 9),
         Precedence::of(&any, &elsewhere, 2, 9, 9),
         Precedence::of(&any, &a, 2, 0, 0),
         Precedence::of(&any, &a, 2, 0, 1),
         Precedence::of(&any, &a, 2, 1, 0),
+        Precedence::of(&any, &grpc, 2, 9, 9),
         Precedence::of(&any, &b, 2, 0, 0),
     ];
     assert!(ordered.windows(2).all(|pair| pair[0] < pair[1]), "{ordered:#?}");

@@ -2,40 +2,50 @@
 //!
 //! Round robin is Envoy's `lb_policy`; everything else is a list of policies in order of preference, of which each data plane takes the
 //! first that it knows. gRPC knows ring hash and weighted round robin, so the latter ends every list: a client that cannot do better
-//! still balances, and whoever compiles says so. Localities are weighted in each of them.
+//! still balances, and whoever compiles says so. Slow start stands in them too, and is the concern of `health`. Whether localities are weighted stands in each of them.
 //!
-//! A consistent hash names its header in the policy. Envoy takes that instead of the route's `hash_policy`; gRPC does not read it, and then
-//! picks at random.
+//! A consistent hash is of what the route's `hash_policy` says. Envoy would take one in the balancing policy instead, which gRPC does not
+//! read; such a policy is refused.
 
 use super::fault::{At, Check, Fault, each, refuse, required};
-use super::pb::{cluster, core, google, lb, route};
-use super::{header, wire};
-use cluster::cluster::{CommonLbConfig, LbConfig, LbPolicy, common_lb_config};
+use super::pb::{cluster, core, google, lb};
+use super::wire;
+use cluster::cluster::{CommonLbConfig, LbConfig, LbPolicy, common_lb_config, ring_hash_lb_config};
 use cluster::load_balancing_policy::Policy;
+use core::HealthStatus;
 use lb::common::v3 as common;
 use lb::ring_hash::v3::ring_hash::HashFunction;
 use prost::{Message, Name};
-use route::route_action::hash_policy::PolicySpecifier;
-use route::route_action::{HashPolicy, hash_policy};
 use std::time::Duration;
-use weir_model::{ConsistentHash, LoadBalancing};
+use weir_model::{LoadBalancing, RingSize, Spread, is_prime, limits};
 use weir_proto::xds::v1::PeakEwma;
 
-const PEAK_EWMA: &str = "type.googleapis.com/weir.xds.v1.PeakEwma";
+pub(super) const PEAK_EWMA: &str = "type.googleapis.com/weir.xds.v1.PeakEwma";
 /// Envoy's number of choices where a message does not say.
 const CHOICES: u32 = 2;
+/// The largest ring that Envoy takes.
+const ENVOY_RING: u64 = 8_388_608;
+/// Health in which an endpoint keeps its sessions, where nothing else is said.
+const SESSIONS: [HealthStatus; 3] = [HealthStatus::Unknown, HealthStatus::Healthy, HealthStatus::Degraded];
 
 /// The part of a cluster's message that says how to balance.
-pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) {
+pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut cluster::Cluster) {
+    if spread.draining_sessions {
+        let statuses = SESSIONS.into_iter().chain([HealthStatus::Draining]).map(|status| status as i32);
+        let common = message.common_lb_config.get_or_insert_default();
+        common.override_host_status = Some(core::HealthStatusSet { statuses: statuses.collect() });
+    }
+    let by_locality = spread.by_locality;
+    let localities = || localities(by_locality);
+    let least_request = |choices| least_request(choices, by_locality);
+    let weighted = || by_locality.then_some(common::locality_lb_config::LocalityWeightedLbConfig {});
     let mut policies = match balancing {
         LoadBalancing::RoundRobin => {
-            let weighted = common_lb_config::LocalityWeightedLbConfig {};
-            message.common_lb_config = Some(CommonLbConfig {
-                locality_config_specifier: Some(
-                    common_lb_config::LocalityConfigSpecifier::LocalityWeightedLbConfig(weighted),
-                ),
-                ..CommonLbConfig::default()
-            });
+            if by_locality {
+                let weighted = common_lb_config::LocalityWeightedLbConfig {};
+                message.common_lb_config.get_or_insert_default().locality_config_specifier =
+                    Some(common_lb_config::LocalityConfigSpecifier::LocalityWeightedLbConfig(weighted));
+            }
             return;
         }
         LoadBalancing::Random => {
@@ -44,23 +54,24 @@ pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) 
         }
         LoadBalancing::LeastRequest { choices } => vec![least_request(*choices)],
         LoadBalancing::PeakEwma { decay, default_rtt } => {
-            let peak_ewma = peak_ewma(*decay, *default_rtt);
+            let peak_ewma = peak_ewma(*decay, *default_rtt, by_locality);
             // The nearest thing that an Envoy knows.
             vec![policy("weir.load_balancing_policies.peak_ewma", peak_ewma), least_request(CHOICES)]
         }
-        LoadBalancing::RingHash(hash) => {
+        LoadBalancing::RingHash(size) => {
             let ring = lb::ring_hash::v3::RingHash {
                 hash_function: HashFunction::XxHash as i32,
-                consistent_hashing_lb_config: hashing(hash),
-                locality_weighted_lb_config: Some(common::locality_lb_config::LocalityWeightedLbConfig {}),
+                minimum_ring_size: wide(size.minimum),
+                maximum_ring_size: wide(size.maximum),
+                locality_weighted_lb_config: weighted(),
                 ..lb::ring_hash::v3::RingHash::default()
             };
             vec![policy("envoy.load_balancing_policies.ring_hash", wire::pack(&ring))]
         }
-        LoadBalancing::Maglev(hash) => {
+        LoadBalancing::Maglev { table_size } => {
             let maglev = lb::maglev::v3::Maglev {
-                consistent_hashing_lb_config: hashing(hash),
-                locality_weighted_lb_config: Some(common::locality_lb_config::LocalityWeightedLbConfig {}),
+                table_size: wide(*table_size),
+                locality_weighted_lb_config: weighted(),
                 ..lb::maglev::v3::Maglev::default()
             };
             vec![policy("envoy.load_balancing_policies.maglev", wire::pack(&maglev))]
@@ -71,42 +82,61 @@ pub(super) fn encode(balancing: &LoadBalancing, message: &mut cluster::Cluster) 
 }
 
 /// How a cluster's message says to balance.
-pub(super) fn decode(message: &cluster::Cluster) -> Check<LoadBalancing> {
+pub(super) fn decode(message: &cluster::Cluster) -> Check<(LoadBalancing, Spread)> {
+    let mut spread = Spread { by_locality: false, draining_sessions: false };
     if let Some(common) = &message.common_lb_config {
-        from_common(common).at("common_lb_config")?;
+        spread = from_common(common).at("common_lb_config")?;
     }
-    match &message.load_balancing_policy {
-        Some(list) => from_policies(list).at("load_balancing_policy"),
-        None => from_legacy(message),
-    }
+    Ok(match &message.load_balancing_policy {
+        // What the policy says of localities counts instead.
+        Some(list) => {
+            let (balancing, by_locality) = from_policies(list).at("load_balancing_policy")?;
+            (balancing, Spread { by_locality, ..spread })
+        }
+        None => (from_legacy(message)?, spread),
+    })
 }
 
-fn from_common(common: &CommonLbConfig) -> Check<()> {
+fn from_common(common: &CommonLbConfig) -> Check<Spread> {
     use common_lb_config::LocalityConfigSpecifier::{LocalityWeightedLbConfig, ZoneAwareLbConfig};
-    refuse!(common; consistent_hashing_lb_config, override_host_status);
-    if common.healthy_panic_threshold.as_ref().is_some_and(|threshold| threshold.value != 50.0) {
-        return Err(Fault::of("healthy_panic_threshold", "only Envoy's default of 50 % is supported"));
-    }
+    refuse!(common; consistent_hashing_lb_config);
+    let draining_sessions = from_statuses(common.override_host_status.as_ref()).at("override_host_status")?;
     match common.locality_config_specifier {
         Some(ZoneAwareLbConfig(_)) => Err(Fault::unsupported("zone_aware_lb_config")),
-        Some(LocalityWeightedLbConfig(_)) | None => Ok(()),
+        Some(LocalityWeightedLbConfig(_)) => Ok(Spread { by_locality: true, draining_sessions }),
+        None => Ok(Spread { by_locality: false, draining_sessions }),
     }
 }
 
-fn from_policies(list: &cluster::LoadBalancingPolicy) -> Check<LoadBalancing> {
+/// Whether draining endpoints keep their sessions.
+fn from_statuses(set: Option<&core::HealthStatusSet>) -> Check<bool> {
+    let Some(set) = set else { return Ok(false) };
+    let has = |status: HealthStatus| set.statuses.contains(&(status as i32));
+    let rest = [HealthStatus::Unhealthy, HealthStatus::Timeout];
+    if !SESSIONS.into_iter().all(has) || rest.into_iter().any(has) {
+        let message = "only UNKNOWN, HEALTHY and DEGRADED are supported, with or without DRAINING";
+        return Err(Fault::of("statuses", message));
+    }
+    Ok(has(HealthStatus::Draining))
+}
+
+/// A policy, and whether localities are weighted.
+type Found = (LoadBalancing, bool);
+
+fn from_policies(list: &cluster::LoadBalancingPolicy) -> Check<Found> {
     let known = each("policies", &list.policies, 64, from_policy)?;
     known.into_iter().flatten().next().ok_or_else(|| Fault::of("policies", "none of them is supported"))
 }
 
 /// The policy of an entry; nothing if weir does not know it.
-fn from_policy(policy: &Policy) -> Check<Option<LoadBalancing>> {
+fn from_policy(policy: &Policy) -> Check<Option<Found>> {
     let field = "typed_extension_config";
     let extension = required(field, policy.typed_extension_config.as_ref())?;
     let config = required("typed_extension_config.typed_config", extension.typed_config.as_ref())?;
     from_config(config).at("typed_config").at(field)
 }
 
-fn from_config(config: &google::Any) -> Check<Option<LoadBalancing>> {
+fn from_config(config: &google::Any) -> Check<Option<Found>> {
     let url = config.type_url.as_str();
     let is = |name: String| name == url;
     if url == PEAK_EWMA {
@@ -114,9 +144,8 @@ fn from_config(config: &google::Any) -> Check<Option<LoadBalancing>> {
     }
     if is(lb::round_robin::v3::RoundRobin::type_url()) {
         let policy: lb::round_robin::v3::RoundRobin = wire::unpack(config)?;
-        refuse!(policy; slow_start_config);
-        from_localities(policy.locality_lb_config.as_ref())?;
-        return Ok(Some(LoadBalancing::RoundRobin));
+        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some((LoadBalancing::RoundRobin, by_locality)));
     }
     if is(lb::wrr_locality::v3::WrrLocality::type_url()) {
         let policy: lb::wrr_locality::v3::WrrLocality = wire::unpack(config)?;
@@ -126,53 +155,57 @@ fn from_config(config: &google::Any) -> Check<Option<LoadBalancing>> {
             .policies
             .first()
             .and_then(|policy| policy.typed_extension_config.as_ref()?.typed_config.as_ref());
-        return Ok(first.filter(|any| any.type_url == round_robin).map(|_| LoadBalancing::RoundRobin));
+        return Ok(first.filter(|any| any.type_url == round_robin).map(|_| (LoadBalancing::RoundRobin, true)));
     }
     if is(lb::random::v3::Random::type_url()) {
         let policy: lb::random::v3::Random = wire::unpack(config)?;
-        from_localities(policy.locality_lb_config.as_ref())?;
-        return Ok(Some(LoadBalancing::Random));
+        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some((LoadBalancing::Random, by_locality)));
     }
     if is(lb::least_request::v3::LeastRequest::type_url()) {
         let policy: lb::least_request::v3::LeastRequest = wire::unpack(config)?;
-        refuse!(policy; active_request_bias, slow_start_config, selection_method);
-        from_localities(policy.locality_lb_config.as_ref())?;
-        return from_choices(policy.choice_count.as_ref()).map(Some);
+        refuse!(policy; active_request_bias, selection_method);
+        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some((from_choices(policy.choice_count.as_ref())?, by_locality)));
     }
     if is(lb::ring_hash::v3::RingHash::type_url()) {
         let policy: lb::ring_hash::v3::RingHash = wire::unpack(config)?;
-        refuse!(policy; minimum_ring_size, maximum_ring_size);
-        if policy.hash_function == HashFunction::MurmurHash2 as i32 {
-            return Err(Fault::unsupported("hash_function"));
-        }
-        let hash =
-            from_hashing(policy.consistent_hashing_lb_config.as_ref()).at("consistent_hashing_lb_config")?;
-        return Ok(Some(LoadBalancing::RingHash(hash)));
+        return from_ring_hash(&policy).map(Some);
     }
     if is(lb::maglev::v3::Maglev::type_url()) {
         let policy: lb::maglev::v3::Maglev = wire::unpack(config)?;
-        refuse!(policy; table_size);
-        let hash =
-            from_hashing(policy.consistent_hashing_lb_config.as_ref()).at("consistent_hashing_lb_config")?;
-        return Ok(Some(LoadBalancing::Maglev(hash)));
+        from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
+        let table_size = from_table_size(policy.table_size.as_ref())?;
+        let by_locality = policy.locality_weighted_lb_config.is_some();
+        return Ok(Some((LoadBalancing::Maglev { table_size }, by_locality)));
     }
     Ok(None)
 }
 
 fn from_legacy(message: &cluster::Cluster) -> Check<LoadBalancing> {
     match (LbPolicy::try_from(message.lb_policy), &message.lb_config) {
-        (Ok(LbPolicy::RoundRobin), None) => Ok(LoadBalancing::RoundRobin),
+        (Ok(LbPolicy::RoundRobin), None | Some(LbConfig::RoundRobinLbConfig(_))) => Ok(LoadBalancing::RoundRobin),
         (Ok(LbPolicy::Random), None) => Ok(LoadBalancing::Random),
         (Ok(LbPolicy::LeastRequest), None) => from_choices(None),
         (Ok(LbPolicy::LeastRequest), Some(LbConfig::LeastRequestLbConfig(config))) => {
             let inner = || {
-                refuse!(config; active_request_bias, slow_start_config);
+                refuse!(config; active_request_bias);
                 from_choices(config.choice_count.as_ref())
             };
             inner().at("least_request_lb_config")
         }
-        (Ok(LbPolicy::RingHash | LbPolicy::Maglev), _) => {
-            Err(Fault::of("lb_policy", "a consistent hash needs load_balancing_policy with a hash_policy"))
+        (Ok(LbPolicy::RingHash), None) => Ok(LoadBalancing::RingHash(RingSize::default())),
+        (Ok(LbPolicy::RingHash), Some(LbConfig::RingHashLbConfig(config))) => {
+            if config.hash_function == ring_hash_lb_config::HashFunction::MurmurHash2 as i32 {
+                return Err(Fault::unsupported("ring_hash_lb_config.hash_function"));
+            }
+            let size = from_ring_size(config.minimum_ring_size.as_ref(), config.maximum_ring_size.as_ref());
+            Ok(LoadBalancing::RingHash(size.at("ring_hash_lb_config")?))
+        }
+        (Ok(LbPolicy::Maglev), None) => Ok(LoadBalancing::Maglev { table_size: None }),
+        (Ok(LbPolicy::Maglev), Some(LbConfig::MaglevLbConfig(config))) => {
+            let table_size = from_table_size(config.table_size.as_ref()).at("maglev_lb_config")?;
+            Ok(LoadBalancing::Maglev { table_size })
         }
         (_, Some(_)) => Err(Fault::unsupported("lb_config")),
         (_, None) => Err(Fault::of("lb_policy", format!("{} is not supported", message.lb_policy))),
@@ -188,10 +221,10 @@ fn policy(name: &str, config: google::Any) -> Policy {
     }
 }
 
-fn least_request(choices: u32) -> Policy {
+fn least_request(choices: u32, by_locality: bool) -> Policy {
     let least_request = lb::least_request::v3::LeastRequest {
         choice_count: wire::wrap(choices),
-        locality_lb_config: localities(),
+        locality_lb_config: localities(by_locality),
         ..lb::least_request::v3::LeastRequest::default()
     };
     policy("envoy.load_balancing_policies.least_request", wire::pack(&least_request))
@@ -210,19 +243,21 @@ fn fallback() -> Policy {
     )
 }
 
-fn localities() -> Option<common::LocalityLbConfig> {
+fn localities(weighted: bool) -> Option<common::LocalityLbConfig> {
     use common::locality_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig};
     let specifier = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
-    Some(common::LocalityLbConfig { locality_config_specifier: Some(specifier) })
+    weighted.then_some(common::LocalityLbConfig { locality_config_specifier: Some(specifier) })
 }
 
-fn from_localities(config: Option<&common::LocalityLbConfig>) -> Check<()> {
+/// Whether localities are weighted.
+fn from_localities(config: Option<&common::LocalityLbConfig>) -> Check<bool> {
     use common::locality_lb_config::LocalityConfigSpecifier;
     match config.and_then(|config| config.locality_config_specifier.as_ref()) {
         Some(LocalityConfigSpecifier::ZoneAwareLbConfig(_)) => {
             Err(Fault::unsupported("locality_lb_config.zone_aware_lb_config"))
         }
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) | None => Ok(()),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) => Ok(true),
+        None => Ok(false),
     }
 }
 
@@ -233,34 +268,69 @@ fn from_choices(count: Option<&google::UInt32Value>) -> Check<LoadBalancing> {
     }
 }
 
-fn hashing(hash: &ConsistentHash) -> Option<common::ConsistentHashingLbConfig> {
-    let header = hash_policy::Header { header_name: hash.header.as_str().to_owned(), regex_rewrite: None };
-    let policy = HashPolicy { terminal: false, policy_specifier: Some(PolicySpecifier::Header(header)) };
-    Some(common::ConsistentHashingLbConfig {
-        hash_policy: vec![policy],
-        ..common::ConsistentHashingLbConfig::default()
-    })
-}
-
-fn from_hashing(config: Option<&common::ConsistentHashingLbConfig>) -> Check<ConsistentHash> {
-    let Some(config) = config else {
-        return Err(Fault::of("hash_policy", "missing; name the header to hash"));
-    };
-    refuse!(config; use_hostname_for_hashing, hash_balance_factor);
-    let [HashPolicy { policy_specifier: Some(PolicySpecifier::Header(hashed)), .. }] =
-        config.hash_policy.as_slice()
-    else {
-        return Err(Fault::of("hash_policy", "exactly one header must be hashed"));
-    };
-    if hashed.regex_rewrite.is_some() {
-        return Err(Fault::unsupported("hash_policy[0].header.regex_rewrite"));
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+fn from_ring_hash(policy: &lb::ring_hash::v3::RingHash) -> Check<Found> {
+    refuse!(policy; use_hostname_for_hashing, hash_balance_factor);
+    if policy.hash_function == HashFunction::MurmurHash2 as i32 {
+        return Err(Fault::unsupported("hash_function"));
     }
-    let header = header::header_name(&hashed.header_name).at("hash_policy[0].header.header_name")?;
-    Ok(ConsistentHash { header })
+    from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
+    let size = from_ring_size(policy.minimum_ring_size.as_ref(), policy.maximum_ring_size.as_ref())?;
+    Ok((LoadBalancing::RingHash(size), policy.locality_weighted_lb_config.is_some()))
 }
 
-fn peak_ewma(decay: Duration, default_rtt: Duration) -> google::Any {
-    let mut message = PeakEwma::default();
+fn from_hashing(config: Option<&common::ConsistentHashingLbConfig>) -> Check<()> {
+    let Some(config) = config else { return Ok(()) };
+    let inner = || {
+        refuse!(config; use_hostname_for_hashing, hash_balance_factor);
+        match config.hash_policy.is_empty() {
+            true => Ok(()),
+            false => Err(Fault::of("hash_policy", "not supported here; write it in the action of the routes")),
+        }
+    };
+    inner().at("consistent_hashing_lb_config")
+}
+
+fn wide(value: Option<u32>) -> Option<google::UInt64Value> {
+    value.map(|value| google::UInt64Value { value: u64::from(value) })
+}
+
+fn from_ring_size(
+    minimum: Option<&google::UInt64Value>,
+    maximum: Option<&google::UInt64Value>,
+) -> Check<RingSize> {
+    // A ring that may be larger than weir makes one is not any larger for it.
+    let maximum = match maximum.map(|maximum| maximum.value) {
+        Some(0) => return Err(Fault::of("maximum_ring_size", "must be at least 1")),
+        Some(maximum) if maximum > ENVOY_RING => {
+            return Err(Fault::of("maximum_ring_size", format!("{maximum} is above {ENVOY_RING}")));
+        }
+        maximum => maximum.and_then(|maximum| u32::try_from(maximum).ok()),
+    };
+    let most = maximum.unwrap_or(limits::RING_POINTS).min(limits::RING_POINTS);
+    let minimum = match minimum.map(|minimum| minimum.value) {
+        Some(minimum) if minimum > u64::from(most) => {
+            return Err(Fault::of("minimum_ring_size", format!("{minimum} is above {most}")));
+        }
+        minimum => minimum.and_then(|minimum| u32::try_from(minimum).ok()),
+    };
+    Ok(RingSize { minimum, maximum })
+}
+
+fn from_table_size(size: Option<&google::UInt64Value>) -> Check<Option<u32>> {
+    let Some(size) = size.map(|size| size.value) else { return Ok(None) };
+    let small = u32::try_from(size).ok().filter(|size| *size <= limits::MAGLEV_SLOTS);
+    match small.filter(|size| is_prime(*size)) {
+        Some(size) => Ok(Some(size)),
+        None => {
+            let message = format!("{size} is no prime number up to {}", limits::MAGLEV_SLOTS);
+            Err(Fault::of("table_size", message))
+        }
+    }
+}
+
+fn peak_ewma(decay: Duration, default_rtt: Duration, by_locality: bool) -> google::Any {
+    let mut message = PeakEwma { locality_weighted: by_locality, ..PeakEwma::default() };
     for (field, value) in [(&mut message.decay, decay), (&mut message.default_rtt, default_rtt)] {
         let value = wire::duration(value);
         let field = field.get_or_insert_default();
@@ -269,14 +339,15 @@ fn peak_ewma(decay: Duration, default_rtt: Duration) -> google::Any {
     google::Any { type_url: PEAK_EWMA.to_owned(), value: message.encode_to_vec() }
 }
 
-fn from_peak_ewma(config: &google::Any) -> Check<LoadBalancing> {
+fn from_peak_ewma(config: &google::Any) -> Check<Found> {
     let message = PeakEwma::decode(config.value.as_slice())
         .map_err(|error| Fault::new(format!("no valid weir.xds.v1.PeakEwma: {error}")))?;
     let decay = required("decay", message.decay.as_ref())?;
     let default_rtt = required("default_rtt", message.default_rtt.as_ref())?;
     let duration = |seconds, nanos| wire::from_duration(&google::Duration { seconds, nanos });
-    Ok(LoadBalancing::PeakEwma {
+    let policy = LoadBalancing::PeakEwma {
         decay: duration(decay.seconds, decay.nanos).at("decay")?,
         default_rtt: duration(default_rtt.seconds, default_rtt.nanos).at("default_rtt")?,
-    })
+    };
+    Ok((policy, message.locality_weighted))
 }

@@ -5,8 +5,7 @@
 
 use super::fault::{At, Check, Fault, refuse, required};
 use super::pb::{cluster, core, google, upstreams};
-use super::{balancing, endpoints, metadata, wire};
-use cluster::circuit_breakers::{Thresholds, thresholds};
+use super::{balancing, breakers, endpoints, health, metadata, wire};
 use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig};
 use prost::Name;
 use std::time::Duration;
@@ -15,16 +14,12 @@ use upstreams::http_protocol_options::{
     ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
     explicit_http_config::ProtocolConfig,
 };
-use weir_model::{CircuitBreakers, Cluster, ClusterKind, Discovery, HttpVersion, RetryBudget};
+use weir_model::{CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, HttpVersion};
 
 /// Envoy's own time to connect where a message does not say.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's own idle time where a message does not say.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
-/// Envoy's own limit where a message does not say.
-const BREAKER: u32 = 1024;
-/// Envoy's own number of concurrent retries where a message says neither a number nor a budget.
-const MAX_RETRIES: u32 = 3;
 
 /// Metadata that names the service port a cluster stands for.
 const SERVICE: &str = "service";
@@ -36,7 +31,7 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
     let mut message = cluster::Cluster {
         name: cluster.name.clone(),
         connect_timeout: Some(wire::duration(cluster.connect_timeout)),
-        circuit_breakers: Some(breakers(&cluster.circuit_breakers)),
+        circuit_breakers: Some(breakers::encode(&cluster.circuit_breakers)),
         typed_extension_protocol_options: [(
             HttpProtocolOptions::full_name(),
             wire::pack(&protocol(cluster)),
@@ -45,7 +40,8 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
         metadata: kind(&cluster.kind),
         ..cluster::Cluster::default()
     };
-    balancing::encode(&cluster.load_balancing, &mut message);
+    balancing::encode(&cluster.load_balancing, &cluster.spread, &mut message);
+    health::encode(&cluster.health, &mut message);
     let discovery = match &cluster.discovery {
         Discovery::Eds(name) => {
             message.eds_cluster_config =
@@ -70,21 +66,30 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
 /// The cluster of a message.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 pub(super) fn decode(message: &cluster::Cluster) -> Check<Cluster> {
-    refuse!(message; transport_socket_matches, transport_socket_matcher, transport_socket, health_checks,
-        max_requests_per_connection, upstream_http_protocol_options, common_http_protocol_options, http_protocol_options,
-        http2_protocol_options, outlier_detection, upstream_bind_config, lb_subset_config, protocol_selection, filters,
+    refuse!(message; transport_socket_matches, transport_socket_matcher, transport_socket,
+        upstream_http_protocol_options, common_http_protocol_options, http_protocol_options,
+        http2_protocol_options, upstream_bind_config, lb_subset_config, protocol_selection, filters,
         upstream_config, connection_pool_per_downstream_connection, queuing_policies);
     let name = wire::name("name", &message.name)?;
     let connect_timeout = wire::optional_duration("connect_timeout", message.connect_timeout.as_ref())?;
-    let (http, idle_timeout) = from_options(message)?;
+    let (load_balancing, spread) = balancing::decode(message)?;
+    let Options { http, idle_timeout, mut connection } = from_options(message)?;
+    if let (None, Some(requests)) = (connection.max_requests, &message.max_requests_per_connection) {
+        connection.max_requests = breakers::from_requests(requests);
+    }
     Ok(Cluster {
+        health: health::decode(message)?,
         kind: from_kind(message.metadata.as_ref())?,
         discovery: from_discovery(message, &name)?,
-        load_balancing: balancing::decode(message)?,
+        load_balancing,
         http,
         connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         idle_timeout,
-        circuit_breakers: from_breakers(message.circuit_breakers.as_ref()).at("circuit_breakers")?,
+        spread,
+        circuit_breakers: CircuitBreakers {
+            connection,
+            ..breakers::decode(message.circuit_breakers.as_ref()).at("circuit_breakers")?
+        },
         name,
     })
 }
@@ -134,6 +139,8 @@ fn protocol(cluster: &Cluster) -> HttpProtocolOptions {
     HttpProtocolOptions {
         common_http_protocol_options: Some(core::HttpProtocolOptions {
             idle_timeout: Some(wire::duration(cluster.idle_timeout)),
+            max_requests_per_connection: cluster.circuit_breakers.connection.max_requests.and_then(wire::wrap),
+            max_connection_duration: cluster.circuit_breakers.connection.max_duration.map(wire::duration),
             ..core::HttpProtocolOptions::default()
         }),
         upstream_protocol_options: Some(options),
@@ -141,7 +148,14 @@ fn protocol(cluster: &Cluster) -> HttpProtocolOptions {
     }
 }
 
-fn from_options(message: &cluster::Cluster) -> Check<(HttpVersion, Duration)> {
+/// What a cluster's protocol options say.
+struct Options {
+    http: HttpVersion,
+    idle_timeout: Duration,
+    connection: ConnectionLimits,
+}
+
+fn from_options(message: &cluster::Cluster) -> Check<Options> {
     let field = "typed_extension_protocol_options";
     let key = HttpProtocolOptions::full_name();
     // One at most is understood; of several the first in order, so that the answer is always the same.
@@ -154,23 +168,27 @@ fn from_options(message: &cluster::Cluster) -> Check<(HttpVersion, Duration)> {
         Some((other, _)) => Err(Fault::of(field, format!("{:?} is not supported", wire::cut(other)))),
         None => match message.typed_extension_protocol_options.get(&key) {
             Some(options) => from_protocol(options).at(&format!("{field}[{key}]")),
-            None => Ok((HttpVersion::Http1, IDLE_TIMEOUT)),
+            None => Ok(Options {
+                http: HttpVersion::Http1,
+                idle_timeout: IDLE_TIMEOUT,
+                connection: ConnectionLimits::default(),
+            }),
         },
     }
 }
 
-fn from_protocol(options: &google::Any) -> Check<(HttpVersion, Duration)> {
+fn from_protocol(options: &google::Any) -> Check<Options> {
     let options: HttpProtocolOptions = wire::unpack(options)?;
     refuse!(options; upstream_http_protocol_options, http_filters, header_validation_config, outlier_detection,
         request_mirror_policies, hash_policy, retry_policy);
     let common = options.common_http_protocol_options.unwrap_or_default();
-    let idle = || {
-        refuse!(common; max_connection_duration, max_stream_duration, max_requests_per_connection,
-            headers_with_underscores_action);
-        wire::optional_duration("idle_timeout", common.idle_timeout.as_ref())
+    let limits = || {
+        refuse!(common; max_stream_duration, headers_with_underscores_action);
+        let idle = wire::optional_duration("idle_timeout", common.idle_timeout.as_ref())?;
+        Ok((idle.unwrap_or(IDLE_TIMEOUT), breakers::from_connection(&common)?))
     };
-    let idle = idle().at("common_http_protocol_options")?.unwrap_or(IDLE_TIMEOUT);
-    let version = match options.upstream_protocol_options {
+    let (idle_timeout, connection) = limits().at("common_http_protocol_options")?;
+    let http = match options.upstream_protocol_options {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
             Some(ProtocolConfig::HttpProtocolOptions(_)) => HttpVersion::Http1,
             Some(ProtocolConfig::Http2ProtocolOptions(_)) => HttpVersion::Http2,
@@ -189,67 +207,7 @@ fn from_protocol(options: &google::Any) -> Check<(HttpVersion, Duration)> {
         Some(UpstreamProtocolOptions::AutoConfig(_)) => return Err(Fault::unsupported("auto_config")),
         None => return Err(Fault::of("upstream_protocol_options", "missing")),
     };
-    Ok((version, idle))
-}
-
-fn breakers(breakers: &CircuitBreakers) -> cluster::CircuitBreakers {
-    let threshold = Thresholds {
-        max_connections: wire::wrap(breakers.max_connections),
-        max_pending_requests: wire::wrap(breakers.max_pending),
-        max_requests: wire::wrap(breakers.max_requests),
-        retry_budget: Some(thresholds::RetryBudget {
-            budget_percent: Some(wire::percent(breakers.retry_budget.parts_per_million)),
-            min_retry_concurrency: wire::wrap(breakers.retry_budget.min_concurrency),
-            budget_interval: None,
-        }),
-        ..Thresholds::default()
-    };
-    cluster::CircuitBreakers { thresholds: vec![threshold], per_host_thresholds: vec![] }
-}
-
-fn from_breakers(message: Option<&cluster::CircuitBreakers>) -> Check<CircuitBreakers> {
-    let default = cluster::CircuitBreakers::default();
-    let message = message.unwrap_or(&default);
-    refuse!(message; per_host_thresholds);
-    // Envoy takes the first of a priority; no route of ours has another priority than the default one.
-    let index = message.thresholds.iter().position(|thresholds| thresholds.priority == 0);
-    let default = Thresholds::default();
-    let thresholds = index.and_then(|index| message.thresholds.get(index)).unwrap_or(&default);
-    from_thresholds(thresholds).at_index("thresholds", index.unwrap_or_default())
-}
-
-fn from_thresholds(thresholds: &Thresholds) -> Check<CircuitBreakers> {
-    refuse!(thresholds; max_connection_pools);
-    let limit = |value: Option<&google::UInt32Value>| value.map_or(BREAKER, |value| value.value);
-    let retry_budget = match &thresholds.retry_budget {
-        Some(budget) => from_budget(budget).at("retry_budget")?,
-        // A fixed number of retries is a budget of nothing with that minimum.
-        None => RetryBudget {
-            parts_per_million: 0,
-            min_concurrency: thresholds.max_retries.as_ref().map_or(MAX_RETRIES, |retries| retries.value),
-        },
-    };
-    Ok(CircuitBreakers {
-        max_connections: limit(thresholds.max_connections.as_ref()),
-        max_pending: limit(thresholds.max_pending_requests.as_ref()),
-        max_requests: limit(thresholds.max_requests.as_ref()),
-        retry_budget,
-    })
-}
-
-fn from_budget(budget: &thresholds::RetryBudget) -> Check<RetryBudget> {
-    refuse!(budget; budget_interval);
-    let default = RetryBudget::default();
-    Ok(RetryBudget {
-        parts_per_million: match &budget.budget_percent {
-            Some(percent) => wire::from_percent(percent).at("budget_percent")?,
-            None => default.parts_per_million,
-        },
-        min_concurrency: budget
-            .min_retry_concurrency
-            .as_ref()
-            .map_or(default.min_concurrency, |minimum| minimum.value),
-    })
+    Ok(Options { http, idle_timeout, connection })
 }
 
 fn kind(kind: &ClusterKind) -> Option<core::Metadata> {

@@ -6,21 +6,24 @@ use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, endpoint};
 use super::{metadata, wire};
 use core::HealthStatus;
+use endpoint::cluster_load_assignment::Policy;
 use endpoint::lb_endpoint::HostIdentifier;
-use weir_model::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, limits};
+use weir_model::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, OVERPROVISIONING, limits};
 
 /// The key of a workload's name in an endpoint's metadata.
 const WORKLOAD: &str = "workload";
 /// Envoy's largest priority.
 const PRIORITIES: u32 = 127;
-/// How far healthy endpoints count beyond their number, in percent: Envoy's default, and weir's only.
-const OVERPROVISIONING: u32 = 140;
 
 /// The message of a cluster's endpoints.
 pub(super) fn encode(endpoints: &Endpoints) -> endpoint::ClusterLoadAssignment {
     endpoint::ClusterLoadAssignment {
         cluster_name: endpoints.name.clone(),
         endpoints: endpoints.localities.iter().map(locality).collect(),
+        policy: (endpoints.overprovisioning != OVERPROVISIONING).then(|| Policy {
+            overprovisioning_factor: wire::wrap(endpoints.overprovisioning),
+            ..Policy::default()
+        }),
         ..endpoint::ClusterLoadAssignment::default()
     }
 }
@@ -28,9 +31,10 @@ pub(super) fn encode(endpoints: &Endpoints) -> endpoint::ClusterLoadAssignment {
 /// The endpoints of a message.
 pub(super) fn decode(message: &endpoint::ClusterLoadAssignment) -> Check<Endpoints> {
     refuse!(message; named_endpoints);
-    if let Some(policy) = &message.policy {
-        from_policy(policy).at("policy")?;
-    }
+    let overprovisioning = match &message.policy {
+        Some(policy) => from_policy(policy).at("policy")?,
+        None => OVERPROVISIONING,
+    };
     let total: usize = message.endpoints.iter().map(|locality| locality.lb_endpoints.len()).sum();
     if total > limits::ENDPOINTS {
         return Err(Fault::of(
@@ -41,16 +45,16 @@ pub(super) fn decode(message: &endpoint::ClusterLoadAssignment) -> Check<Endpoin
     Ok(Endpoints {
         name: wire::name("cluster_name", &message.cluster_name)?,
         localities: each("endpoints", &message.endpoints, limits::ENDPOINTS, from_locality)?,
+        overprovisioning,
     })
 }
 
-fn from_policy(policy: &endpoint::cluster_load_assignment::Policy) -> Check<()> {
+fn from_policy(policy: &Policy) -> Check<u32> {
     refuse!(policy; drop_overloads, endpoint_stale_after, weighted_priority_health);
     match &policy.overprovisioning_factor {
-        Some(factor) if factor.value != OVERPROVISIONING => {
-            Err(Fault::unsupported("overprovisioning_factor"))
-        }
-        _ => Ok(()),
+        None => Ok(OVERPROVISIONING),
+        Some(factor) if factor.value == 0 => Err(Fault::of("overprovisioning_factor", "must be above 0")),
+        Some(factor) => Ok(factor.value),
     }
 }
 

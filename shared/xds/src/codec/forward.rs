@@ -3,17 +3,14 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::route;
 use super::rewrite::Edit;
-use super::{header, retry, rewrite, wire};
+use super::retry::Attempts;
+use super::{affinity, header, mirror, retry, rewrite, timing, wire};
 use route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use route::weighted_cluster::{ClusterWeight, cluster_weight};
-use std::time::Duration;
 use weir_model::node::Target;
 use weir_model::{
-    Forward, HeaderMutation, PathMatch, PathRewrite, Rewrite, Timeouts, WeightedCluster, limits,
+    Forward, HeaderMutation, PathMatch, PathRewrite, Rewrite, Session, Timeouts, WeightedCluster, limits,
 };
-
-/// What Envoy takes if a route says nothing.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The message of an action whose route matched `path`. `before` is what the route changes in the request and what Envoy would apply after
 /// the cluster's changes, so that it must be said there.
@@ -29,17 +26,15 @@ pub(super) fn encode(
         // Absent would mean 15 s.
         timeout: Some(wire::duration(timeouts.request.unwrap_or_default())),
         idle_timeout: timeouts.idle.map(wire::duration),
-        retry_policy: retry::encode(forward.retry.as_ref(), timeouts.backend_request, target),
+        retry_policy: retry::encode(forward.retry.as_ref(), timeouts, target),
+        hedge_policy: retry::hedging(forward.retry.as_ref(), target),
+        priority: timing::priority(forward.priority),
+        max_stream_duration: timing::stream(timeouts, target),
+        request_mirror_policies: forward.mirrors.iter().map(mirror::encode).collect(),
         host_rewrite_specifier: forward.rewrite.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
         ..route::RouteAction::default()
     };
-    if target == Target::Grpc {
-        // gRPC reads no `timeout`.
-        action.max_stream_duration = timeouts.request.map(|request| route::route_action::MaxStreamDuration {
-            max_stream_duration: Some(wire::duration(request)),
-            ..route::route_action::MaxStreamDuration::default()
-        });
-    }
+    affinity::encode(forward.affinity.as_deref(), &mut action);
     match forward.rewrite.path.as_ref().map(|change| rewrite::encode(path, change)) {
         Some(Edit::Prefix(value)) => action.prefix_rewrite = value,
         Some(Edit::Regex(regex)) => action.regex_rewrite = Some(regex),
@@ -53,24 +48,23 @@ pub(super) fn changes_again(forward: &Forward, route: &HeaderMutation) -> bool {
     forward.clusters.iter().any(|cluster| header::overlap(&cluster.request_headers, route))
 }
 
-/// The action of a message whose route matched `path`.
+/// The action of a message whose route matched `path` and has this session.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
-pub(super) fn decode(action: &route::RouteAction, path: &PathMatch) -> Check<Forward> {
+pub(super) fn decode(
+    action: &route::RouteAction,
+    path: &PathMatch,
+    session: Option<Session>,
+) -> Check<Forward> {
     refuse!(action; metadata_match, path_rewrite_policy, path_rewrite, append_x_forwarded_host, early_data_policy,
-        retry_policy_typed_config, request_mirror_policies, priority, rate_limits, include_vh_rate_limits, hash_policy, cors,
+        retry_policy_typed_config, rate_limits, include_vh_rate_limits, cors,
         max_grpc_timeout, grpc_timeout_offset, upgrade_configs, internal_redirect_policy, internal_redirect_action,
-        max_internal_redirects, hedge_policy, cluster_not_found_response_code);
-    let request = match action.timeout.as_ref() {
-        Some(timeout) => wire::timeout("timeout", Some(timeout))?,
-        None => Some(DEFAULT_TIMEOUT),
-    };
-    if let Some(limit) = &action.max_stream_duration {
-        from_max_stream_duration(limit, request).at("max_stream_duration")?;
-    }
-    let (retry, backend_request) = match &action.retry_policy {
+        max_internal_redirects, cluster_not_found_response_code);
+    let Attempts { mut retry, timeout, idle } = match &action.retry_policy {
         Some(policy) => retry::decode(policy).at("retry_policy")?,
-        None => (None, None),
+        None => Attempts::default(),
     };
+    let hedge = retry::from_hedging(action.hedge_policy.as_ref()).at("hedge_policy")?;
+    retry.iter_mut().for_each(|retry| retry.hedge = hedge);
     Ok(Forward {
         clusters: from_clusters(action.cluster_specifier.as_ref())?,
         rewrite: Rewrite {
@@ -78,26 +72,16 @@ pub(super) fn decode(action: &route::RouteAction, path: &PathMatch) -> Check<For
             path: from_rewrite(action, path)?,
         },
         timeouts: Timeouts {
-            request,
-            backend_request,
-            idle: wire::timeout("idle_timeout", action.idle_timeout.as_ref())?,
+            backend_request: timeout,
+            attempt_idle: idle,
+            ..timing::decode(action)?
         },
+        priority: timing::from_priority(action.priority)?,
         retry,
+        mirrors: each("request_mirror_policies", &action.request_mirror_policies, limits::MIRRORS, mirror::decode)?,
+        fallback: None,
+        affinity: affinity::decode(action, session)?,
     })
-}
-
-/// A second limit is taken only if it is the first one again.
-fn from_max_stream_duration(
-    limit: &route::route_action::MaxStreamDuration,
-    request: Option<Duration>,
-) -> Check<()> {
-    refuse!(limit; grpc_timeout_header_max, grpc_timeout_header_offset);
-    match wire::timeout("max_stream_duration", limit.max_stream_duration.as_ref())? {
-        Some(duration) if request != Some(duration) => {
-            Err(Fault::of("max_stream_duration", "only supported with the same value as `timeout`"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn from_host(specifier: Option<&HostRewriteSpecifier>) -> Check<Option<String>> {
@@ -161,7 +145,7 @@ fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedClus
 }
 
 fn from_split(split: &route::WeightedCluster) -> Check<Vec<WeightedCluster>> {
-    refuse!(split; runtime_key_prefix, random_value_specifier);
+    refuse!(split; runtime_key_prefix);
     let clusters = each("clusters", &split.clusters, limits::SPLIT, from_weighted)?;
     let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
     if (1..=u64::from(u32::MAX)).contains(&total) {

@@ -2,35 +2,52 @@
 //!
 //! Envoy's own limits that weir's model does not have are switched off (idle streams), and upgrades are allowed as weir always does.
 
-use super::access_log;
+use super::{access_log, affinity};
 use super::fault::{At, Check, Fault, refuse};
+use super::pb::stateful_session::StatefulSession;
 use super::pb::{google, hcm, router};
 use super::{route, wire};
 use hcm::http_connection_manager::{self as parts, RouteSpecifier};
 use prost::Name;
 use weir_model::node::Target;
-use weir_model::{Fraction, HttpListener, RouteSource, Tracing, limits};
+use weir_model::{EscapedSlashes, Forwarded, Fraction, HttpListener, Paths, RouteSource, Tracing, limits};
 
 /// Protocols a connection may be upgraded to; weir tunnels any.
 const UPGRADE: &str = "websocket";
 
 /// The message of an HTTP listener.
 pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm::HttpConnectionManager {
+    let (use_remote_address, xff_num_trusted_hops, skip_xff_append) = match listener.forwarded {
+        Forwarded::Pass => (None, 0, false),
+        Forwarded::Edge { trusted_hops, append } => {
+            (Some(google::BoolValue { value: true }), trusted_hops, !append)
+        }
+    };
     hcm::HttpConnectionManager {
         stat_prefix: name.to_owned(),
+        normalize_path: listener.paths.normalize.then_some(google::BoolValue { value: true }),
+        merge_slashes: listener.paths.merge_slashes,
+        path_with_escaped_slashes_action: escaped_slashes(listener.paths.escaped_slashes).into(),
+        use_remote_address,
+        xff_num_trusted_hops,
+        skip_xff_append,
         route_specifier: Some(match &listener.routes {
             RouteSource::Rds(name) => {
                 RouteSpecifier::Rds(hcm::Rds { config_source: wire::ads(), route_config_name: name.clone() })
             }
             RouteSource::Inline(routes) => RouteSpecifier::RouteConfig(weir_routes(routes, target)),
         }),
-        http_filters: vec![hcm::HttpFilter {
-            name: "envoy.filters.http.router".to_owned(),
-            config_type: Some(hcm::http_filter::ConfigType::TypedConfig(wire::pack(
-                &router::Router::default(),
-            ))),
-            ..hcm::HttpFilter::default()
-        }],
+        http_filters: super::filters::encode_chain(listener.filters.as_deref(), target)
+            .into_iter()
+            .chain(affinity::listener_filter(target))
+            .chain([hcm::HttpFilter {
+                name: "envoy.filters.http.router".to_owned(),
+                config_type: Some(hcm::http_filter::ConfigType::TypedConfig(wire::pack(
+                    &router::Router::default(),
+                ))),
+                ..hcm::HttpFilter::default()
+            }])
+            .collect(),
         upgrade_configs: vec![parts::UpgradeConfig {
             upgrade_type: UPGRADE.to_owned(),
             ..parts::UpgradeConfig::default()
@@ -57,21 +74,18 @@ fn weir_routes(
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener> {
     refuse!(message; codec_type, add_user_agent, server_name, scheme_header_transformation, max_request_headers_kb,
-        request_timeout, use_remote_address, xff_num_trusted_hops, original_ip_detection_extensions,
-        early_header_mutation_extensions, skip_xff_append, via, forward_client_cert_details, set_current_client_cert_details,
-        forward_client_cert_matcher, proxy_100_continue, merge_slashes, path_with_escaped_slashes_action, request_id_extension,
+        request_timeout, original_ip_detection_extensions,
+        early_header_mutation_extensions, via, forward_client_cert_details, set_current_client_cert_details,
+        forward_client_cert_matcher, proxy_100_continue, request_id_extension,
         local_reply_config, strip_matching_host_port, strip_trailing_host_dot, strip_port_mode, path_normalization_options,
         typed_header_validation_config, append_x_forwarded_port, add_proxy_protocol_connection_state, forward_proto_config);
-    if message.normalize_path.is_some_and(|normalize| normalize.value) {
-        return Err(Fault::unsupported("normalize_path"));
-    }
     wire::timeout("stream_idle_timeout", message.stream_idle_timeout.as_ref())?.map_or(Ok(()), |_| {
         Err(Fault::of("stream_idle_timeout", "only 0s is supported; set idle_timeout on routes"))
     })?;
     for (index, upgrade) in message.upgrade_configs.iter().enumerate() {
         from_upgrade(upgrade).at_index("upgrade_configs", index)?;
     }
-    from_filters(&message.http_filters)?;
+    let filters = from_filters(&message.http_filters)?;
     let routes = match &message.route_specifier {
         Some(RouteSpecifier::Rds(rds)) => {
             let inner = || {
@@ -90,7 +104,45 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         Some(tracing) => Some(from_tracing(tracing).at("tracing")?),
         None => None,
     };
-    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)? })
+    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)? })
+}
+
+fn from_paths(message: &hcm::HttpConnectionManager) -> Check<Paths> {
+    use parts::PathWithEscapedSlashesAction as Action;
+    let escaped_slashes = match Action::try_from(message.path_with_escaped_slashes_action) {
+        Ok(Action::ImplementationSpecificDefault | Action::KeepUnchanged) => EscapedSlashes::Keep,
+        Ok(Action::RejectRequest) => EscapedSlashes::Reject,
+        Ok(Action::UnescapeAndRedirect) => EscapedSlashes::Redirect,
+        Ok(Action::UnescapeAndForward) => EscapedSlashes::Forward,
+        Err(_) => {
+            let message = format!("{} is unknown", message.path_with_escaped_slashes_action);
+            return Err(Fault::of("path_with_escaped_slashes_action", message));
+        }
+    };
+    let normalize = message.normalize_path.is_some_and(|normalize| normalize.value);
+    Ok(Paths { escaped_slashes, normalize, merge_slashes: message.merge_slashes })
+}
+
+fn escaped_slashes(action: EscapedSlashes) -> parts::PathWithEscapedSlashesAction {
+    use parts::PathWithEscapedSlashesAction as Action;
+    match action {
+        // As good as unset, which is what it is in other control planes' listeners.
+        EscapedSlashes::Keep => Action::ImplementationSpecificDefault,
+        EscapedSlashes::Reject => Action::RejectRequest,
+        EscapedSlashes::Redirect => Action::UnescapeAndRedirect,
+        EscapedSlashes::Forward => Action::UnescapeAndForward,
+    }
+}
+
+/// Without `use_remote_address` the two other fields have nothing to say about the headers; the number of trusted hops would still
+/// say which address a request comes from, so it is refused.
+fn from_forwarded(message: &hcm::HttpConnectionManager) -> Check<Forwarded> {
+    if message.use_remote_address.is_some_and(|edge| edge.value) {
+        let (trusted_hops, append) = (message.xff_num_trusted_hops, !message.skip_xff_append);
+        return Ok(Forwarded::Edge { trusted_hops, append });
+    }
+    refuse!(message; xff_num_trusted_hops);
+    Ok(Forwarded::Pass)
 }
 
 fn from_upgrade(upgrade: &parts::UpgradeConfig) -> Check<()> {
@@ -101,29 +153,38 @@ fn from_upgrade(upgrade: &parts::UpgradeConfig) -> Check<()> {
     Ok(())
 }
 
-/// The router, and besides it only what says itself that it may be left out.
-fn from_filters(filters: &[hcm::HttpFilter]) -> Check<()> {
+/// The router, and besides it what weir has and what says itself that it may be left out.
+fn from_filters(filters: &[hcm::HttpFilter]) -> Check<Option<Box<weir_model::Filters>>> {
     use hcm::http_filter::ConfigType;
-    let mut routed = false;
+    let (mut routed, mut found) = (false, weir_model::Filters::default());
     for (index, filter) in filters.iter().enumerate().filter(|(_, filter)| !filter.disabled) {
         let optional = filter.is_optional;
         match &filter.config_type {
+            Some(ConfigType::TypedConfig(config)) if config.type_url == StatefulSession::type_url() => {
+                affinity::check_listener_filter(config).at("typed_config").at_index("http_filters", index)?;
+            }
             Some(ConfigType::TypedConfig(config)) if config.type_url == router::Router::type_url() => {
                 from_router(config).at("typed_config").at_index("http_filters", index)?;
                 routed = true;
             }
-            _ if optional => {}
             Some(ConfigType::TypedConfig(config)) => {
-                let message = format!("the filter {:?} is not supported", wire::cut(&config.type_url));
-                return Err(Fault::of("typed_config", message)).at_index("http_filters", index);
+                let known = super::filters::from_chain(config, &mut found);
+                if !known.at("typed_config").at_index("http_filters", index)? && !optional {
+                    let message = format!("the filter {:?} is not supported", wire::cut(&config.type_url));
+                    return Err(Fault::of("typed_config", message)).at_index("http_filters", index);
+                }
             }
+            _ if optional => {}
             Some(ConfigType::ConfigDiscovery(_)) => {
                 return Err(Fault::unsupported("config_discovery")).at_index("http_filters", index);
             }
             None => return Err(Fault::of("typed_config", "missing")).at_index("http_filters", index),
         }
     }
-    if routed { Ok(()) } else { Err(Fault::of("http_filters", "envoy.filters.http.router is missing")) }
+    if !routed {
+        return Err(Fault::of("http_filters", "envoy.filters.http.router is missing"));
+    }
+    Ok((!found.is_empty()).then(|| Box::new(found)))
 }
 
 fn from_router(config: &google::Any) -> Check<()> {

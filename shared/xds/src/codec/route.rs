@@ -3,7 +3,7 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{forward, header, matches, rewrite, wire};
+use super::{affinity, filters, forward, header, matches, retry, rewrite, wire};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -49,6 +49,7 @@ fn virtual_host(host: &VirtualHost, target: Target) -> route::VirtualHost {
         name: host.name.clone(),
         domains: host.domains.clone(),
         routes: host.routes.iter().map(|route| one(route, target)).collect(),
+        typed_per_filter_config: filters::encode(host.filters.as_deref(), Default::default(), target),
         ..route::VirtualHost::default()
     }
 }
@@ -56,14 +57,19 @@ fn virtual_host(host: &VirtualHost, target: Target) -> route::VirtualHost {
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 fn from_virtual_host(host: &route::VirtualHost) -> Check<VirtualHost> {
     refuse!(host; matcher, require_tls, rate_limits, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-        response_headers_to_remove, cors, typed_per_filter_config, include_request_attempt_count,
-        include_attempt_count_in_response, retry_policy, retry_policy_typed_config, hedge_policy,
+        response_headers_to_remove, cors, include_request_attempt_count,
+        include_attempt_count_in_response, retry_policy_typed_config,
         include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit, request_mirror_policies,
         route_specifiers);
     Ok(VirtualHost {
         name: wire::name("name", &host.name)?,
         domains: each("domains", &host.domains, limits::DOMAINS, |domain| wire::name("", domain))?,
-        routes: each("routes", &host.routes, limits::ROUTES, from_one)?,
+        routes: {
+            let mut routes = each("routes", &host.routes, limits::ROUTES, from_one)?;
+            retry::inherit(host, &host.routes, &mut routes)?;
+            routes
+        },
+        filters: filters::decode(&host.typed_per_filter_config, &[])?,
     })
 }
 
@@ -97,22 +103,28 @@ fn one(route: &Route, target: Target) -> route::Route {
         request_headers_to_remove,
         response_headers_to_add,
         response_headers_to_remove,
+        typed_per_filter_config: filters::encode(
+            route.filters.as_deref(),
+            affinity::to_route(&route.action, target),
+            target,
+        ),
         ..route::Route::default()
     }
 }
 
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 fn from_one(route: &route::Route) -> Check<Route> {
-    refuse!(route; typed_per_filter_config, tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers);
+    refuse!(route; tracing, per_request_buffer_limit_bytes, request_body_buffer_limit, route_specifiers);
     for (field, text) in [("name", &route.name), ("stat_prefix", &route.stat_prefix)] {
         if text.len() > limits::NAME_BYTES {
             return Err(Fault::of(field, format!("longer than {} bytes", limits::NAME_BYTES)));
         }
     }
     let matches = matches::decode(required("match", route.r#match.as_ref())?).at("match")?;
+    let session = affinity::of_route(&route.typed_per_filter_config)?;
     let action = match route.action.as_ref() {
         Some(route::route::Action::Route(action)) => {
-            RouteAction::Forward(forward::decode(action, &matches.path).at("route")?)
+            RouteAction::Forward(forward::decode(action, &matches.path, session).at("route")?)
         }
         Some(route::route::Action::Redirect(action)) => {
             RouteAction::Redirect(from_redirect(action, &matches.path).at("redirect")?)
@@ -141,6 +153,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
             &route.response_headers_to_add,
             &route.response_headers_to_remove,
         )?,
+        filters: filters::decode(&route.typed_per_filter_config, &[affinity::FILTER])?,
     })
 }
 

@@ -8,7 +8,10 @@ use weir_model::{
 };
 
 mod envoy;
+mod health;
+mod mirror;
 mod refused;
+mod retries;
 mod shape;
 
 /// What a value becomes on its way through another target's messages.
@@ -23,6 +26,12 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         }
         _ => return resource,
     };
+    if target == Target::Grpc {
+        for host in &mut routes.virtual_hosts {
+            host.filters = None;
+            host.routes.iter_mut().for_each(|route| route.filters = None);
+        }
+    }
     for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
         // What is removed in the end is not added before.
         let mut mutations = vec![&mut route.request_headers, &mut route.response_headers];
@@ -33,6 +42,13 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         for mutation in mutations {
             mutation.set.retain(|(name, _)| !mutation.remove.contains(name));
             mutation.add.retain(|(name, _)| !mutation.remove.contains(name));
+        }
+        if let (RouteAction::Forward(weir_model::Forward { retry: Some(retry), .. }), Target::Envoy) =
+            (&mut route.action, target)
+            && std::mem::take(&mut retry.on.reset)
+        {
+            // Only what was not sent is repeated whatever its method.
+            retry.on.connect_failure = true;
         }
         match (&mut route.action, target) {
             (RouteAction::Forward(forward), Target::Envoy)
@@ -48,9 +64,15 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
             (RouteAction::Forward(forward), Target::Grpc) => {
                 // No limit per attempt without a policy, and no policy of nothing.
                 let none = forward.retry.as_ref().is_none_or(|retry| retry.attempts == 0);
+                let timeouts = &mut forward.timeouts;
                 if none {
-                    (forward.retry, forward.timeouts.backend_request) = (None, None);
+                    (forward.retry, timeouts.backend_request, timeouts.attempt_idle) = (None, None, None);
                 }
+                if let Some(retry) = &mut forward.retry {
+                    (retry.hedge, retry.avoid_tried, retry.on.rate_limited) = (false, false, false);
+                }
+                timeouts.stream = timeouts.request.take().or(timeouts.stream);
+                timeouts.grpc = weir_model::GrpcTimeout::default();
             }
             (RouteAction::Redirect(redirect), Target::Envoy) if redirect.port.is_none() => {
                 redirect.port =
@@ -169,12 +191,14 @@ fn cluster() -> Cluster {
         connect_timeout: std::time::Duration::from_secs(1),
         idle_timeout: std::time::Duration::from_secs(60),
         circuit_breakers: weir_model::CircuitBreakers::default(),
+        health: Default::default(),
+        spread: Default::default(),
     }
 }
 
 /// A route configuration with one route.
 fn routes(route: weir_model::Route) -> RouteConfiguration {
-    let host = VirtualHost { name: "reviews".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+    let host = VirtualHost { name: "reviews".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
     RouteConfiguration { name: "outbound/default/reviews:9080".to_owned(), virtual_hosts: vec![host] }
 }
 
@@ -203,9 +227,10 @@ fn forward() -> weir_model::Route {
                 },
                 backoff_base: std::time::Duration::from_millis(25),
                 backoff_max: std::time::Duration::from_millis(250),
+                ..weir_model::RetryPolicy::default()
             }),
-        }),
+            priority: Default::default(),
+            affinity: None, mirrors: Vec::new(), fallback: None }),
         request_headers: Default::default(),
-        response_headers: Default::default(),
-    }
+        response_headers: Default::default(), filters: None }
 }

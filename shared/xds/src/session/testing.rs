@@ -29,6 +29,8 @@ pub(crate) fn cluster(name: &str, generation: u64) -> Resource {
         connect_timeout: Duration::from_secs(1 + generation),
         idle_timeout: Duration::from_secs(60),
         circuit_breakers: Default::default(),
+        spread: Default::default(),
+        health: Default::default(),
     })
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
     };
     let locality =
         LocalityEndpoints { locality: Default::default(), priority: 0, weight: 1, endpoints: vec![endpoint] };
-    Resource::Endpoints(Endpoints { name: name.to_owned(), localities: vec![locality] })
+    Resource::Endpoints(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING })
 }
 
 pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
@@ -56,16 +58,16 @@ pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
         rewrite: Default::default(),
         timeouts: Default::default(),
         retry: None,
-    });
+        priority: Default::default(),
+        affinity: None, mirrors: Vec::new(), fallback: None });
     let route = Route {
         name: String::new(),
         stat_prefix: String::new(),
         matches: Default::default(),
         action,
         request_headers: Default::default(),
-        response_headers: Default::default(),
-    };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route] };
+        response_headers: Default::default(), filters: None };
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
     Resource::Route(RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] })
 }
 
@@ -77,8 +79,7 @@ pub(crate) fn listener(name: &str, route: &str) -> Resource {
         kind: ListenerKind::Http(HttpListener {
             routes: RouteSource::Rds(route.to_owned()),
             tracing: None,
-            access_log: false,
-        }),
+            access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
     })
 }
 

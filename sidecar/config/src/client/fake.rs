@@ -29,6 +29,7 @@ pub(super) struct Fake {
     world: watch::Sender<World>,
     log: Arc<Mutex<Vec<pb::DeltaDiscoveryRequest>>>,
     open: watch::Receiver<usize>,
+    held: watch::Sender<bool>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -36,6 +37,7 @@ struct Service {
     world: watch::Receiver<World>,
     log: Arc<Mutex<Vec<pb::DeltaDiscoveryRequest>>>,
     open: watch::Sender<usize>,
+    held: watch::Receiver<bool>,
 }
 
 impl Fake {
@@ -56,12 +58,13 @@ impl Fake {
         let (world, watched) = watch::channel(World::new());
         let (open, opened) = watch::channel(0);
         let log = Arc::default();
-        let service = Service { world: watched, log: Arc::clone(&log), open };
+        let (held, hold) = watch::channel(false);
+        let service = Service { world: watched, log: Arc::clone(&log), open, held: hold };
         let server = tonic::transport::Server::builder()
             .add_service(AggregatedDiscoveryServiceServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(server);
-        Self { address, world, log, open: opened, runtime: Some(runtime) }
+        Self { address, world, log, open: opened, held, runtime: Some(runtime) }
     }
 
     /// Dies without a word, connections and all.
@@ -103,6 +106,11 @@ impl Fake {
         self.log.lock().unwrap().clone()
     }
 
+    /// Whether streams that the sidecar has ended stay open from this side.
+    pub(super) fn hold_farewells(&self, hold: bool) {
+        self.held.send_replace(hold);
+    }
+
     /// Waits until this many streams are open.
     pub(super) async fn streams(&self, count: usize) {
         self.open.clone().wait_for(|open| *open == count).await.unwrap();
@@ -137,11 +145,13 @@ impl AggregatedDiscoveryService for Service {
         let Some(first) = requests.message().await? else { return Err(Status::cancelled("nothing asked")) };
         let stream =
             StreamState { world: self.world.clone(), log: self.log.clone(), ..StreamState::new(send) };
-        let open = self.open.clone();
+        let (open, mut held, send) = (self.open.clone(), self.held.clone(), stream.send.clone());
         tokio::spawn(async move {
             open.send_modify(|open| *open += 1);
             stream.run(first, requests).await;
             open.send_modify(|open| *open -= 1);
+            let _ = held.wait_for(|held| !held).await;
+            drop(send);
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receive))))
     }

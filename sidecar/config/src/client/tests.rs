@@ -201,6 +201,51 @@ async fn control_planes_are_tried_in_turn() {
 }
 
 #[tokio::test]
+async fn leaving_waits_until_the_control_plane_has_ended_the_stream_too() {
+    let fake = Fake::start(([127, 0, 0, 1], 0).into());
+    fake.put(&reviews());
+    let mut sidecar = sidecar(&fake.address.to_string(), None);
+    sidecar.until("everything", |snapshot| ports(snapshot) == [1]).await;
+    sidecar.status("known", |status| status.answered).await;
+    assert!(sidecar.status.is_known());
+    fake.hold_farewells(true);
+    sidecar.status.close();
+    fake.streams(0).await;
+    let early = tokio::time::timeout(Duration::from_millis(300), sidecar.status.gone()).await;
+    assert!(early.is_err(), "its peers do not know yet");
+    fake.hold_farewells(false);
+    tokio::time::timeout(PATIENCE, sidecar.status.gone()).await.unwrap();
+    tokio::time::timeout(PATIENCE, sidecar.task).await.unwrap().unwrap();
+    assert!(!sidecar.status.is_known());
+}
+
+#[tokio::test]
+async fn leaving_does_not_wait_for_a_control_plane_that_is_not_there() {
+    // Nothing listens on port 1.
+    let sidecar = sidecar("127.0.0.1:1", None);
+    sidecar.status("tried", |status| status.failures > 0).await;
+    sidecar.status.close();
+    tokio::time::timeout(FAREWELL / 2, sidecar.status.gone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_handed_over_is_not_written_any_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::start(([127, 0, 0, 1], 0).into());
+    fake.put(&reviews());
+    let mut sidecar = sidecar(&fake.address.to_string(), Some(directory.path()));
+    sidecar.until("everything", |snapshot| ports(snapshot) == [1]).await;
+    sidecar.status("kept", |status| status.saves > 0).await;
+    sidecar.status.hand_over();
+    std::fs::remove_file(directory.path().join(persist::FILE)).unwrap();
+    fake.put(&[endpoints("e", &[2])]);
+    sidecar.until("the change", |snapshot| ports(snapshot) == [2]).await;
+    sidecar.status.close();
+    tokio::time::timeout(PATIENCE, sidecar.task).await.unwrap().unwrap();
+    assert!(!directory.path().join(persist::FILE).exists());
+}
+
+#[tokio::test]
 async fn closing_ends_the_stream_and_keeps_what_is_served() {
     let fake = Fake::start(([127, 0, 0, 1], 0).into());
     fake.put(&reviews());

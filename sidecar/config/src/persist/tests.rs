@@ -144,3 +144,31 @@ proptest! {
         let _ = decode(&file, "n1");
     }
 }
+
+/// Two processes of one node, while one takes over from the other.
+#[test]
+fn those_who_write_at_the_same_time_leave_a_whole_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let saved = |names: usize| Saved {
+        node: "n1".to_owned(),
+        names: (0..names).map(|name| (format!("name-{name}"), true)).collect(),
+        ..Saved::default()
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (directory, saved) = (directory.path(), &saved);
+            scope.spawn(move || {
+                for round in 0..10 {
+                    store(directory, &saved(1 + 400 * writer + round)).unwrap();
+                }
+            });
+        }
+        for _ in 0..100 {
+            if let Ok(bytes) = std::fs::read(directory.path().join(FILE)) {
+                decode(&bytes, "n1").unwrap();
+            }
+        }
+    });
+    assert!(!load(directory.path(), "n1").unwrap().names.is_empty());
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use weir_decide::balance::Table;
-use weir_decide::route::Matcher;
+use weir_decide::route::{FieldCompiler, Matcher};
 use weir_decide::split::Split;
 use weir_model::{
     Discovery, HeaderMutation, PathMatch, Resource, ResourceSet, ResourceType, RouteAction,
@@ -24,12 +24,12 @@ use weir_model::{
 
 use super::state::{ClusterState, EndpointState, LastUse};
 use super::{
-    Action, Cluster, Forward, Listener, ListenerKind, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
+    Action, Cluster, Forward, Listener, ListenerKind, Mirror, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
     Target,
 };
 use ids::RouteIds;
 pub use prepare::LinkError;
-use prepare::{check_cluster, check_endpoints, compile};
+use prepare::{check_cluster, check_endpoints, compile, compile_retry};
 
 /// A name that was asked for and answered.
 #[derive(Clone, Debug)]
@@ -60,7 +60,11 @@ pub struct Linker {
 }
 
 /// What was linked of one configuration, by what it was linked from.
-type Forwards<'a> = HashMap<&'a weir_model::Forward, Arc<Forward>>;
+#[derive(Default)]
+struct Forwards<'a> {
+    known: HashMap<&'a weir_model::Forward, Arc<Forward>>,
+    fields: FieldCompiler,
+}
 
 /// Where a cluster is, and what it was linked from.
 #[derive(Clone, Copy, Debug)]
@@ -150,8 +154,8 @@ impl Linker {
             let Resource::Listener(listener) = &**resource else { continue };
             let linked = self.link_listener(version, listener)?;
             match linked.kind {
-                ListenerKind::Http { routes, tracing, access_log } if listener.address.is_none() => {
-                    let routes = Some(NamedRoutes { routes, tracing, access_log });
+                ListenerKind::Http { routes, tracing, access_log, paths, .. } if listener.address.is_none() => {
+                    let routes = Some(NamedRoutes { routes, tracing, access_log, paths });
                     named.insert(Arc::from(name), NamedEntry { used: Arc::default(), routes });
                 }
                 ListenerKind::Http { .. } | ListenerKind::Tcp { .. } => listeners.push(linked),
@@ -247,7 +251,7 @@ impl Linker {
         let mut cluster =
             Cluster { model, table: super::empty_table(), endpoints: Vec::new(), state, source };
         let Some(assignment) = cluster.assignment() else { return cluster };
-        let table = Table::new(&cluster.model.load_balancing, assignment);
+        let table = Table::new(&cluster.model.load_balancing, &cluster.model.spread, assignment);
         let known: HashMap<(SocketAddr, &str), &Arc<EndpointState>> = previous
             .into_iter()
             .flat_map(|previous| &previous.endpoints)
@@ -287,7 +291,13 @@ impl Linker {
                         self.link_routes((ResourceType::Listener, listener.name.clone()), version, routes)?
                     }
                 };
-                ListenerKind::Http { routes, tracing: http.tracing.clone(), access_log: http.access_log }
+                ListenerKind::Http {
+                    routes,
+                    tracing: http.tracing.clone(),
+                    access_log: http.access_log,
+                    paths: http.paths,
+                    forwarded: http.forwarded,
+                }
             }
             weir_model::ListenerKind::Tcp(tcp) => {
                 ListenerKind::Tcp { cluster: self.slot(&tcp.cluster)?, access_log: tcp.access_log }
@@ -339,15 +349,15 @@ impl Linker {
         forwards: &mut Forwards<'a>,
     ) -> Result<Route, LinkError> {
         let action = match &route.action {
-            RouteAction::Forward(model) => Action::Forward(match forwards.get(model) {
+            RouteAction::Forward(model) => Action::Forward(match forwards.known.get(model) {
                 Some(forward) => forward.clone(),
                 None => {
                     let within = |error: LinkError| LinkError {
                         message: format!("route {}: {}", route.name, error.message),
                         ..error
                     };
-                    let forward = Arc::new(self.forward(model).map_err(within)?);
-                    forwards.insert(model, forward.clone());
+                    let forward = Arc::new(self.forward(model, &mut forwards.fields).map_err(within)?);
+                    forwards.known.insert(model, forward.clone());
                     forward
                 }
             }),
@@ -371,23 +381,34 @@ impl Linker {
         })
     }
 
-    fn forward(&self, model: &weir_model::Forward) -> Result<Forward, LinkError> {
+    fn forward(
+        &self,
+        model: &weir_model::Forward,
+        fields: &mut FieldCompiler,
+    ) -> Result<Forward, LinkError> {
         let weights: Vec<u32> = model.clusters.iter().map(|target| target.weight).collect();
         let split = Split::new(&weights).ok_or_else(|| LinkError::new("", "no cluster has a weight"))?;
         let mut targets = Vec::with_capacity(model.clusters.len());
         for target in &model.clusters {
             targets.push(Target {
                 cluster: self.slot(&target.cluster)?,
+                key: weir_decide::affinity::cluster_key(&target.cluster),
                 request_headers: target.request_headers.clone(),
                 response_headers: target.response_headers.clone(),
             });
         }
+        let mirrors = model.mirrors.iter().map(|mirror| {
+            let (fraction, marks_host) = (mirror.fraction, mirror.marks_host);
+            Ok(Mirror { cluster: self.slot(&mirror.cluster)?, fraction, marks_host })
+        });
         Ok(Forward {
             split,
             targets,
             rewrite: model.rewrite.clone(),
             timeouts: model.timeouts.clone(),
-            retry: model.retry.clone(),
+            affinity: model.affinity.clone(),
+            retry: model.retry.as_ref().map(|retry| compile_retry(retry, fields)).transpose()?,
+            priority: model.priority, mirrors: mirrors.collect::<Result<_, LinkError>>()?,
         })
     }
 

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use weir_model::Time;
+use weir_model::{Priority, Time};
 
 /// A value alone on its cache lines (two, since processors fetch them in pairs).
 #[derive(Debug, Default)]
@@ -36,6 +36,8 @@ pub struct EndpointState {
     pub workload: Arc<str>,
     /// Requests in flight (or TCP connections, on a TCP listener).
     pub active: Padded<AtomicU32>,
+    /// Open connections, and those that are being made.
+    pub connections: Padded<AtomicU32>,
     /// Moving average of latency, packed as `weir_decide::latency` has it; zero before the first measurement.
     pub latency: Padded<AtomicU64>,
     /// Until when ([`Time`], nanoseconds) it is not chosen; zero if it is not ejected.
@@ -51,6 +53,7 @@ impl EndpointState {
             address,
             workload,
             active: Padded::default(),
+            connections: Padded::default(),
             latency: Padded::default(),
             ejected_until: AtomicU64::new(0),
             traffic: Sharded::new(workers),
@@ -103,6 +106,8 @@ pub struct ClusterState {
     pub connections: Padded<AtomicU32>,
     /// Retries in flight.
     pub retries: Padded<AtomicU32>,
+    /// The same four for requests of high priority.
+    pub high: Padded<HighCounts>,
     /// Requests and errors; `refused` are those an open circuit breaker turned away.
     pub traffic: Sharded,
 }
@@ -116,7 +121,54 @@ impl ClusterState {
             pending: Padded::default(),
             connections: Padded::default(),
             retries: Padded::default(),
+            high: Padded::default(),
             traffic: Sharded::new(workers),
+        }
+    }
+}
+
+/// What is under way with high priority. These are few, so they share their cache lines.
+#[derive(Debug, Default)]
+pub struct HighCounts {
+    /// Requests in flight.
+    pub requests: AtomicU32,
+    /// Requests that wait for a connection.
+    pub pending: AtomicU32,
+    /// Open connections.
+    pub connections: AtomicU32,
+    /// Retries in flight.
+    pub retries: AtomicU32,
+}
+
+/// What is under way with one priority.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts<'a> {
+    /// Requests in flight.
+    pub requests: &'a AtomicU32,
+    /// Requests that wait for a connection.
+    pub pending: &'a AtomicU32,
+    /// Open connections.
+    pub connections: &'a AtomicU32,
+    /// Retries in flight.
+    pub retries: &'a AtomicU32,
+}
+
+impl ClusterState {
+    /// What its circuit breakers count of a priority.
+    pub fn of(&self, priority: Priority) -> Counts<'_> {
+        match priority {
+            Priority::Default => Counts {
+                requests: &self.requests,
+                pending: &self.pending,
+                connections: &self.connections,
+                retries: &self.retries,
+            },
+            Priority::High => Counts {
+                requests: &self.high.requests,
+                pending: &self.high.pending,
+                connections: &self.high.connections,
+                retries: &self.high.retries,
+            },
         }
     }
 }

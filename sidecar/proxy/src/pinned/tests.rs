@@ -25,12 +25,14 @@ pub(crate) fn cluster(name: &str, ports: &[u16]) -> weir_model::Cluster {
     weir_model::Cluster {
         name: name.to_owned(),
         kind: ClusterKind::Unknown,
-        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality] }),
+        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
         load_balancing: LoadBalancing::RoundRobin,
         http: HttpVersion::Http1,
         connect_timeout: Duration::from_secs(1),
         idle_timeout: Duration::from_secs(1),
         circuit_breakers: CircuitBreakers::default(),
+        spread: weir_model::Spread::default(),
+        health: Default::default(),
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use std::time::Duration;
-use weir_model::mesh::{Backend, BackendTarget, HttpFilters, HttpRule, Name, TargetPort};
+use weir_model::mesh::{AffinityPolicy, Backend, BackendTarget, HttpFilters, HttpRule, LocalityFailover, MirrorFilter, Name, Near, TargetPort};
 use weir_model::*;
 
 fn label() -> impl Strategy<Value = String> {
@@ -118,6 +118,14 @@ fn rewrite() -> impl Strategy<Value = PathRewrite> {
     ]
 }
 
+/// One that does not ask how the path was matched.
+fn redirect_anywhere() -> impl Strategy<Value = Redirect> {
+    redirect().prop_map(|redirect| Redirect {
+        path: redirect.path.filter(|path| matches!(path, PathRewrite::Full(_))),
+        ..redirect
+    })
+}
+
 fn redirect() -> impl Strategy<Value = Redirect> {
     let scheme = of(prop_oneof![Just("http".to_owned()), Just("https".to_owned())]);
     let status = prop_oneof![
@@ -129,12 +137,31 @@ fn redirect() -> impl Strategy<Value = Redirect> {
         .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
 }
 
-fn backend(namespace: String) -> impl Strategy<Value = Backend> {
-    let filters = (mutation(), mutation()).prop_map(|(request_headers, response_headers)| HttpFilters {
-        request_headers,
-        response_headers,
-        ..HttpFilters::default()
+fn mirrors(namespace: String) -> impl Strategy<Value = Vec<MirrorFilter>> {
+    let mirror = (label(), 1..=65_535u16, 0..=1_000_000u32).prop_map(move |(name, port, parts)| MirrorFilter {
+        target: BackendTarget { service: Name::new(&namespace, name), port },
+        fraction: weir_model::Fraction(parts),
     });
+    vec(mirror, 0..3)
+}
+
+fn backend(namespace: String) -> impl Strategy<Value = Backend> {
+    let rewrite = (of(label()), of("(/[a-z0-9]{1,5}){1,3}".prop_map(PathRewrite::Full)));
+    let own = prop_oneof![
+        (rewrite, mirrors(namespace.clone())).prop_map(|((rewrite_host, rewrite_path), mirrors)| HttpFilters {
+            rewrite_host,
+            rewrite_path,
+            mirrors,
+            ..HttpFilters::default()
+        }),
+        redirect_anywhere().prop_map(|redirect| HttpFilters { redirect: Some(redirect), ..HttpFilters::default() }),
+    ];
+    let filters =
+        (own, mutation(), mutation()).prop_map(|(own, request_headers, response_headers)| HttpFilters {
+            request_headers,
+            response_headers,
+            ..own
+        });
     (label(), 1..=65_535u16, 0..=1_000_000u32, filters).prop_map(move |(name, port, weight, filters)| {
         Backend { target: BackendTarget { service: Name::new(&namespace, name), port }, weight, filters }
     })
@@ -144,19 +171,31 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
     let timeouts = (of(duration(0)), of(duration(0))).prop_map(|(one, other)| Timeouts {
         request: one.max(other),
         backend_request: other,
-        idle: None,
+        ..Timeouts::default()
+    });
+    let codes = proptest::collection::btree_set(400..=599u16, 0..4);
+    let retry = (codes, 0..=10u32, duration(1)).prop_map(|(codes, attempts, base)| {
+        let default = RetryPolicy::default();
+        let statuses = codes.into_iter().filter_map(|code| http::StatusCode::from_u16(code).ok()).collect();
+        RetryPolicy {
+            attempts,
+            on: RetryOn { statuses, ..default.on.clone() },
+            backoff_base: base,
+            backoff_max: base * 10,
+            ..default
+        }
     });
     let host = of(label());
-    let forwards = (vec(one_match(), 0..4), vec(backend(namespace), 0..4), host, of(rewrite()), timeouts)
-        .prop_map(|(mut matches, mut backends, rewrite_host, rewrite_path, timeouts)| {
+    let forwards = (vec(one_match(), 0..4), vec(backend(namespace.clone()), 0..4), host, of(rewrite()), (timeouts, of(retry), of(session())), mirrors(namespace))
+        .prop_map(|(mut matches, mut backends, rewrite_host, rewrite_path, (timeouts, retry, session), mirrors)| {
             if matches!(rewrite_path, Some(PathRewrite::Prefix(_))) {
                 matches.truncate(0);
             }
             if let Some(first) = backends.first_mut() {
                 first.weight = first.weight.max(1);
             }
-            let filters = HttpFilters { rewrite_host, rewrite_path, ..HttpFilters::default() };
-            HttpRule { name: String::new(), matches, filters, backends, timeouts, retry: None }
+            let filters = HttpFilters { rewrite_host, rewrite_path, mirrors, ..HttpFilters::default() };
+            HttpRule { name: String::new(), matches, filters, backends, timeouts, retry, session }
         });
     let redirects = redirect().prop_map(|redirect| HttpRule {
         name: String::new(),
@@ -165,6 +204,7 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     });
     (prop_oneof![3 => forwards.boxed(), 1 => redirects.boxed()], mutation(), mutation()).prop_map(
         |(mut rule, request, response)| {
@@ -193,16 +233,51 @@ fn route(namespace: String) -> impl Strategy<Value = HttpRouteSpec> {
     })
 }
 
-fn balancing() -> impl Strategy<Value = LoadBalancing> {
-    prop_oneof![
-        Just(LoadBalancing::RoundRobin),
-        Just(LoadBalancing::Random),
-        (2..=100u32).prop_map(|choices| LoadBalancing::LeastRequest { choices }),
+fn cookie() -> impl Strategy<Value = Cookie> {
+    ("[a-zA-Z_-]{1,8}", 0..100_000u64, "(/[a-z]{1,4}){1,2}").prop_map(|(name, ttl, path)| Cookie {
+        name,
+        ttl: Some(Duration::from_secs(ttl)),
+        path,
+        attributes: Vec::new(),
+    })
+}
+
+fn header_or_cookie() -> impl Strategy<Value = HashSource> {
+    prop_oneof![header_name().prop_map(HashSource::Header), cookie().prop_map(HashSource::Cookie)]
+}
+
+fn hash_source() -> impl Strategy<Value = HashSource> {
+    let query = "[a-z]{1,5}".prop_map(HashSource::Query);
+    prop_oneof![header_or_cookie(), Just(HashSource::SourceAddress), query]
+}
+
+fn session() -> impl Strategy<Value = Session> {
+    cookie().prop_map(|cookie| Session { cookie: Cookie { path: "/".to_owned(), ..cookie }, strict: false })
+}
+
+/// How endpoints are chosen, and what brings callers back.
+fn balancing() -> impl Strategy<Value = (Option<LoadBalancing>, AffinityPolicy)> {
+    let without = |policy: LoadBalancing| (Some(policy), None);
+    let ring = (of(1..1000u32), of(1000..2000u32), hash_source()).prop_map(|(minimum, maximum, hash)| {
+        (Some(LoadBalancing::RingHash(RingSize { minimum, maximum })), Some(hash))
+    });
+    let maglev = (of(Just(251)), hash_source())
+        .prop_map(|(table_size, hash)| (Some(LoadBalancing::Maglev { table_size }), Some(hash)));
+    let policy = prop_oneof![
+        Just((None, None)),
+        Just(without(LoadBalancing::RoundRobin)),
+        Just(without(LoadBalancing::Random)),
+        (2..=100u32).prop_map(move |choices| without(LoadBalancing::LeastRequest { choices })),
         (duration(1), duration(1))
-            .prop_map(|(decay, default_rtt)| LoadBalancing::PeakEwma { decay, default_rtt }),
-        header_name().prop_map(|header| LoadBalancing::RingHash(ConsistentHash { header })),
-        header_name().prop_map(|header| LoadBalancing::Maglev(ConsistentHash { header })),
-    ]
+            .prop_map(move |(decay, default_rtt)| without(LoadBalancing::PeakEwma { decay, default_rtt })),
+        ring,
+        maglev,
+    ];
+    let near = prop_oneof![Just(Near::Zone), Just(Near::Region)];
+    let failover = (near, of(100..=10_000u32))
+        .prop_map(|(prefer, overprovisioning)| LocalityFailover { prefer, overprovisioning });
+    (policy, of(header_or_cookie()), of(session()), of(failover))
+        .prop_map(|((policy, hash), sticky, session, failover)| (policy, AffinityPolicy { hash, sticky, session, failover }))
 }
 
 fn retries() -> impl Strategy<Value = RetriesSpec> {
@@ -210,6 +285,7 @@ fn retries() -> impl Strategy<Value = RetriesSpec> {
         Just(RetryCondition::ConnectFailure),
         Just(RetryCondition::RefusedStream),
         Just(RetryCondition::Reset),
+        Just(RetryCondition::RateLimited),
         Just(RetryCondition::GatewayError),
         Just(RetryCondition::ServerError),
         (400..=599u16).prop_map(RetryCondition::Status),
@@ -219,10 +295,11 @@ fn retries() -> impl Strategy<Value = RetriesSpec> {
         RetryBudgetSpec { parts_per_million, min_concurrency }
     });
     let on = proptest::collection::btree_set(condition, 0..5).prop_map(|on| on.into_iter().collect());
-    (of(0..=10u32), on, of(duration(1)), of(duration(1)), of(budget)).prop_map(
-        |(attempts, on, base, max, budget)| {
+    let more = (of(any::<bool>()), of(duration(0)));
+    (of(0..=10u32), on, of(duration(1)), of(duration(1)), of(budget), more).prop_map(
+        |(attempts, on, base, max, budget, (hedge, retry_after))| {
             let backoff_max = max.map(|max| max.max(base.unwrap_or_default()));
-            RetriesSpec { attempts, on, backoff_base: base, backoff_max, budget }
+            RetriesSpec { attempts, on, backoff_base: base, backoff_max, budget, hedge, retry_after }
         },
     )
 }
@@ -232,19 +309,38 @@ fn policy() -> impl Strategy<Value = TrafficPolicySpec> {
         targets.into_iter().map(|(name, section)| PolicyTarget { name, section }).collect()
     });
     let timeouts = (of(duration(0)), of(duration(0)), of(duration(0)))
-        .prop_map(|(one, other, idle)| Timeouts { request: one.max(other), backend_request: other, idle });
+        .prop_map(|(one, other, idle)| Timeouts {
+            request: one.max(other),
+            backend_request: other,
+            idle,
+            stream: idle,
+            ..Timeouts::default()
+        });
     let limit = || of(1..=1_000_000u32);
-    let breakers = (limit(), limit(), limit()).prop_map(|(max_connections, max_pending, max_requests)| {
-        CircuitBreakersSpec { max_connections, max_pending, max_requests }
-    });
-    (targets, of(balancing()), of(duration(1)), timeouts, of(retries()), of(breakers)).prop_map(
-        |(targets, load_balancing, connect_timeout, timeouts, retries, circuit_breakers)| TrafficPolicySpec {
+    let connection = (of(1..=1_000_000u32), of(duration(1)));
+    let breakers = (limit(), limit(), limit(), connection).prop_map(
+        |(max_connections, max_pending, max_requests, (max_connection_requests, max_connection_duration))| {
+            CircuitBreakersSpec {
+                max_connections,
+                max_pending,
+                max_requests,
+                max_endpoint_connections: max_connections,
+                max_connection_requests,
+                max_connection_duration,
+            }
+        },
+    );
+    let health = crate::traffic_policy::health::tests::policy();
+    (targets, balancing(), of(duration(1)), timeouts, of(retries()), of(breakers), health).prop_map(
+        |(targets, (load_balancing, affinity), connect_timeout, timeouts, retries, circuit_breakers, health)| TrafficPolicySpec {
             targets,
             load_balancing,
+            affinity,
             connect_timeout,
             timeouts,
             retries,
             circuit_breakers,
+            health,
         },
     )
 }

@@ -252,9 +252,17 @@ fn backends() {
         "spec.rules[0].backendRefs[0].group: a reference to group \"example.com\" is not supported yet",
     );
     let redirect = json!({"type": "RequestRedirect", "requestRedirect": {"hostname": "b"}});
+    let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "c"}});
     one(
-        with(json!([{"name": "a", "port": 80, "filters": [redirect]}])),
-        "spec.rules[0].backendRefs[0].filters[0].type: a filter of type RequestRedirect in backendRefs is not supported yet",
+        with(json!([{"name": "a", "port": 80, "filters": [redirect, rewrite]}])),
+        "spec.rules[0]: backend default/a has a RequestRedirect and a URLRewrite filter",
+    );
+    let path = json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": "/b"});
+    let prefix = json!({"type": "URLRewrite", "urlRewrite": {"path": path}});
+    let exact = json!([{"path": {"type": "Exact", "value": "/a"}}]);
+    one(
+        rule(json!({"matches": exact, "backendRefs": [{"name": "a", "port": 80, "filters": [prefix]}]})),
+        "spec.rules[0]: ReplacePrefixMatch needs exactly one match, of type PathPrefix",
     );
     let many: Vec<_> = (1..=17).map(|port| json!({"name": "a", "port": port})).collect();
     one(with(json!(many)), "spec.rules[0].backendRefs: 17 elements, at most 16 are allowed");
@@ -269,7 +277,7 @@ fn backends() {
 fn filters() {
     let with = |filters: Value| rule(json!({"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}));
     let at = |message: &str| format!("spec.rules[0].filters[0]{message}");
-    for later in ["RequestMirror", "CORS", "ExtensionRef"] {
+    for later in ["CORS", "ExtensionRef"] {
         one(
             with(json!([{"type": later}])),
             &at(&format!(".type: a filter of type {later} is not supported yet")),
@@ -280,6 +288,29 @@ fn filters() {
     one(
         with(json!([{"type": "URLRewrite", "urlRewrite": {"hostname": "b"}, "requestRedirect": {}}])),
         &at(".requestRedirect: a filter of type URLRewrite has no requestRedirect"),
+    );
+    let mirror = |fields: Value| {
+        let mut mirror = json!({"backendRef": {"name": "b", "port": 80}});
+        mirror.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        with(json!([{"type": "RequestMirror", "requestMirror": mirror}]))
+    };
+    one(mirror(json!({"backendRef": null})), &at(".requestMirror.backendRef: it is missing"));
+    one(mirror(json!({"backendRef": {"name": "b"}})), &at(".requestMirror.backendRef.port: it is missing"));
+    one(
+        mirror(json!({"backendRef": {"name": "b", "port": 80, "namespace": "other"}})),
+        &at(".requestMirror.backendRef: a backend in another namespace (other/b) needs a ReferenceGrant, which weir does not read yet"),
+    );
+    one(
+        mirror(json!({"percent": 101})),
+        &at(".requestMirror.percent: 101 is not an integer from 0 to 100"),
+    );
+    one(
+        mirror(json!({"percent": 1, "fraction": {"numerator": 1}})),
+        &at(".requestMirror.fraction: there is a percent already"),
+    );
+    one(
+        mirror(json!({"fraction": {"numerator": 2, "denominator": 1}})),
+        &at(".requestMirror.fraction: 2 of 1 is more than everything"),
     );
     let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "b"}});
     one(with(json!([rewrite, rewrite])), "spec.rules[0].filters[1]: there is a filter URLRewrite already");
@@ -374,10 +405,57 @@ fn policies() {
         balancing(json!({"policy": "Random", "choices": 2})),
         "spec.loadBalancing.choices: Random has no choices",
     );
-    one(balancing(json!({"policy": "RingHash"})), "spec.loadBalancing.hashHeader: it is missing");
+    one(balancing(json!({"policy": "RingHash"})), "spec.loadBalancing.consistentHash: it is missing");
     one(
-        balancing(json!({"policy": "Maglev", "hashHeader": "a b"})),
-        "spec.loadBalancing.hashHeader: \"a b\" is not a header's name",
+        balancing(json!({"policy": "Maglev", "consistentHash": {"header": "a b"}})),
+        "spec.loadBalancing.consistentHash.header: \"a b\" is not a header's name",
+    );
+    let hashing = |value: Value| balancing(json!({"policy": "RingHash", "consistentHash": value}));
+    let both = "spec.loadBalancing.consistentHash: 2 of header, cookie, sourceAddress, query are there";
+    one(hashing(json!({"header": "a", "query": "b"})), both);
+    one(hashing(json!({"sourceAddress": false})), "spec.loadBalancing.consistentHash.sourceAddress: false is not allowed");
+    one(
+        hashing(json!({"cookie": {"name": "a;b"}})),
+        "spec.loadBalancing.consistentHash.cookie.name: \"a;b\" is not a cookie's name",
+    );
+    one(
+        hashing(json!({"cookie": {"name": "a", "ttl": "1500ms"}})),
+        "spec.loadBalancing.consistentHash.cookie.ttl: a cookie lives for whole seconds",
+    );
+    one(
+        hashing(json!({"cookie": {"name": "a", "path": "x"}})),
+        "spec.loadBalancing.consistentHash.cookie.path: \"x\" is not a cookie's path",
+    );
+    one(
+        balancing(json!({"policy": "Maglev", "consistentHash": {"query": "q"}, "tableSize": 65536})),
+        "spec.loadBalancing.tableSize: 65536 is not a prime number",
+    );
+    one(
+        balancing(json!({"policy": "Random", "consistentHash": {"query": "q"}})),
+        "spec.loadBalancing.consistentHash: Random has no consistentHash",
+    );
+    let sizes = json!({"policy": "RingHash", "consistentHash": {"query": "q"}, "minimumRingSize": 9, "maximumRingSize": 8});
+    one(balancing(sizes), "spec.loadBalancing: minimumRingSize is above maximumRingSize");
+    one(
+        with("splitting", json!({"stickyBy": {"query": "q"}})),
+        "spec.splitting.stickyBy.query: there is no field \"query\"",
+    );
+    one(with("splitting", json!({})), "spec.splitting.stickyBy: it is missing");
+    one(with("localityFailover", json!({})), "spec.localityFailover.prefer: it is missing");
+    one(
+        with("localityFailover", json!({"prefer": "Rack"})),
+        "spec.localityFailover.prefer: \"Rack\" is not allowed here",
+    );
+    let session = |value: Value| with("sessionPersistence", value);
+    one(session(json!({"type": "Header"})), "spec.sessionPersistence.type: session persistence by \"Header\"");
+    one(session(json!({"idleTimeout": "1m"})), "spec.sessionPersistence.idleTimeout: idleTimeout is not supported");
+    one(
+        session(json!({"cookieConfig": {"lifetimeType": "Permanent"}})),
+        "spec.sessionPersistence: a permanent cookie needs an absoluteTimeout",
+    );
+    one(
+        session(json!({"absoluteTimeout": "1h"})),
+        "spec.sessionPersistence: absoluteTimeout has an effect on permanent cookies only",
     );
     let retries = |value: Value| with("retries", value);
     one(retries(json!({"attempts": 11})), "spec.retries.attempts: 11 is not an integer from 0 to 10");

@@ -8,9 +8,9 @@ fn the_best_is_first_and_draining_ones_never() {
         locality(0, 1, vec![(Draining, 1), (Unhealthy, 1), (Degraded, 1)]),
         locality(1, 1, vec![(Healthy, 1), (Healthy, 1)]),
     ]);
-    let members = Members::new(&set);
+    let members = Members::new(&set, &Spread::default());
     let first = |seed, without: &[usize]| {
-        members.first(&mut Random::new(seed), |endpoint| !without.contains(&endpoint))
+        members.first(&mut Random::new(seed), |endpoint| !without.contains(&endpoint), true)
     };
     let mut seen = [0; 5];
     for seed in 0..50 {
@@ -26,19 +26,8 @@ fn the_best_is_first_and_draining_ones_never() {
 fn priorities_are_levels_in_order() {
     let one = || vec![(Health::Healthy, 0)];
     let set = endpoints(vec![locality(7, 0, one()), locality(2, 3, one()), locality(7, 1, one())]);
-    let members = Members::new(&set);
+    let members = Members::new(&set, &Spread::default());
     let levels: Vec<Vec<u32>> = members.levels().map(|level| level.endpoints).collect();
     assert_eq!(levels, [vec![1], vec![0, 2]]);
     assert_eq!((members.member(0).weight, members.locality(0).weight, members.locality(1).weight), (1, 1, 3));
-}
-
-#[test]
-fn keys_follow_addresses() {
-    let keys: std::collections::BTreeSet<u64> =
-        ["10.0.0.1:80", "10.0.0.1:81", "10.0.0.2:80", "[::1]:80", "[::2]:80"]
-            .iter()
-            .map(|text| key(text.parse().unwrap()))
-            .collect();
-    assert_eq!(keys.len(), 5);
-    assert_eq!(key("10.0.0.1:80".parse().unwrap()), key("10.0.0.1:80".parse().unwrap()));
 }

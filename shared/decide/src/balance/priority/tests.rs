@@ -1,5 +1,10 @@
 use super::*;
 use proptest::prelude::*;
+use weir_model::OVERPROVISIONING;
+
+fn shares(levels: &[Counts]) -> Option<Vec<Share>> {
+    super::shares(levels, OVERPROVISIONING as usize)
+}
 
 fn healthy(percentages: &[usize]) -> Vec<u32> {
     let counts: Vec<Counts> =
@@ -48,6 +53,19 @@ fn one_of_very_many_still_counts() {
     assert_eq!(shares(&[Counts { total: 1000, healthy: 1, degraded: 0 }]).unwrap()[0].healthy, 100);
     assert_eq!(shares(&[Counts { total: 1000, healthy: 0, degraded: 0 }]), None);
     assert_eq!(shares(&[]), None);
+}
+
+/// Envoy's `(healthy * factor) / total`, in whole percent: 100 overprovisions nothing, 200 takes everything on half of its endpoints.
+#[test]
+fn the_factor_moves_the_threshold() {
+    let to_first = |factor, healthy| {
+        let levels =
+            [Counts { total: 100, healthy, degraded: 0 }, Counts { total: 100, healthy: 100, degraded: 0 }];
+        super::shares(&levels, factor).unwrap()[0].healthy
+    };
+    assert_eq!([to_first(100, 100), to_first(100, 99), to_first(100, 50)], [100, 99, 50]);
+    assert_eq!([to_first(140, 72), to_first(140, 71)], [100, 99]);
+    assert_eq!([to_first(200, 50), to_first(200, 49)], [100, 98]);
 }
 
 proptest! {

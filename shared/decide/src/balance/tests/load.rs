@@ -11,7 +11,7 @@ fn simulate(
     per_step: f64,
     seed: u64,
 ) -> (Vec<f64>, u32) {
-    let table = Table::new(policy, &healthy(weights));
+    let table = table_of(policy, &healthy(weights));
     let (mut position, mut random) = (Position::default(), Random::new(seed));
     let mut loads = Measured::default();
     *loads.active.borrow_mut() = vec![0; weights.len()];
@@ -47,12 +47,12 @@ fn peak_ewma() -> LoadBalancing {
 
 #[test]
 fn of_two_the_less_loaded_is_chosen() {
-    let table = Table::new(&LoadBalancing::LeastRequest { choices: 2 }, &healthy(&[1, 1]));
+    let table = table_of(&LoadBalancing::LeastRequest { choices: 2 }, &healthy(&[1, 1]));
     let loads = Measured::default();
     *loads.active.borrow_mut() = vec![5, 4];
     assert_eq!(counts(&table, &loads, 100, 1), [0, 100]);
     // Per weight: 5 of 3 is less than 4 of 1.
-    let table = Table::new(&LoadBalancing::LeastRequest { choices: 2 }, &healthy(&[3, 1]));
+    let table = table_of(&LoadBalancing::LeastRequest { choices: 2 }, &healthy(&[3, 1]));
     assert_eq!(counts(&table, &loads, 100, 1), [100, 0]);
 }
 
@@ -98,7 +98,7 @@ fn peak_ewma_weighs_latency_with_load() {
             ..Measured::default()
         };
         *loads.active.borrow_mut() = active.to_vec();
-        counts(&Table::new(&peak_ewma(), &healthy(&[1, 1])), &loads, 100, 1)
+        counts(&table_of(&peak_ewma(), &healthy(&[1, 1])), &loads, 100, 1)
     };
     assert_eq!(pick([Some(5), Some(20)], [0, 0]), [100, 0]);
     assert_eq!(pick([Some(5), Some(20)], [2, 0]), [100, 0]);
@@ -112,7 +112,7 @@ fn peak_ewma_weighs_latency_with_load() {
 
 #[test]
 fn more_choices_find_the_best_of_all() {
-    let table = Table::new(&LoadBalancing::LeastRequest { choices: 10 }, &healthy(&[1; 10]));
+    let table = table_of(&LoadBalancing::LeastRequest { choices: 10 }, &healthy(&[1; 10]));
     let loads = Measured::default();
     *loads.active.borrow_mut() = vec![9, 8, 7, 6, 5, 1, 5, 6, 7, 8];
     assert_eq!(counts(&table, &loads, 50, 1)[5], 50);

@@ -104,8 +104,7 @@ fn in_panic_too_another_one_is_tried_next() {
 fn what_was_tried_is_taken_only_if_there_is_no_other() {
     for policy in policies() {
         let table = table_of(&policy, &healthy(&[1; 3]));
-        let tried =
-            |tried: &[usize]| few(&table, &Measured { tried: tried.to_vec(), ..Measured::default() });
+        let tried = |tried: &[usize]| few(&table, &Measured { tried: tried.to_vec(), ..Measured::default() });
         assert_eq!(tried(&[1])[1], 0, "{policy:?}");
         assert_eq!(tried(&[0, 1]), [0, 0, 100], "{policy:?}");
         assert_eq!(tried(&[0, 1, 2]).iter().sum::<usize>(), 100, "{policy:?}");

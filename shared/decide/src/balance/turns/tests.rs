@@ -43,14 +43,6 @@ fn workers_begin_at_different_moments() {
     assert!(firsts.len() > 2);
 }
 
-#[test]
-fn a_sequence_is_always_the_same() {
-    let one: Vec<usize> = sequence(&[2, 1]).take(6).collect();
-    assert_eq!(one, [0, 0, 1, 0, 0, 1]);
-    let even: Vec<usize> = sequence(&[7, 7, 7]).take(6).collect();
-    assert_eq!(even, [0, 1, 2, 0, 1, 2]);
-}
-
 proptest! {
     #[test]
     fn every_cycle_is_exact_wherever_it_begins(each in prop::collection::vec(1u32..60, 1..12), skip in 0usize..200, seed: u64) {

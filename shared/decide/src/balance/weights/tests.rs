@@ -1,6 +1,6 @@
 use super::*;
 use proptest::prelude::*;
-use weir_model::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints};
+use weir_model::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, Spread};
 
 /// Localities of one priority: their weights, and those of their endpoints.
 fn members(localities: &[(u32, &[u32])]) -> Members {
@@ -18,7 +18,8 @@ fn members(localities: &[(u32, &[u32])]) -> Members {
             })
             .collect(),
     });
-    Members::new(&Endpoints { name: String::new(), localities: localities.collect() })
+    let (localities, overprovisioning) = (localities.collect(), weir_model::OVERPROVISIONING);
+    Members::new(&Endpoints { name: String::new(), localities, overprovisioning }, &Spread::default())
 }
 
 fn portions(members: &Members, endpoints: &[u32]) -> Vec<f64> {

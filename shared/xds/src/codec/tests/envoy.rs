@@ -40,13 +40,12 @@ fn a_stock_envoy_accepts_what_is_encoded_for_it() {
 
 #[test]
 fn a_stock_envoy_accepts_every_balancing_policy() {
-    let hash = || weir_model::ConsistentHash { header: ::http::HeaderName::from_static("x-user") };
     let policies = [
         LoadBalancing::RoundRobin,
         LoadBalancing::Random,
         LoadBalancing::LeastRequest { choices: 5 },
-        LoadBalancing::RingHash(hash()),
-        LoadBalancing::Maglev(hash()),
+        LoadBalancing::RingHash(weir_model::RingSize::default()),
+        LoadBalancing::Maglev { table_size: None },
         // Not its own; it takes the next in the list.
         LoadBalancing::PeakEwma { decay: Duration::from_secs(10), default_rtt: Duration::from_millis(30) },
     ];
@@ -66,8 +65,7 @@ fn a_stock_envoy_does_look_at_it() {
     let http = weir_model::HttpListener {
         routes: RouteSource::Inline(routes(route)),
         tracing: None,
-        access_log: true,
-    };
+        access_log: true, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
     let listener = Listener {
         name: "outbound".to_owned(),
         address: Some(([127, 0, 0, 1], 20_000).into()),
@@ -95,6 +93,15 @@ fn acceptable_cluster(mut cluster: Cluster) -> Cluster {
             locality.weight = locality.weight % 100 + 1;
             locality.endpoints.iter_mut().for_each(|endpoint| endpoint.weight = endpoint.weight % 100 + 1);
         }
+    }
+    if let Some(detection) = &mut cluster.health.outlier_detection {
+        detection.latency = None;
+    }
+    if let Some(check) = &mut cluster.health.health_check {
+        check.interval_jitter_percent %= 100;
+    }
+    if let Some(slow_start) = &mut cluster.health.slow_start {
+        slow_start.window = slow_start.window.max(Duration::from_millis(1));
     }
     cluster
 }
@@ -143,7 +150,7 @@ fn control_plane() -> cluster::Cluster {
     cluster.name = "xds".to_owned();
     cluster.load_balancing = LoadBalancing::RoundRobin;
     cluster.discovery =
-        Discovery::Static(weir_model::Endpoints { name: "xds".to_owned(), localities: vec![] });
+        Discovery::Static(weir_model::Endpoints { name: "xds".to_owned(), localities: vec![], overprovisioning: weir_model::OVERPROVISIONING });
     repack(Resource::Cluster(cluster))
 }
 

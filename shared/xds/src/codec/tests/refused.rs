@@ -33,8 +33,7 @@ fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) ->
     let http = weir_model::HttpListener {
         routes: RouteSource::Rds("outbound".to_owned()),
         tracing: None,
-        access_log: false,
-    };
+        access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
     let mut manager = super::http::encode("x", &http, Target::Envoy);
     change(&mut manager);
     let filter = pb::listener::Filter {
@@ -66,12 +65,12 @@ fn what_would_change_a_request() {
         refused_action(|it| it.hash_policy.push(Default::default())),
         "virtual_hosts[0].routes[0].route.hash_policy"
     );
-    assert_eq!(refused_action(|it| it.priority = 1), "virtual_hosts[0].routes[0].route.priority");
+    assert_eq!(refused_action(|it| it.priority = 2), "virtual_hosts[0].routes[0].route.priority");
     let mirror = refused_action(|it| it.request_mirror_policies.push(Default::default()));
-    assert_eq!(mirror, "virtual_hosts[0].routes[0].route.request_mirror_policies");
+    assert_eq!(mirror, "virtual_hosts[0].routes[0].route.request_mirror_policies[0].cluster");
     let retries = refused_action(|it| it.retry_policy.as_mut().unwrap().num_retries = wire::wrap(11));
     assert_eq!(retries, "virtual_hosts[0].routes[0].route.retry_policy.num_retries");
-    let word = refused_action(|it| it.retry_policy.as_mut().unwrap().retry_on.push_str(",envoy-ratelimited"));
+    let word = refused_action(|it| it.retry_policy.as_mut().unwrap().retry_on.push_str(",retriable-3xx"));
     assert_eq!(word, "virtual_hosts[0].routes[0].route.retry_policy.retry_on");
     let group = refused_action(|it| {
         it.regex_rewrite = Some(pb::matcher::RegexMatchAndSubstitute {
@@ -125,7 +124,6 @@ fn header_commands_and_orders_that_differ() {
 fn clusters() {
     let secure = refused_cluster(|it| it.transport_socket = Some(Default::default()));
     assert_eq!(secure, "transport_socket");
-    assert_eq!(refused_cluster(|it| it.health_checks.push(Default::default())), "health_checks");
     assert_eq!(refused_cluster(|it| it.name.clear()), "name");
     let dns = pb::cluster::cluster::ClusterDiscoveryType::Type(1);
     assert_eq!(refused_cluster(|it| it.cluster_discovery_type = Some(dns)), "type");
@@ -170,8 +168,7 @@ fn an_optional_filter_may_be_unknown() {
     let http = weir_model::HttpListener {
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
-        access_log: true,
-    };
+        access_log: true, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
     let mut manager = super::http::encode("x", &http, Target::Envoy);
     manager
         .http_filters
@@ -183,6 +180,7 @@ fn an_optional_filter_may_be_unknown() {
 fn endpoints_without_weight_or_with_names() {
     let endpoints = weir_model::Endpoints {
         name: "a".to_owned(),
+        overprovisioning: weir_model::OVERPROVISIONING,
         localities: vec![weir_model::LocalityEndpoints {
             locality: Default::default(),
             priority: 0,

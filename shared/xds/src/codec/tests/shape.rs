@@ -170,18 +170,17 @@ fn every_policy_but_round_robin_leaves_grpc_something_it_knows() {
     let encoded = |load_balancing| cluster_codec::encode(&Cluster { load_balancing, ..cluster() });
     assert_eq!(encoded(LoadBalancing::RoundRobin).load_balancing_policy, None);
     assert_eq!(encoded(LoadBalancing::RoundRobin).lb_policy, 0);
-    let hash = || weir_model::ConsistentHash { header: ::http::HeaderName::from_static("x-user") };
     let second = Duration::from_secs(1);
     for policy in [
         LoadBalancing::Random,
         LoadBalancing::LeastRequest { choices: 2 },
         LoadBalancing::PeakEwma { decay: second, default_rtt: second },
-        LoadBalancing::RingHash(hash()),
-        LoadBalancing::Maglev(hash()),
+        LoadBalancing::RingHash(weir_model::RingSize::default()),
+        LoadBalancing::Maglev { table_size: None },
     ] {
         let message = encoded(policy);
         // Envoy refuses both forms together.
-        assert_eq!(message.common_lb_config, None);
+        assert_eq!(message.common_lb_config.unwrap().locality_config_specifier, None);
         let policies = message.load_balancing_policy.unwrap().policies;
         let last = policies.last().unwrap().typed_extension_config.as_ref().unwrap();
         assert!(last.typed_config.as_ref().unwrap().type_url.ends_with("WrrLocality"));
@@ -198,7 +197,7 @@ fn eds_clusters_ask_for_load_reports_and_localities_have_weights() {
         endpoints: vec![],
     };
     let message =
-        endpoints::encode(&weir_model::Endpoints { name: "a".to_owned(), localities: vec![weightless] });
+        endpoints::encode(&weir_model::Endpoints { name: "a".to_owned(), localities: vec![weightless], overprovisioning: weir_model::OVERPROVISIONING });
     assert_eq!(message.endpoints[0].load_balancing_weight.unwrap().value, 1);
     assert!(message.endpoints[0].locality.is_some());
 }
@@ -212,8 +211,7 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
         kind: weir_model::ListenerKind::Http(weir_model::HttpListener {
             routes: RouteSource::Rds("outbound/default/reviews:9080".to_owned()),
             tracing: None,
-            access_log: false,
-        }),
+            access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
     };
     let message: listener::Listener = super::listener::encode(&listener, Target::Grpc);
     assert!(message.filter_chains.is_empty() && message.address.is_none());

@@ -1,7 +1,8 @@
 //! What of a resource can be checked and compiled by itself, and the error that names its field.
 
-use weir_decide::route::Matcher;
-use weir_model::{Discovery, Endpoints, RouteAction, RouteConfiguration, limits};
+use weir_decide::retry::Retry;
+use weir_decide::route::{FieldCompiler, Matcher};
+use weir_model::{Discovery, Endpoints, RetryPolicy, RouteAction, RouteConfiguration, limits};
 
 /// Why a resource cannot be served.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +32,7 @@ impl std::error::Error for LinkError {}
 
 /// Compiles the matches, and checks what linking relies on.
 pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError> {
+    let mut fields = FieldCompiler::default();
     for (h, host) in routes.virtual_hosts.iter().enumerate() {
         if host.routes.len() > limits::ROUTES {
             let message = format!("{} routes, more than {}", host.routes.len(), limits::ROUTES);
@@ -38,6 +40,11 @@ pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError>
         }
         for (r, route) in host.routes.iter().enumerate() {
             let RouteAction::Forward(forward) = &route.action else { continue };
+            if let Some(retry) = &forward.retry {
+                let field = format!("virtual_hosts[{h}].routes[{r}].route.retry_policy");
+                compile_retry(retry, &mut fields)
+                    .map_err(|error| LinkError { field: format!("{field}.{}", error.field), ..error })?;
+            }
             let sum: u64 = forward.clusters.iter().map(|target| u64::from(target.weight)).sum();
             if sum == 0 || sum > u64::from(u32::MAX) {
                 let field = format!("virtual_hosts[{h}].routes[{r}].route.weighted_clusters");
@@ -48,6 +55,11 @@ pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError>
         }
     }
     Matcher::compile(routes).map_err(|error| LinkError::new(error.field, error.message))
+}
+
+/// Compiles the conditions of a retry policy; the field of an error is that in the policy.
+pub(super) fn compile_retry(retry: &RetryPolicy, fields: &mut FieldCompiler) -> Result<Retry, LinkError> {
+    Retry::compile(retry, fields).map_err(|error| LinkError::new(error.field, error.message))
 }
 
 pub(super) fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkError> {
