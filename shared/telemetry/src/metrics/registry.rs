@@ -21,6 +21,7 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     tables: Mutex<BTreeMap<&'static str, Arc<Table>>>,
     observers: Mutex<Vec<Observer>>,
+    tabled: Mutex<Vec<Tabled>>,
     workers: Mutex<usize>,
 }
 
@@ -39,6 +40,15 @@ pub(super) struct Observer {
     pub(super) family: &'static Family,
     pub(super) labels: LabelValues,
     pub(super) read: Observe,
+}
+
+type ReadTable = Arc<dyn Fn() -> Vec<(Vec<String>, f64)> + Send + Sync>;
+
+/// Values read when scraped, of which there are now more and now fewer.
+#[derive(Clone)]
+struct Tabled {
+    family: &'static Family,
+    read: ReadTable,
 }
 
 impl Registry {
@@ -73,6 +83,16 @@ impl Registry {
         self.0.observers.lock().push(Observer { family, labels, read: Arc::new(read) });
     }
 
+    /// Shows what `read` returns whenever the registry is scraped: for each series its label values and its value. Beyond
+    /// [`Family::max_series`] the rest is left out.
+    pub fn observe_table(
+        &self,
+        family: &'static Family,
+        read: impl Fn() -> Vec<(Vec<String>, f64)> + Send + Sync + 'static,
+    ) {
+        self.0.tabled.lock().push(Tabled { family, read: Arc::new(read) });
+    }
+
     /// Ends a generation: series that stood still for [`EXPIRE_AFTER`] of them and that no worker holds leave. Call it once a
     /// minute.
     pub fn expire(&self) {
@@ -97,6 +117,15 @@ impl Registry {
 
     pub(super) fn observers(&self) -> Vec<Observer> {
         let mut observers = self.0.observers.lock().clone();
+        let tabled = self.0.tabled.lock().clone();
+        for Tabled { family, read } in tabled {
+            let rows = read().into_iter().take(family.max_series);
+            observers.extend(rows.map(|(labels, value)| Observer {
+                family,
+                labels: labels.iter().map(|label| Text::new(label)).collect(),
+                read: Arc::new(move || value),
+            }));
+        }
         for table in self.tables() {
             if table.overflow.get() > 0 {
                 let overflow = table.overflow.clone();

@@ -269,3 +269,21 @@ fn every_family_has_a_good_name() {
         assert!(family.labels.iter().all(|label| plain(label) && *label != "le"), "{name}");
     }
 }
+
+#[test]
+fn a_table_is_read_anew_and_bounded() {
+    static TABLE: Family = Family::gauge("table", "Rows that come and go.", &["row"]).max_series(2);
+    let registry = Registry::new();
+    let rows = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    let read = rows.clone();
+    registry.observe_table(&TABLE, move || {
+        let rows = read.load(std::sync::atomic::Ordering::Relaxed);
+        (0..rows).map(|row| (vec![format!("r{row}")], row as f64)).collect()
+    });
+    let shown = |text: &str| text.lines().filter(|line| line.starts_with("table{")).count();
+    assert_eq!(shown(&registry.render_prometheus()), 1);
+    rows.store(3, std::sync::atomic::Ordering::Relaxed);
+    let text = registry.render_prometheus();
+    assert_eq!(shown(&text), 2, "no more than the family may have: {text}");
+    assert!(text.contains("table{row=\"r1\"} 1"), "{text}");
+}
