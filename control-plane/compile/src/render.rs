@@ -192,6 +192,7 @@ fn matches(it: &RouteMatch) -> String {
     parts.push(match &it.path {
         PathMatch::Exact(path) => format!("= {path}"),
         PathMatch::Prefix(path) => format!("{path}{}*", if path.ends_with('/') { "" } else { "/" }),
+        PathMatch::Characters(prefix) => format!("{prefix}*"),
         PathMatch::Regex(regex) => format!("~ {regex}"),
     });
     parts.extend(it.headers.iter().map(field));
@@ -323,6 +324,7 @@ fn rewrite(it: &PathRewrite) -> String {
     match it {
         PathRewrite::Full(path) => format!("path {path}"),
         PathRewrite::Prefix(prefix) => format!("prefix {prefix}"),
+        PathRewrite::Characters(prefix) => format!("characters {prefix}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{authority, rewrite};
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
-use weir_model::Redirect;
+use weir_model::{PathRewrite, Redirect};
 
 /// The request as it came in.
 #[derive(Clone, Copy, Debug)]
@@ -22,17 +22,15 @@ pub struct Original<'a> {
 
 /// The value of `Location`.
 ///
-/// The port is the redirect's; else the well-known one of the redirect's scheme; else the one the caller used. It is left out where
-/// it is the well-known port of the scheme that results. An error if the request's own authority or path cannot stand in a header.
+/// The port is the redirect's; else none where the redirect says the host; else the one the caller used, unless that is the well-known
+/// port of a scheme that changes. It is left out where it is the well-known port of the scheme that results. A path that the redirect
+/// says with a query replaces the request's. An error if the request's own authority or path cannot stand in a header.
 pub fn location(redirect: &Redirect, original: &Original<'_>) -> Result<HeaderValue, InvalidHeaderValue> {
     let (host, used) = authority::split(original.authority);
-    let host = redirect.host.as_deref().unwrap_or(host);
     let scheme = redirect.scheme.as_deref().unwrap_or(original.scheme);
-    let port = match (redirect.port, &redirect.scheme) {
-        (Some(port), _) => Some(port),
-        (None, Some(scheme)) => well_known(scheme).or(used),
-        (None, None) => used,
-    };
+    let used = used.filter(|port| scheme == original.scheme || well_known(original.scheme) != Some(*port));
+    let (host, used) = redirect.host.as_deref().map_or((host, used), |host| (host, None));
+    let port = redirect.port.or(used);
     let path = match &redirect.path {
         Some(path) => rewrite::path(path, original.path, original.prefix),
         None => original.path.into(),
@@ -43,7 +41,8 @@ pub fn location(redirect: &Redirect, original: &Original<'_>) -> Result<HeaderVa
         location.push_str(&port.to_string());
     }
     location.push_str(&path);
-    if let Some(query) = original.query {
+    let own = matches!(&redirect.path, Some(PathRewrite::Full(full)) if full.contains('?'));
+    if let Some(query) = original.query.filter(|_| !own) {
         location.push('?');
         location.push_str(query);
     }

@@ -4,14 +4,20 @@ use std::borrow::Cow;
 use weir_model::PathRewrite;
 
 /// The path after the rewrite. `prefix` is the one the route matched by, absent if it matched otherwise: then a
-/// [`PathRewrite::Prefix`] has nothing to replace and the path stays (policy with such a rewrite is refused earlier).
+/// [`PathRewrite::Prefix`] or [`PathRewrite::Characters`] has nothing to replace and the path stays (neither policy nor xDS says so).
 ///
 /// A trailing slash of prefix and replacement is ignored, the rest of the path keeps its own: `/foo/bar` matched by `/foo` becomes `/xyz/bar` whether the
 /// replacement is `/xyz` or `/xyz/`, and `/bar` where it is `/` or empty.
 pub fn path<'a>(rewrite: &'a PathRewrite, path: &'a str, prefix: Option<&str>) -> Cow<'a, str> {
     let (replacement, prefix) = match (rewrite, prefix) {
         (PathRewrite::Full(full), _) => return Cow::Borrowed(if full.is_empty() { "/" } else { full }),
-        (PathRewrite::Prefix(_), None) => return Cow::Borrowed(path),
+        (PathRewrite::Prefix(_) | PathRewrite::Characters(_), None) => return Cow::Borrowed(path),
+        (PathRewrite::Characters(replacement), Some(prefix)) => {
+            return match path.strip_prefix(prefix) {
+                Some(rest) => Cow::Owned([replacement, rest].concat()),
+                None => Cow::Borrowed(path),
+            };
+        }
         (PathRewrite::Prefix(replacement), Some(prefix)) => (replacement, prefix),
     };
     let rest = match path.strip_prefix(without_slash(prefix)) {

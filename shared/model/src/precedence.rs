@@ -63,7 +63,9 @@ impl<'a> Precedence<'a> {
             path: match &matches.path {
                 PathMatch::Exact(_) => PathRank::Exact,
                 PathMatch::Regex(expression) => PathRank::Regex(Reverse(expression.chars().count())),
-                PathMatch::Prefix(prefix) => PathRank::Prefix(Reverse(prefix.chars().count())),
+                PathMatch::Prefix(prefix) | PathMatch::Characters(prefix) => {
+                    PathRank::Prefix(Reverse(prefix.chars().count()))
+                }
             },
             method: if matches.method.is_some() { MethodRank::Given } else { MethodRank::Any },
             headers: Reverse(matches.headers.len()),

@@ -73,6 +73,8 @@ pub enum PathMatch {
     Exact(String),
     /// Whole segments: `/v2` matches `/v2` and `/v2/x`, not `/v2x`. `/` matches everything. Without trailing slash otherwise.
     Prefix(String),
+    /// These characters and whatever follows: `/v2` matches `/v2x` too (Envoy's `prefix`; no policy says this).
+    Characters(String),
     /// The whole path matches this expression (RE2 syntax).
     Regex(String),
 }
@@ -208,6 +210,8 @@ pub enum PathRewrite {
     Full(String),
     /// This instead of the prefix that matched (Gateway API `ReplacePrefixMatch`: no doubled or lost slash). Without trailing slash, or `/`.
     Prefix(String),
+    /// This instead of the characters that matched, whatever comes of it (Envoy's `prefix_rewrite`).
+    Characters(String),
 }
 
 /// The caller is sent elsewhere (Gateway API `HTTPRequestRedirectFilter`).
@@ -217,7 +221,7 @@ pub struct Redirect {
     pub scheme: Option<String>,
     /// The request's if absent.
     pub host: Option<String>,
-    /// If absent: the scheme's well-known port when a scheme is given, the request's otherwise.
+    /// If absent: none where a host is given; else the request's, unless it is the well-known one of the scheme that is left.
     pub port: Option<u16>,
     /// The request's if absent.
     pub path: Option<PathRewrite>,

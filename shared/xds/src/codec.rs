@@ -6,7 +6,7 @@
 //!   path of the field; it never panics, and lists are bounded by [`weir_model::limits`]. Where a field is absent, Envoy's default holds.
 //!
 //! For [`Target::Weir`] `decode(encode(x)) == x`. The other targets get the same messages but for a few places: gRPC knows no segment prefix,
-//! reads its deadline elsewhere and takes no policy of zero retries; Envoy must be told the port a redirect implies, knows only one safe
+//! reads its deadline elsewhere and takes no policy of zero retries; Envoy knows only one safe
 //! way to retry resets, and changes header fields in another order.
 
 mod access_log;

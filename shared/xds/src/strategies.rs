@@ -124,8 +124,8 @@ pub fn route() -> BoxedStrategy<Route> {
         |(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
             name,
             stat_prefix,
+            action: fitting(action, &matches.path),
             matches,
-            action,
             request_headers,
             response_headers,
             filters,
@@ -134,12 +134,33 @@ pub fn route() -> BoxedStrategy<Route> {
     .boxed()
 }
 
+/// The same action with a rewrite that the match allows.
+fn fitting(mut action: RouteAction, path: &PathMatch) -> RouteAction {
+    let rewrite = match &mut action {
+        RouteAction::Forward(forward) => &mut forward.rewrite.path,
+        RouteAction::Redirect(redirect) => &mut redirect.path,
+        RouteAction::Direct(_) => return action,
+    };
+    if let Some(PathRewrite::Prefix(value)) = rewrite {
+        let value = std::mem::take(value);
+        *rewrite = Some(match path {
+            PathMatch::Exact(_) | PathMatch::Regex(_) => PathRewrite::Full(value),
+            PathMatch::Characters(_) => PathRewrite::Characters(value),
+            PathMatch::Prefix(_) => PathRewrite::Prefix(value),
+        });
+    }
+    action
+}
+
 /// Which requests a route takes.
 pub fn route_match() -> impl Strategy<Value = RouteMatch> {
     let path = prop_oneof![
         path().prop_map(PathMatch::Exact),
         prefix().prop_map(PathMatch::Prefix),
         regex().prop_map(PathMatch::Regex),
+        path()
+            .prop_filter("the root is a prefix of segments", |path| path != "/")
+            .prop_map(PathMatch::Characters),
     ];
     let header = (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value });
     let query = (name(), string_match()).prop_map(|(name, value)| QueryMatch { name, value });

@@ -188,6 +188,7 @@ fn route_match(matches: &RouteMatch) -> Value {
         "path": match &matches.path {
             PathMatch::Exact(path) => json!({"exact": path}),
             PathMatch::Prefix(prefix) => json!({"prefix": prefix}),
+            PathMatch::Characters(prefix) => json!({"characters": prefix}),
             PathMatch::Regex(regex) => json!({"regex": regex}),
         },
         "method": matches.method.as_ref().map(|method| method.as_str()),
@@ -268,6 +269,7 @@ fn path_rewrite(rewrite: &PathRewrite) -> Value {
     match rewrite {
         PathRewrite::Full(path) => json!({"full": path}),
         PathRewrite::Prefix(prefix) => json!({"prefix": prefix}),
+        PathRewrite::Characters(prefix) => json!({"characters": prefix}),
     }
 }
 

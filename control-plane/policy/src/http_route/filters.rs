@@ -291,7 +291,10 @@ fn write_mutation(mutation: &HeaderMutation) -> Value {
 fn write_modifier(path: &PathRewrite) -> Value {
     match path {
         PathRewrite::Full(path) => json!({"type": "ReplaceFullPath", "replaceFullPath": path}),
-        PathRewrite::Prefix(path) => json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": path}),
+        // Only what other control planes say is in characters.
+        PathRewrite::Prefix(path) | PathRewrite::Characters(path) => {
+            json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": path})
+        }
     }
 }
 

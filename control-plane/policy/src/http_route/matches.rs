@@ -238,7 +238,8 @@ pub(super) fn is_token(text: &str) -> bool {
 pub(super) fn write(one: &RouteMatch) -> Value {
     let (kind, value) = match &one.path {
         PathMatch::Exact(path) => ("Exact", path),
-        PathMatch::Prefix(path) => ("PathPrefix", path),
+        // Only what other control planes say is in characters.
+        PathMatch::Prefix(path) | PathMatch::Characters(path) => ("PathPrefix", path),
         PathMatch::Regex(expression) => ("RegularExpression", expression),
     };
     let query = one.query.iter().map(|parameter| write_condition(&parameter.name, &parameter.value));

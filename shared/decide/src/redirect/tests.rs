@@ -24,7 +24,7 @@ fn to(redirect: &Redirect, original: &Original<'_>) -> String {
     location(redirect, original).unwrap().to_str().unwrap().to_owned()
 }
 
-/// Gateway API `HTTPRequestRedirectFilter.port`: given, else the scheme's, else the listener's; never a well-known one in the text.
+/// As Envoy has it: given, else none with a host, else the request's unless the scheme left it behind; never a well-known one in the text.
 #[test]
 fn the_port_follows_from_port_scheme_and_request() {
     let table = [
@@ -33,9 +33,11 @@ fn the_port_follows_from_port_scheme_and_request() {
         ((None, None), "http", "a", "http://a/p"),
         ((None, None), "https", "a:443", "https://a/p"),
         ((None, None), "https", "a:80", "https://a:80/p"),
-        ((Some("https"), None), "http", "a:8080", "https://a/p"),
+        ((Some("https"), None), "http", "a:8080", "https://a:8080/p"),
+        ((Some("https"), None), "http", "a:80", "https://a/p"),
         ((Some("https"), None), "http", "a", "https://a/p"),
-        ((Some("http"), None), "http", "a:8080", "http://a/p"),
+        ((Some("http"), None), "http", "a:8080", "http://a:8080/p"),
+        ((Some("http"), None), "https", "a:443", "http://a/p"),
         ((Some("https"), Some(8443)), "http", "a:8080", "https://a:8443/p"),
         ((Some("https"), Some(443)), "http", "a:8080", "https://a/p"),
         ((Some("http"), Some(443)), "https", "a", "http://a:443/p"),
@@ -56,13 +58,15 @@ fn what_is_not_given_is_the_requests() {
     assert_eq!(to(&redirect(None, None, None), &ORIGINAL), "http://shop.example:8080/cart/items?page=2");
     assert_eq!(
         to(&redirect(None, Some("new.example"), None), &ORIGINAL),
-        "http://new.example:8080/cart/items?page=2"
+        "http://new.example/cart/items?page=2"
     );
     let other =
         Redirect { path: Some(PathRewrite::Prefix("/bag".into())), ..redirect(Some("https"), None, None) };
-    assert_eq!(to(&other, &ORIGINAL), "https://shop.example/bag/items?page=2");
+    assert_eq!(to(&other, &ORIGINAL), "https://shop.example:8080/bag/items?page=2");
     let full = Redirect { path: Some(PathRewrite::Full("/gone".into())), ..redirect(None, None, Some(80)) };
     assert_eq!(to(&full, &ORIGINAL), "http://shop.example/gone?page=2");
+    let own = Redirect { path: Some(PathRewrite::Full("/gone?from=cart".into())), ..full };
+    assert_eq!(to(&own, &ORIGINAL), "http://shop.example/gone?from=cart");
 }
 
 #[test]

@@ -61,3 +61,23 @@ proptest! {
         prop_assert!(!rewritten.contains("//") || rest.contains("//"));
     }
 }
+
+#[test]
+fn characters_are_replaced_whatever_comes_of_it() {
+    let rewrite = |replacement: &str| PathRewrite::Characters(replacement.to_owned());
+    for (path, matched, replacement, expected) in [
+        ("/api/users", "/api/", "/", "/users"),
+        ("/api/users", "/api", "/", "//users"),
+        ("/apiary", "/api", "/v2", "/v2ary"),
+        ("/api", "/api", "/v2/", "/v2/"),
+        ("/users", "/", "/v2", "/v2users"),
+        ("/other", "/api", "/v2", "/other"),
+    ] {
+        assert_eq!(
+            super::path(&rewrite(replacement), path, Some(matched)),
+            expected,
+            "{path} {matched} {replacement}"
+        );
+    }
+    assert_eq!(path(&rewrite("/v2"), "/api", None), "/api");
+}

@@ -134,6 +134,11 @@ fn path(expected: &PathMatch, actual: &str) -> Option<Failure> {
                 ),
             }
         }
+        PathMatch::Characters(prefix) if actual.starts_with(prefix.as_str()) => None,
+        PathMatch::Characters(prefix) => fails(
+            "match.path.characters",
+            format!("is {prefix:?}, the request's path {actual:?} begins otherwise"),
+        ),
         PathMatch::Regex(regex) => match Library::default().single(regex) {
             Ok(patterns) if patterns.is_match(actual.as_bytes()) => None,
             Ok(_) => fails(

@@ -7,6 +7,7 @@ use super::pattern::{Expression, Library, RegexError};
 use super::prefix::Prefixes;
 use super::regexes::Regexes;
 use super::{Head, RouteError};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use weir_model::{PathMatch, Random, Route};
 
@@ -36,11 +37,15 @@ impl Paths {
                 PathMatch::Prefix(path) if !path.is_empty() && !path.starts_with('/') => {
                     return Err(RouteError::new(field("path.prefix"), "must begin with a slash"));
                 }
+                PathMatch::Characters(path) => {
+                    let expression = format!("{}(?s:.)*", regex_syntax::escape(path));
+                    regexes.entry(Cow::Owned(expression)).or_default()
+                }
                 PathMatch::Exact(path) => exact.entry(path.as_str()).or_default(),
                 PathMatch::Prefix(path) => {
                     prefixes.entry(path.strip_suffix('/').unwrap_or(path)).or_default()
                 }
-                PathMatch::Regex(path) => regexes.entry(path.as_str()).or_default(),
+                PathMatch::Regex(path) => regexes.entry(Cow::Borrowed(path.as_str())).or_default(),
             };
             bucket.push(index as u32);
         }
@@ -82,11 +87,12 @@ impl Paths {
 
 /// Compiles each expression once, with the routes that have it, in order of the first of them.
 fn compile_regexes(
-    regexes: BTreeMap<&str, Vec<u32>>,
+    regexes: BTreeMap<Cow<'_, str>, Vec<u32>>,
     bucket: impl Fn(Vec<u32>) -> Bucket,
     library: &mut Library,
 ) -> Result<Regexes<Bucket>, RouteError> {
     let mut parsed = Vec::with_capacity(regexes.len());
+    let regexes = regexes.iter().map(|(text, routes)| (&**text, routes.clone()));
     for (text, routes) in regexes {
         let route = routes.first().copied().unwrap_or_default();
         let expression = Expression::parse(text).map_err(|error| unusable(route, &error))?;

@@ -73,6 +73,7 @@ fn path(path: &PathMatch, target: Target) -> PathSpecifier {
     match path {
         PathMatch::Exact(path) => PathSpecifier::Path(path.clone()),
         PathMatch::Regex(expression) => PathSpecifier::SafeRegex(text::regex(expression)),
+        PathMatch::Characters(prefix) => PathSpecifier::Prefix(prefix.clone()),
         PathMatch::Prefix(prefix) if prefix == "/" => PathSpecifier::Prefix(prefix.clone()),
         PathMatch::Prefix(prefix) if target == Target::Grpc => match prefix.matches('/').count() {
             2 => PathSpecifier::Path(prefix.clone()),
@@ -89,11 +90,7 @@ fn from_path(specifier: Option<&PathSpecifier>) -> Check<PathMatch> {
             Ok(PathMatch::Regex(text::from_regex(regex).at("safe_regex")?))
         }
         Some(PathSpecifier::Prefix(prefix)) if prefix.is_empty() || prefix == "/" => Ok(PathMatch::default()),
-        // A prefix of characters rather than of segments.
-        Some(PathSpecifier::Prefix(prefix)) => match text::affix("prefix", prefix, "", ".*")? {
-            StringMatch::Regex(expression) => Ok(PathMatch::Regex(expression)),
-            StringMatch::Exact(_) | StringMatch::Present => Err(Fault::unsupported("prefix")),
-        },
+        Some(PathSpecifier::Prefix(prefix)) => Ok(PathMatch::Characters(bounded("prefix", prefix)?)),
         Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
             if prefix.is_empty() || prefix.ends_with('/') || prefix.contains(['?', '#']) {
                 let message = "must be a path without trailing slash, query or fragment";

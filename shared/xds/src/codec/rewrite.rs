@@ -25,6 +25,7 @@ const WHOLE: &str = "^.*$";
 pub(super) fn encode(path: &PathMatch, rewrite: &PathRewrite) -> Edit {
     match rewrite {
         PathRewrite::Full(full) => Edit::Regex(substitute(WHOLE, &full.replace('\\', "\\\\"))),
+        PathRewrite::Characters(value) => Edit::Prefix(value.clone()),
         PathRewrite::Prefix(value) => match (path, canonical(value)) {
             (PathMatch::Prefix(prefix), "/") if prefix == "/" => Edit::Prefix("/".to_owned()),
             (PathMatch::Prefix(prefix), value) if prefix == "/" => Edit::Prefix(format!("{value}/")),
@@ -46,29 +47,25 @@ fn from_prefix(path: &PathMatch, value: &str) -> Check<PathRewrite> {
     if value.len() > limits::HEAD_BYTES {
         return Err(Fault::new(format!("longer than {} bytes", limits::HEAD_BYTES)));
     }
-    let value = match path {
+    let characters = || PathRewrite::Characters(value.to_owned());
+    Ok(match path {
         // The whole path is what matched, so the whole path is replaced.
-        PathMatch::Exact(_) | PathMatch::Regex(_) if value != canonical(value) => {
-            return Ok(PathRewrite::Full(value.to_owned()));
+        PathMatch::Exact(_) | PathMatch::Regex(_) => PathRewrite::Full(value.to_owned()),
+        PathMatch::Characters(_) => characters(),
+        PathMatch::Prefix(prefix) => {
+            let segments = match (prefix.as_str(), value) {
+                ("/", "/") => Some("/"),
+                ("/", value) => value.strip_suffix('/'),
+                // The root instead of a segment is said with an expression.
+                (_, "/") => None,
+                (_, value) => Some(value),
+            };
+            match segments.filter(|value| *value == canonical(value)) {
+                Some(value) => PathRewrite::Prefix(value.to_owned()),
+                None => characters(),
+            }
         }
-        PathMatch::Prefix(prefix) if prefix == "/" && value != "/" => {
-            value.strip_suffix('/').ok_or_else(|| {
-                Fault::new(
-                    "must end with a slash after the prefix `/`, or the first segment would be glued to it",
-                )
-            })?
-        }
-        PathMatch::Prefix(prefix) if prefix != "/" && value.ends_with('/') => {
-            return Err(Fault::new(
-                "must not end with a slash after a segment prefix: the path keeps its own",
-            ));
-        }
-        _ => value,
-    };
-    if value != canonical(value) {
-        return Err(Fault::new(format!("{:?} would double a slash", super::wire::cut(value))));
-    }
-    Ok(PathRewrite::Prefix(value.to_owned()))
+    })
 }
 
 fn from_regex(path: &PathMatch, regex: &matcher::RegexMatchAndSubstitute) -> Check<PathRewrite> {

@@ -95,7 +95,7 @@ fn one(route: &Route, target: Target) -> route::Route {
                 route::route::Action::Route(forward::encode(forward, path, before, target))
             }
             RouteAction::Redirect(redirect) => {
-                route::route::Action::Redirect(redirect_action(redirect, path, target))
+                route::route::Action::Redirect(redirect_action(redirect, path))
             }
             RouteAction::Direct(direct) => route::route::Action::DirectResponse(direct_response(direct)),
         }),
@@ -157,14 +157,8 @@ fn from_one(route: &route::Route) -> Check<Route> {
     })
 }
 
-fn redirect_action(redirect: &Redirect, path: &PathMatch, target: Target) -> route::RedirectAction {
+fn redirect_action(redirect: &Redirect, path: &PathMatch) -> route::RedirectAction {
     use RedirectResponseCode as Code;
-    let well_known = match redirect.scheme.as_deref() {
-        // Envoy would keep the port of the request.
-        Some("http") if target == Target::Envoy => Some(80),
-        Some("https") if target == Target::Envoy => Some(443),
-        _ => None,
-    };
     let response_code = match redirect.status {
         StatusCode::FOUND => Code::Found,
         StatusCode::SEE_OTHER => Code::SeeOther,
@@ -174,12 +168,12 @@ fn redirect_action(redirect: &Redirect, path: &PathMatch, target: Target) -> rou
     };
     route::RedirectAction {
         host_redirect: redirect.host.clone().unwrap_or_default(),
-        port_redirect: redirect.port.or(well_known).map_or(0, u32::from),
+        port_redirect: redirect.port.map_or(0, u32::from),
         response_code: response_code as i32,
         scheme_rewrite_specifier: redirect.scheme.clone().map(SchemeRewriteSpecifier::SchemeRedirect),
         path_rewrite_specifier: redirect.path.as_ref().map(|change| match change {
             PathRewrite::Full(full) => PathRewriteSpecifier::PathRedirect(full.clone()),
-            PathRewrite::Prefix(_) => match rewrite::encode(path, change) {
+            PathRewrite::Prefix(_) | PathRewrite::Characters(_) => match rewrite::encode(path, change) {
                 Edit::Prefix(value) => PathRewriteSpecifier::PrefixRewrite(value),
                 Edit::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
             },

@@ -375,7 +375,7 @@ impl Linker {
             response_headers: changes(&route.response_headers),
             action,
             prefix: match &route.matches.path {
-                PathMatch::Prefix(prefix) => Some(prefix.as_str().into()),
+                PathMatch::Prefix(prefix) | PathMatch::Characters(prefix) => Some(prefix.as_str().into()),
                 PathMatch::Exact(_) | PathMatch::Regex(_) => None,
             },
         })

@@ -29,6 +29,7 @@ fn path_matches(expected: &PathMatch, actual: &str) -> bool {
             let bare = prefix.strip_suffix('/').unwrap_or(prefix);
             bare.is_empty() || actual == bare || actual.starts_with(&format!("{bare}/"))
         }
+        PathMatch::Characters(prefix) => actual.starts_with(prefix.as_str()),
         PathMatch::Regex(regex) => whole(regex, actual.as_bytes()),
     }
 }
@@ -117,6 +118,7 @@ fn a_path_match() -> impl Strategy<Value = PathMatch> {
     prop_oneof![
         4 => "(/(a|b|ab|v2|v2x|é)?){1,3}".prop_map(PathMatch::Exact),
         6 => "(/(a|b|ab|v2|v2x|é)?){0,3}".prop_map(PathMatch::Prefix),
+        2 => "(/(a|b|ab|v2|v2x|é)?){1,3}".prop_map(PathMatch::Characters),
         2 => prop::sample::select(&PATH_REGEXES[..]).prop_map(|regex| PathMatch::Regex(regex.to_owned())),
     ]
 }

@@ -216,7 +216,7 @@ fn foreign_forms_that_mean_the_same_are_understood() {
     }
     let Ok(Resource::Route(decoded)) = decode(&wire::pack(&message)) else { panic!() };
     let route = &decoded.virtual_hosts[0].routes[0];
-    assert_eq!(route.matches.path, PathMatch::Regex("/a\\.b.*".to_owned()));
+    assert_eq!(route.matches.path, PathMatch::Characters("/a.b".to_owned()));
     let RouteAction::Forward(forward) = &route.action else { panic!() };
     assert_eq!(forward.timeouts.request, Some(std::time::Duration::from_secs(15)));
     assert_eq!(forward.retry.as_ref().unwrap().on.statuses.len(), 100);

@@ -8,7 +8,7 @@ use route::route::Action;
 use route::route_action::ClusterSpecifier;
 use route::route_match::PathSpecifier;
 use std::time::Duration;
-use weir_model::{Forward, PathRewrite, Redirect, Route};
+use weir_model::{Forward, PathRewrite, Route};
 
 fn one(route: Route, target: Target) -> route::Route {
     super::route::encode(&routes(route), target).virtual_hosts.remove(0).routes.remove(0)
@@ -132,28 +132,13 @@ fn full_paths_are_replaced_literally() {
 }
 
 #[test]
-fn only_a_stock_envoy_is_told_the_safe_word_for_resets_and_the_implied_port() {
+fn only_a_stock_envoy_is_told_the_safe_word_for_resets() {
     let words = |target| action(forward(), target).retry_policy.unwrap().retry_on;
     assert_eq!(
         words(Target::Envoy),
         "reset-before-request,unavailable,retriable-status-codes,retriable-headers"
     );
     assert_eq!(words(Target::Weir), "reset,unavailable,retriable-status-codes,retriable-headers");
-    let redirect = Redirect {
-        scheme: Some("https".to_owned()),
-        host: None,
-        port: None,
-        path: None,
-        status: StatusCode::MOVED_PERMANENTLY,
-    };
-    let port =
-        |target| match one(Route { action: RouteAction::Redirect(redirect.clone()), ..forward() }, target)
-            .action
-        {
-            Some(Action::Redirect(action)) => action.port_redirect,
-            other => panic!("{other:?}"),
-        };
-    assert_eq!((port(Target::Envoy), port(Target::Weir)), (443, 0));
 }
 
 #[test]
