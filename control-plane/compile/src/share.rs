@@ -31,13 +31,19 @@ pub(crate) fn rewrite(rule: &HttpFilters, backend: Option<&HttpFilters>, matched
 pub(crate) fn redirect(redirect: &Redirect, matched: &PathMatch) -> Redirect {
     let mut redirect = redirect.clone();
     redirect.path = redirect.path.and_then(|path| fitting(path, matched));
+    // The port that another scheme implies (Gateway API `HTTPRequestRedirectFilter.port`); elsewhere it would stay the caller's.
+    redirect.port = redirect.port.or(match redirect.scheme.as_deref() {
+        Some("http") => Some(80),
+        Some("https") => Some(443),
+        _ => None,
+    });
     redirect
 }
 
 /// A prefix can be replaced only where one matched; validation refuses everything else.
 fn fitting(path: PathRewrite, matched: &PathMatch) -> Option<PathRewrite> {
     match (&path, matched) {
-        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Regex(_)) => None,
+        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Characters(_) | PathMatch::Regex(_)) => None,
         _ => Some(path),
     }
 }
