@@ -26,7 +26,7 @@ const TABLE: &[Row] = &[
     },
     Row { name: "weir-xds", uses: &["weir-model", "weir-proto"], bans: TOKIO },
     Row { name: "weir-runtime", uses: &[], bans: &["prost", "tonic", "http", "serde"] },
-    Row { name: "weir-telemetry", uses: &[], bans: &["hyper", "dashmap"] },
+    Row { name: "weir-telemetry", uses: &["weir-model"], bans: &["hyper", "dashmap"] },
     Row {
         name: "weir-config",
         uses: &["weir-model", "weir-decide", "weir-xds", "weir-proto", "weir-runtime"],

@@ -2,6 +2,7 @@
 //!
 //! [`Arguments`] is what clap reads, as text; [`Arguments::check`] turns it into [`Options`], whose values are all usable.
 
+mod log_format;
 mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use weir_config::ControlPlanes;
+use weir_model::access_log::LogFormat;
 use weir_model::{Fraction, Locality};
 
 use parse::Wanted;
@@ -29,7 +31,8 @@ Examples:
 
 On the outbound listener the Host or :authority names the service: reviews, reviews.default, reviews.default.svc or
 reviews.default.svc.cluster.local, each with or without its port.
-SIGTERM drains: the control plane is told, what is in flight ends, then the process. A second one ends it at once.";
+SIGTERM drains: the control plane is told, what is in flight ends, then the process. A second one ends it at once.
+With --handover PATH, starting another process with the same arguments replaces this one without refusing a connection.";
 
 /// The data plane of weir, a service mesh: runs beside a service and carries its requests.
 #[derive(Clone, Parser, Debug)]
@@ -75,9 +78,13 @@ pub(crate) struct Arguments {
     /// Share of the requests without a caller's decision that are traced, from 0 to 1 [default: 1 with --otlp].
     #[arg(long, env = "WEIR_TRACE_SAMPLING", value_name = "RATIO")]
     trace_sampling: Option<String>,
-    /// Write a line of JSON to stdout for every request.
-    #[arg(long, env = "WEIR_ACCESS_LOG", value_parser = clap::builder::BoolishValueParser::new())]
-    access_log: bool,
+    /// Write a line to stdout for every request: weir's own JSON, or the text that Envoy writes.
+    #[arg(long, env = "WEIR_ACCESS_LOG", value_name = "json|text", num_args = 0..=1, default_missing_value = "json")]
+    access_log: Option<String>,
+    /// What such a line says: text with Envoy's command operators, such as '%RESPONSE_CODE% %REQ(:PATH)%', or a JSON object of such
+    /// texts. Implies --access-log.
+    #[arg(long, env = "WEIR_ACCESS_LOG_FORMAT", value_name = "FORMAT")]
+    access_log_format: Option<String>,
     /// Threads that carry requests [default: one for each processor that this process may use].
     #[arg(long, env = "WEIR_WORKERS", value_name = "N")]
     workers: Option<String>,
@@ -90,6 +97,15 @@ pub(crate) struct Arguments {
     /// On SIGTERM, how long what is in flight may take after that.
     #[arg(long, env = "WEIR_DRAIN_DEADLINE", value_name = "DURATION", default_value = "30s")]
     drain_deadline: String,
+    /// Unix socket for binary upgrades. If a sidecar serves there, this one takes its listening sockets over once it serves its
+    /// own configuration, and the other one drains; then this one waits there for its successor. The directory must be closed to
+    /// other users (mode 0700); it is made if it is missing.
+    #[arg(long, env = "WEIR_HANDOVER", value_name = "PATH")]
+    handover: Option<String>,
+    /// On a takeover, how long the new process may take until it serves its configuration. After that it gives up, and the old
+    /// one goes on.
+    #[arg(long, env = "WEIR_HANDOVER_TIMEOUT", value_name = "DURATION", default_value = "60s")]
+    handover_timeout: String,
 }
 
 /// What the sidecar runs with.
@@ -110,11 +126,17 @@ pub(crate) struct Options {
     pub(crate) otlp: Option<String>,
     /// Absent: requests are not traced.
     pub(crate) sampling: Option<Fraction>,
+    /// Whether its listeners log.
     pub(crate) access_log: bool,
+    /// What a line says if nobody else says it.
+    pub(crate) log_format: LogFormat,
     pub(crate) workers: usize,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) drain_pause: Duration,
     pub(crate) drain_deadline: Duration,
+    /// Where sockets change hands.
+    pub(crate) handover: Option<PathBuf>,
+    pub(crate) handover_timeout: Duration,
 }
 
 /// An inbound listener.
@@ -179,6 +201,17 @@ impl Arguments {
         let outbound = wanted.optional("--outbound", self.outbound, parse::local);
         let outbound_tcp = wanted.each("--outbound-tcp", self.outbound_tcp, parse::outbound_tcp);
         let admin = wanted.optional("--admin-listen", Some(self.admin_listen), parse::local);
+        let log_kind = wanted.optional("--access-log", self.access_log, log_format::kind);
+        let log_format = wanted.optional("--access-log-format", self.access_log_format, log_format::format);
+        let access_log = match log_kind {
+            Some(kind) => kind.is_some(),
+            None => log_format.is_some(),
+        };
+        if let (Some(Some(log_format::Kind::Json)), Some(LogFormat::Text { .. })) = (log_kind, &log_format) {
+            let mend = "is text where --access-log asks for json; write a JSON object, or --access-log text";
+            wanted.mistake("--access-log-format", "", mend.to_owned());
+        }
+        let log_format = log_format.unwrap_or_else(|| log_format::usual(log_kind.flatten()));
         let otlp = wanted.optional("--otlp", self.otlp, parse::otlp);
         let sampling = wanted.optional("--trace-sampling", self.trace_sampling, parse::ratio);
         let options = Options {
@@ -191,12 +224,15 @@ impl Arguments {
                 .map(|(namespace, name)| format!("{namespace}/{name}"))
                 .collect(),
             sampling: sampling.or(otlp.as_ref().map(|_| Fraction(1_000_000))),
-            access_log: self.access_log,
+            access_log,
+            log_format,
             workers: wanted.optional("--workers", self.workers, parse::workers).unwrap_or(processors),
             state_dir: wanted
                 .optional("--state-dir", self.state_dir, |directory| Ok(PathBuf::from(directory))),
             drain_pause: wanted.required("--drain-pause", self.drain_pause, parse::duration),
             drain_deadline: wanted.required("--drain-deadline", self.drain_deadline, parse::duration),
+            handover: wanted.optional("--handover", self.handover, parse::socket_path),
+            handover_timeout: wanted.required("--handover-timeout", self.handover_timeout, parse::duration),
             admin: admin.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 15000))),
             service,
             labels,

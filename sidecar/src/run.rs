@@ -1,15 +1,17 @@
 //! Wiring: sockets first, since their addresses are part of who this sidecar is; then the last good configuration and the
-//! control plane; then workers and the admin endpoint; then waiting for the end.
+//! control plane; then, when another process has yielded if there was one, workers and the admin endpoint; then waiting for the
+//! end, or for a successor.
 
-mod sockets;
+pub(crate) mod sockets;
 
+use std::cell::Cell;
 use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::watch;
 use weir_config::{Config, ConfigOptions, ConfigStatus, Demand, Snapshot};
 use weir_model::node::{Node, Target};
@@ -24,6 +26,7 @@ use weir_telemetry::metrics::{Registry, names};
 
 use crate::admin::{self, Admin};
 use crate::arguments::Options;
+use crate::handover::{Handover, Takeover};
 use crate::identity;
 use crate::lifecycle::Lifecycle;
 use sockets::Sockets;
@@ -36,6 +39,8 @@ const CONFIG_END: Duration = Duration::from_secs(3);
 const METRICS_GENERATION: Duration = Duration::from_secs(60);
 /// How long workers may take to end once everything is to be dropped.
 const WORKERS_END: Duration = Duration::from_secs(1);
+/// How long streams that are cut off may take to tell their callers.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Runs the sidecar until it is told to stop.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
@@ -50,8 +55,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             )
         })?;
     }
-    let sockets = Sockets::bind(&options)?;
-    let node = node(&options, &sockets, state_dir.as_deref());
+    let mut takeover = match &options.handover {
+        Some(path) => Takeover::begin(path).await.context("--handover")?,
+        None => None,
+    };
+    let inherited = takeover.as_mut().map(|takeover| std::mem::take(&mut takeover.listening));
+    let sockets = Sockets::bind(&options, inherited.unwrap_or_default())?;
+    let predecessor = takeover.as_ref().map(|takeover| takeover.node_id.clone());
+    let node = node(&options, &sockets, state_dir.as_deref(), predecessor)?;
     let telemetry = Telemetry::start(&options, &node)?;
     let (snapshots, demand, status, config) = Config::start(ConfigOptions {
         control_planes: options.control_planes.clone(),
@@ -63,10 +74,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     });
     admin::metrics::register(&telemetry.registry, &status, &snapshots);
     let lifecycle = Lifecycle::new();
-    let drain = Drain::new();
-    let workers = start_workers(sockets.workers, &telemetry, &snapshots, &demand, &drain)?;
+    let drain = Rc::new(Drain::new());
     let admin = Rc::new(Admin {
-        node,
+        node: node.clone(),
         status: status.clone(),
         snapshots: snapshots.clone(),
         lifecycle: lifecycle.clone(),
@@ -74,14 +84,64 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         registry: telemetry.registry.clone(),
         bound: sockets.admin.1.ip(),
     });
-    tokio::task::spawn_local(admin::serve(sockets.admin.0, admin.clone()));
+    if let (Some(takeover), Some(path)) = (takeover, &options.handover) {
+        tracing::info!("taking over from the sidecar at {}", path.display());
+        let serving = serving(&admin, snapshots.clone());
+        tokio::select! {
+            yielded = takeover.complete(path, serving, &status, options.handover_timeout) => {
+                yielded.context("--handover")?;
+            }
+            _ = signals.next() => return Ok(()),
+        }
+    }
+    let workers = start_workers(sockets.workers, &telemetry, &snapshots, &demand, &drain)?;
+    let admin_task = tokio::task::spawn_local(admin::serve(sockets.admin.0, admin.clone()));
     announce(&sockets.announcement);
     tokio::task::spawn_local(announce_ready(admin, snapshots, status.clone()));
     tokio::task::spawn_local(expire(telemetry.registry.clone()));
-    let tell = status.clone();
-    tokio::task::spawn_local(lifecycle.clone().run(move || tell.close(), options.drain_pause));
+    let handover = options.handover.as_ref().map(|path| {
+        Handover::open(path, sockets.kept, node.id, status.clone(), options.handover_timeout)
+    });
+    let handover = handover.transpose().context("--handover")?;
+    let succeeded = Rc::new(Cell::new(false));
+    let tell = {
+        let (status, drain, succeeded) = (status.clone(), drain.clone(), succeeded.clone());
+        move || {
+            // A successor holds the lease; what is left here may still ask for names until it ends.
+            if !succeeded.get() {
+                status.close();
+                drain.leave(true);
+            }
+        }
+    };
+    let heard = {
+        let (status, succeeded) = (status.clone(), succeeded.clone());
+        async move {
+            if !succeeded.get() {
+                status.gone().await;
+            }
+        }
+    };
+    tokio::task::spawn_local(lifecycle.clone().run(tell, heard, options.drain_pause));
 
-    signals.next().await;
+    tokio::select! {
+        _ = signals.next() => {
+            if let Some(handover) = handover {
+                handover.close();
+            }
+        }
+        () = has_successor(handover.as_ref()) => {
+            // For a moment both have accepted connections from the same sockets, which harms nobody.
+            drain.leave(false);
+            admin_task.abort();
+            succeeded.set(true);
+            status.hand_over();
+            if let Some(handover) = handover {
+                handover.leave();
+            }
+            tracing::info!("another process has taken over; this one ends when its connections have");
+        }
+    }
     lifecycle.leave();
     tokio::select! {
         () = lifecycle.left() => {}
@@ -95,13 +155,18 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     };
     match open {
         0 => tracing::info!("drained"),
-        open => tracing::warn!("{open} connections are cut off"),
+        open => {
+            tracing::warn!("{open} connections are cut off");
+            drain.end(LAST_WORDS);
+            drain.drained().await;
+        }
     }
     drain.stop();
     let ended = tokio::task::spawn_blocking(move || workers.join());
     // A worker that hangs is cut off by the process's end.
     let _ = tokio::time::timeout(WORKERS_END, ended).await;
     telemetry.end().await;
+    status.close();
     let _ = tokio::time::timeout(CONFIG_END, config).await;
     Ok(())
 }
@@ -115,8 +180,37 @@ async fn next_stop(signals: &mut Signals) -> Stop {
     }
 }
 
-fn node(options: &Options, sockets: &Sockets, state_dir: Option<&Path>) -> Node {
-    let id = options.node_id.clone().unwrap_or_else(|| {
+/// Waits until another process has taken over; for ever where none can.
+async fn has_successor(handover: Option<&Handover>) {
+    match handover {
+        Some(handover) => handover.succeeded().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until every listener has its configuration.
+async fn serving(admin: &Admin, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
+    while admin.unready().is_some() {
+        // What is published last stays in force even when the publisher is gone.
+        if snapshots.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Who this sidecar is. A successor is who its predecessor was, to the control plane and to all peers.
+fn node(
+    options: &Options,
+    sockets: &Sockets,
+    state_dir: Option<&Path>,
+    predecessor: Option<String>,
+) -> anyhow::Result<Node> {
+    if let (Some(own), Some(other)) = (&options.node_id, &predecessor)
+        && own != other
+    {
+        bail!("--node-id {own}: the sidecar at --handover is {other:?}; give this one the same name, or another PATH");
+    }
+    let id = options.node_id.clone().or(predecessor).unwrap_or_else(|| {
         identity::node_id(state_dir, entropy_seed()).unwrap_or_else(|error| {
             tracing::warn!(
                 "cannot keep a node id in the state directory: {error}; it will be another after a restart"
@@ -126,7 +220,7 @@ fn node(options: &Options, sockets: &Sockets, state_dir: Option<&Path>) -> Node 
     });
     let (namespace, service) =
         options.service.clone().unwrap_or_else(|| ("default".to_owned(), String::new()));
-    Node {
+    Ok(Node {
         id,
         target: Target::Weir,
         namespace,
@@ -140,7 +234,7 @@ fn node(options: &Options, sockets: &Sockets, state_dir: Option<&Path>) -> Node 
         uses: Default::default(),
         sampling: options.sampling,
         access_log: options.access_log,
-    }
+    })
 }
 
 /// Where spans, metrics and log lines go.
@@ -149,7 +243,7 @@ struct Telemetry {
     spans: SpanSink,
     exporter: Option<ExporterHandle>,
     access_log: AccessLog,
-    log: Option<AccessLogHandle>,
+    log: AccessLogHandle,
 }
 
 impl Telemetry {
@@ -181,24 +275,18 @@ impl Telemetry {
             }
             None => (SpanSink::disabled(), None),
         };
-        let (access_log, log) = match options.access_log {
-            true => {
-                let started = AccessLog::start(std::io::stdout(), access_log::DEFAULT_QUEUE);
-                let (access_log, log) = started.context("cannot start the access log")?;
-                let dropped = log.dropped_reader();
-                registry.observe(&names::ACCESS_LOG_DROPPED, &[], move || dropped() as f64);
-                (access_log, Some(log))
-            }
-            false => (AccessLog::disabled(), None),
-        };
+        // Listeners may ask for lines whatever this process was started with.
+        let started = AccessLog::start(std::io::stdout(), std::io::stderr(), access_log::DEFAULT_QUEUE);
+        let (access_log, log) = started.context("cannot start the access log")?;
+        let access_log = access_log.with_default(options.log_format.clone());
+        let dropped = log.dropped_reader();
+        registry.observe(&names::ACCESS_LOG_DROPPED, &[], move || dropped() as f64);
         Ok(Self { registry, spans, exporter, access_log, log })
     }
 
     /// Sends what is left.
     async fn end(self) {
-        if let Some(log) = self.log {
-            log.flush(FLUSH).await;
-        }
+        self.log.flush(FLUSH).await;
         if let Some(exporter) = self.exporter {
             let counts = exporter.shutdown(FLUSH).await;
             let lost = counts.dropped_queue_full + counts.dropped_export_failed;

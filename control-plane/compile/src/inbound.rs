@@ -4,14 +4,17 @@
 //! enforced by the caller; here everything goes to the application.
 
 use crate::health;
+use crate::actions;
 use crate::scope::Pass;
 use crate::service::http_version;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use weir_model::access_log::AccessLog;
 use weir_model::mesh::{AppProtocol, Name, WorkloadPort};
-use weir_model::node::Inbound;
-use weir_model::{
+use weir_model::node::{Inbound, Node};
+use weir_model::{Detection, 
     CircuitBreakers, Cluster, ClusterKind, Diagnostic, Direction, Discovery, Endpoint, Endpoints, Forward,
     HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
     Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
@@ -83,21 +86,37 @@ fn workload_port(inbound: &Inbound) -> WorkloadPort {
     WorkloadPort { name: inbound.name.clone(), number: inbound.app.port(), address: inbound.listen }
 }
 
-fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &Pass<'_>) -> Listener {
+/// How a node logs: as it was started to, if it asks for it.
+pub(crate) fn access_log(node: &Node) -> Option<Arc<AccessLog>> {
+    node.access_log.then(Arc::default)
+}
+
+fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Listener {
     let name = format!("inbound/{}", inbound.listen);
     let cluster = cluster_name(inbound.app);
-    let access_log = pass.node.access_log;
+    let access_log = access_log(pass.node);
     let kind = match protocol {
         AppProtocol::Tcp => ListenerKind::Tcp(TcpListener { cluster, access_log }),
         AppProtocol::Unspecified | AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => {
-            let routes = RouteSource::Inline(routes(name.clone(), cluster));
-            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass })
+            // Whoever says what is spoken is taken at his word; else it may be anything, and its server may be the first to speak.
+            let detection = (protocol == AppProtocol::Unspecified).then(|| {
+                let otherwise = TcpListener { cluster: cluster.clone(), access_log: access_log.clone() };
+                Box::new(Detection { otherwise, wait: limits::SNIFF_WAIT })
+            });
+            let routes = RouteSource::Inline(routes(name.clone(), cluster, limits(pass, inbound)));
+            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log, detection, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass })
         }
     };
     Listener { name, address: Some(inbound.listen), direction: Direction::Inbound, kind }
 }
 
-fn routes(name: String, cluster: String) -> RouteConfiguration {
+/// How many requests it lets in.
+fn limits(pass: &mut Pass<'_>, inbound: &Inbound) -> Option<Box<Filters>> {
+    let ports: Vec<WorkloadPort> = pass.node.inbound.iter().map(workload_port).collect();
+    actions::limits(pass, inbound, &ports, &workload_port(inbound))
+}
+
+fn routes(name: String, cluster: String, filters: Option<Box<Filters>>) -> RouteConfiguration {
     let forward = Forward {
         clusters: vec![WeightedCluster {
             cluster,
@@ -117,7 +136,7 @@ fn routes(name: String, cluster: String) -> RouteConfiguration {
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
         response_headers: HeaderMutation::default(), filters: None };
-    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
+    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters };
     RouteConfiguration { name, virtual_hosts: vec![host] }
 }
 

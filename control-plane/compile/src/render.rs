@@ -1,12 +1,13 @@
 //! A resource as lines that a person reads: golden tests compare it, a dry run shows what changes in it.
 
 mod affinity;
+mod filters;
 mod health;
 
 use http::StatusCode;
 use std::fmt::{Display, Write};
 use std::time::Duration;
-use weir_model::{CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
+use weir_model::{Detection, CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
 pub fn render(resource: &Resource) -> String {
@@ -141,7 +142,7 @@ fn listener(out: &mut Lines, it: &Listener) {
         ListenerKind::Http(http) => http_listener(out, http),
         ListenerKind::Tcp(tcp) => {
             out.line(1, format_args!("bytes to {}", tcp.cluster));
-            if tcp.access_log {
+            if tcp.access_log.is_some() {
                 out.line(1, "access log");
             }
         }
@@ -152,12 +153,17 @@ fn http_listener(out: &mut Lines, it: &HttpListener) {
     if let Some(tracing) = &it.tracing {
         out.line(1, format_args!("trace {}", percent(tracing.sampling.0)));
     }
-    if it.access_log {
+    if it.access_log.is_some() {
         out.line(1, "access log");
     }
+    filters::filters(out, 1, it.filters.as_deref());
     match &it.routes {
         RouteSource::Rds(name) => out.line(1, format_args!("routes from {name}")),
         RouteSource::Inline(inline) => routes(out, 1, inline),
+    }
+    if let Some(detection) = &it.detection {
+        let Detection { otherwise, wait } = &**detection;
+        out.line(1, format_args!("bytes that are not HTTP, or nothing for {wait:?}, to {}", otherwise.cluster));
     }
 }
 
@@ -165,6 +171,7 @@ fn routes(out: &mut Lines, indent: usize, it: &RouteConfiguration) {
     out.line(indent, format_args!("routes {}", it.name));
     for host in &it.virtual_hosts {
         out.line(indent + 1, format_args!("host {} for {}", host.name, host.domains.join(" ")));
+        filters::filters(out, indent + 2, host.filters.as_deref());
         for one in &host.routes {
             route(out, indent + 2, one);
         }
@@ -175,6 +182,7 @@ fn route(out: &mut Lines, indent: usize, it: &Route) {
     out.line(indent, format_args!("{}  [{}]", matches(&it.matches), it.name));
     headers(out, indent + 1, "request", &it.request_headers);
     headers(out, indent + 1, "response", &it.response_headers);
+    filters::filters(out, indent + 1, it.filters.as_deref());
     match &it.action {
         RouteAction::Forward(it) => forward(out, indent + 1, it),
         RouteAction::Redirect(it) => out.line(indent + 1, redirect(it)),
@@ -222,6 +230,13 @@ fn forward(out: &mut Lines, indent: usize, it: &Forward) {
     }
     if it.priority == Priority::High {
         out.line(indent, "of high priority");
+    }
+    match it.fallback.as_deref() {
+        Some(Fallback::Cluster(cluster)) => out.line(indent, format_args!("else to {cluster}")),
+        Some(Fallback::Direct(DirectResponse { status, body })) => {
+            out.line(indent, format_args!("else answer {} {body:?}", status.as_u16()));
+        }
+        None => {}
     }
     for mirror in &it.mirrors {
         let host = if mirror.marks_host { "" } else { ", same host" };

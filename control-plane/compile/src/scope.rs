@@ -8,7 +8,8 @@
 //!
 //! A name that was asked for and means nothing is left out, which tells the one who asked that it does not exist.
 
-use crate::index::Index;
+use crate::inbound::access_log;
+use crate::index::{Index, Policy};
 use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
 use crate::service::port_of;
 use crate::{Compiled, authority, inbound, outbound_name, route, service};
@@ -84,6 +85,11 @@ impl<'a> Pass<'a> {
         self.found.insert(diagnostic);
     }
 
+    /// What policies say of a port of a service.
+    pub(crate) fn policy(&self, service: &Name, port: u16) -> Policy<'a> {
+        self.index.policy(self.mesh, service, port)
+    }
+
     pub(crate) fn insert(&mut self, resource: Resource) {
         self.resources.insert(resource);
     }
@@ -103,7 +109,7 @@ impl<'a> Pass<'a> {
     }
 
     fn outbound_listener(&mut self, address: SocketAddr, name: String, routes: RouteSource) {
-        let http = HttpListener { routes, tracing: self.tracing(), access_log: self.node.access_log, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        let http = HttpListener { routes, tracing: self.tracing(), access_log: access_log(self.node), detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name,
@@ -166,7 +172,7 @@ impl<'a> Pass<'a> {
     }
 
     fn named_listener(&mut self, authority: String, routes: String) {
-        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: false, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name: authority,
@@ -265,8 +271,9 @@ impl<'a> Pass<'a> {
                 if own.is_empty() {
                     continue;
                 }
-                let routes = self.routes(name, port.port).routes.clone();
-                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters: None };
+                let compiled = self.routes(name, port.port);
+                let (routes, filters) = (compiled.routes.clone(), compiled.filters.clone());
+                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters };
                 hosts.insert((name.clone(), port.port), host);
             }
         }
@@ -287,7 +294,7 @@ impl<'a> Pass<'a> {
                 );
                 continue;
             };
-            let tcp = TcpListener { cluster: outbound_name(&name, port), access_log: self.node.access_log };
+            let tcp = TcpListener { cluster: outbound_name(&name, port), access_log: access_log(self.node) };
             let (direction, kind) = (Direction::Outbound, ListenerKind::Tcp(tcp));
             let name = format!("outbound-tcp/{address}");
             self.insert(Resource::Listener(Listener { name, address: Some(*address), direction, kind }));

@@ -55,7 +55,7 @@ pub use health::{
     EndpointHealth, HealthCheck, HttpProbe, LatencyOutlier, NO_TRAFFIC_INTERVAL, OutlierDetection,
     PANIC_THRESHOLD, Probe, SlowStart,
 };
-pub use listener::{
+pub use listener::{Detection, 
     Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths, RouteSource,
     TcpListener, Tracing,
 };

@@ -8,6 +8,8 @@ pub const ON_DEMAND_NAMES: usize = 1024;
 pub const SNIFF_BYTES: usize = 4096;
 /// How long a client may say nothing before its connection is taken for one whose server speaks first.
 pub const SNIFF_WAIT: Duration = Duration::from_millis(100);
+/// Length of an access log's format, in bytes.
+pub const LOG_FORMAT_BYTES: usize = 8192;
 /// Largest TLS ClientHello that is read for its server name, in bytes.
 pub const CLIENT_HELLO_BYTES: usize = 16 * 1024;
 /// How long a request waits for a name that was never asked for before.

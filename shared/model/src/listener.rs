@@ -1,7 +1,10 @@
 //! Listeners: where traffic enters.
 
+use crate::access_log::AccessLog;
 use crate::{Fraction, RouteConfiguration};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// An address, or a name, where traffic enters (LDS).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -41,14 +44,25 @@ pub struct HttpListener {
     pub routes: RouteSource,
     /// Whether and how requests are traced; absent: contexts pass through untouched.
     pub tracing: Option<Tracing>,
-    /// Whether each request is logged.
-    pub access_log: bool,
+    /// How each request is logged, if it is.
+    pub access_log: Option<Arc<AccessLog>>,
     /// What is done with its requests besides, where neither their route nor its virtual host says otherwise.
     pub filters: Option<Box<crate::Filters>>,
     /// The form in which paths are matched and sent on.
     pub paths: Paths,
     /// What is believed and told about who asks.
     pub forwarded: Forwarded,
+    /// What becomes of connections that turn out not to speak HTTP; absent: they are taken for bad HTTP.
+    pub detection: Option<Box<Detection>>,
+}
+
+/// A listener that finds out what is spoken.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Detection {
+    /// Where everything that is not HTTP goes.
+    pub otherwise: TcpListener,
+    /// How long a client may say nothing before its connection is taken for one whose server speaks first.
+    pub wait: Duration,
 }
 
 /// The form in which paths are matched and sent on. The rules apply in this order, once, before routing.
@@ -119,6 +133,6 @@ pub struct Tracing {
 pub struct TcpListener {
     /// A cluster that exists.
     pub cluster: String,
-    /// Whether each connection is logged.
-    pub access_log: bool,
+    /// How each connection is logged, if it is.
+    pub access_log: Option<Arc<AccessLog>>,
 }

@@ -85,10 +85,15 @@ impl Resource {
             },
             Self::Endpoints(_) => vec![],
             Self::Listener(listener) => match &listener.kind {
-                ListenerKind::Http(http) => match &http.routes {
-                    RouteSource::Rds(name) => vec![(ResourceType::Route, name)],
-                    RouteSource::Inline(routes) => clusters_of(routes),
-                },
+                ListenerKind::Http(http) => {
+                    let mut references = match &http.routes {
+                        RouteSource::Rds(name) => vec![(ResourceType::Route, name.as_str())],
+                        RouteSource::Inline(routes) => clusters_of(routes),
+                    };
+                    let otherwise = http.detection.as_ref().map(|detection| &detection.otherwise.cluster);
+                    references.extend(otherwise.map(|cluster| (ResourceType::Cluster, cluster.as_str())));
+                    references
+                }
                 ListenerKind::Tcp(tcp) => vec![(ResourceType::Cluster, &tcp.cluster)],
             },
             Self::Route(routes) => clusters_of(routes),

@@ -1,10 +1,12 @@
-//! One line of JSON for each request or connection that is over.
+//! One line for each request or connection that is over: weir's own JSON, or what a format in Envoy's words asks for.
 //!
-//! Off unless asked for. A worker puts a record into a bounded queue; a thread of its own turns records into lines and writes
-//! them a batch at a time. If the disk or the reader of the pipe is slow, records are dropped and counted, requests are not held
-//! up.
+//! Off unless a listener asks for it. A worker puts a record into a bounded queue; a thread of its own turns records into lines and
+//! writes them a batch at a time. If the disk or the reader of the pipe is slow, records are dropped and counted, requests are not
+//! held up.
 
+mod layout;
 mod record;
+mod time;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,9 +14,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use weir_model::access_log::{LogFormat, LogOutput};
 
 use crate::queue::{self, Dropped, Sink, Source};
-pub use record::{AccessRecord, HttpAccess, TcpAccess, rfc3339};
+pub use layout::{Layout, Seen};
+pub use record::{AccessRecord, HttpAccess, TcpAccess};
+pub use time::rfc3339;
 
 /// The most records that wait to be written.
 pub const DEFAULT_QUEUE: usize = 4096;
@@ -23,32 +28,57 @@ const BATCH: usize = 256;
 /// The longest a record waits.
 const INTERVAL: Duration = Duration::from_millis(250);
 
+/// What becomes one line.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// How it is written. A worker has its own, so that no reference count moves between workers.
+    pub layout: Arc<Layout>,
+    /// What happened.
+    pub record: AccessRecord,
+    /// What the layout asked for.
+    pub seen: Seen,
+}
+
 /// A worker's way to the access log; each worker has its own clone.
 #[derive(Clone)]
 pub struct AccessLog {
-    sink: Option<Sink<AccessRecord>>,
+    sink: Option<Sink<Entry>>,
+    /// What a listener's lines say if the listener does not; weir's own JSON if this does not either.
+    default: Arc<LogFormat>,
 }
 
 impl AccessLog {
     /// A log that nobody reads.
-    pub const fn disabled() -> AccessLog {
-        AccessLog { sink: None }
+    pub fn disabled() -> AccessLog {
+        AccessLog { sink: None, default: Arc::default() }
     }
 
-    /// Starts the writing thread.
+    /// The same log, where lines say this if their listener does not say what.
+    pub fn with_default(self, format: LogFormat) -> AccessLog {
+        AccessLog { default: Arc::new(format), ..self }
+    }
+
+    /// How the lines of a listener are written.
+    pub fn layout(&self, log: &weir_model::access_log::AccessLog) -> Layout {
+        Layout::new(log, &self.default)
+    }
+
+    /// Starts the writing thread, for standard output and standard error.
     pub fn start(
-        writer: impl Write + Send + 'static,
+        stdout: impl Write + Send + 'static,
+        stderr: impl Write + Send + 'static,
         queue: usize,
     ) -> std::io::Result<(AccessLog, AccessLogHandle)> {
         let (sink, source) = queue::bounded(queue, BATCH);
         let dropped = source.dropped();
         let unwritten = Arc::new(AtomicU64::new(0));
         let (flushes, asked) = mpsc::channel(8);
-        let task = Writer { source, asked, writer, unwritten: unwritten.clone() };
+        let task = Writer { source, asked, stdout, stderr, unwritten: unwritten.clone() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread = std::thread::Builder::new().name("weir-access-log".to_owned());
         thread.spawn(move || runtime.block_on(task.run()))?;
-        Ok((AccessLog { sink: Some(sink) }, AccessLogHandle { flushes, dropped, unwritten }))
+        let log = AccessLog { sink: Some(sink), default: Arc::default() };
+        Ok((log, AccessLogHandle { flushes, dropped, unwritten }))
     }
 
     /// Whether anybody wants records. If not, none need be made.
@@ -57,10 +87,11 @@ impl AccessLog {
     }
 
     /// Hands a record over, or drops and counts it; never waits.
-    pub fn try_send(&self, mut record: AccessRecord) -> bool {
+    pub fn try_send(&self, mut entry: Entry) -> bool {
         let Some(sink) = &self.sink else { return false };
-        record.bound();
-        sink.offer(record)
+        entry.record.bound();
+        entry.seen.bound();
+        sink.offer(entry)
     }
 }
 
@@ -106,14 +137,15 @@ impl std::fmt::Debug for AccessLogHandle {
     }
 }
 
-struct Writer<W> {
-    source: Source<AccessRecord>,
+struct Writer<O, E> {
+    source: Source<Entry>,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
-    writer: W,
+    stdout: O,
+    stderr: E,
     unwritten: Arc<AtomicU64>,
 }
 
-impl<W: Write> Writer<W> {
+impl<O: Write, E: Write> Writer<O, E> {
     async fn run(mut self) {
         loop {
             let asked = tokio::select! {
@@ -131,24 +163,45 @@ impl<W: Write> Writer<W> {
     }
 
     fn write(&mut self) {
-        let (mut batch, mut lines) = (Vec::new(), Vec::new());
+        let mut batch = Vec::new();
+        let (mut out, mut err) = (Lines::default(), Lines::default());
         loop {
             batch.clear();
-            lines.clear();
             self.source.take(&mut batch, BATCH);
             if batch.is_empty() {
                 return;
             }
-            for record in &batch {
-                // A record holds only what JSON can hold, and a vector takes every byte.
-                if serde_json::to_writer(&mut lines, record).is_ok() {
-                    lines.push(b'\n');
-                }
+            for Entry { layout, record, seen } in &batch {
+                let lines = match layout.output() {
+                    LogOutput::Stdout => &mut out,
+                    LogOutput::Stderr => &mut err,
+                };
+                layout.write(record, seen, &mut lines.bytes);
+                lines.count += 1;
             }
-            if self.writer.write_all(&lines).and_then(|()| self.writer.flush()).is_err() {
-                self.unwritten.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            }
+            let lost = out.write(&mut self.stdout) + err.write(&mut self.stderr);
+            self.unwritten.fetch_add(lost, Ordering::Relaxed);
         }
+    }
+}
+
+/// Lines for one place.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Lines {
+    /// Writes and forgets them; how many were lost.
+    fn write(&mut self, writer: &mut impl Write) -> u64 {
+        let count = std::mem::take(&mut self.count);
+        if count == 0 {
+            return 0;
+        }
+        let written = writer.write_all(&self.bytes).and_then(|()| writer.flush());
+        self.bytes.clear();
+        if written.is_ok() { 0 } else { count }
     }
 }
 

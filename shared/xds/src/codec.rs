@@ -14,6 +14,7 @@ mod affinity;
 mod balancing;
 mod breakers;
 mod cluster;
+mod detection;
 pub(crate) mod endpoints;
 pub(crate) mod fault;
 mod filters;

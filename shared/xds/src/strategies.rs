@@ -10,9 +10,13 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
+use weir_model::access_log::{
+    AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFormat, LogOutput, Template,
+};
 use weir_model::node::{Inbound, Node, Target};
-use weir_model::{Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
+use weir_model::{Detection, Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
 
 /// Any resource.
 pub fn resource() -> BoxedStrategy<Resource> {
@@ -85,25 +89,61 @@ fn forwarded() -> impl Strategy<Value = weir_model::Forwarded> {
 
 /// A listener, with an address or to be asked for by name.
 pub fn listener() -> BoxedStrategy<Listener> {
-    let http = (route_source(), of(fraction()), any::<bool>(), paths(), forwarded(), of(filters::of_listener())).prop_map(|(routes, sampling, access_log, paths, forwarded, filters)| {
+    let http = (route_source(), of(fraction()), of(access_log()), paths(), forwarded(), of(filters::of_listener())).prop_map(|(routes, sampling, access_log, paths, forwarded, filters)| {
         let tracing = sampling.map(|sampling| Tracing { sampling });
-        ListenerKind::Http(HttpListener { routes, tracing, access_log, filters, paths, forwarded })
+        ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters, paths, forwarded })
     });
-    let tcp = (name(), any::<bool>())
-        .prop_map(|(cluster, access_log)| ListenerKind::Tcp(TcpListener { cluster, access_log }));
+    let tcp = || {
+        (name(), of(access_log())).prop_map(|(cluster, access_log)| TcpListener { cluster, access_log })
+    };
+    let detection = of((tcp(), duration())
+        .prop_map(|(otherwise, wait)| Box::new(Detection { otherwise, wait })));
     let kind = prop_oneof![
         (of(address()), http).boxed(),
         // Opaque bytes need an address to come in by.
-        (address().prop_map(Some), tcp).boxed(),
+        (address().prop_map(Some), tcp().prop_map(ListenerKind::Tcp)).boxed(),
     ];
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
-    (name(), direction, kind).prop_map(|(name, direction, (address, kind))| Listener {
-        name,
-        address,
-        direction,
-        kind,
+    (name(), direction, kind, detection).prop_map(|(name, direction, (address, mut kind), detection)| {
+        if let (Some(_), ListenerKind::Http(http)) = (address, &mut kind) {
+            http.detection = detection;
+        }
+        Listener { name, address, direction, kind }
     })
     .boxed()
+}
+
+/// How something is logged.
+pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
+    let template = || {
+        let text = prop_oneof![
+            Just(ENVOY_DEFAULT.to_owned()),
+            "[a-z \\n]{0,9}(%%|%DURATION%|%REQ\\(x-a\\?:PATH\\):9%|%START_TIME\\(%s\\.%3f\\)%)?[a-z]{0,5}",
+        ];
+        text.prop_map(|text| Template::parse(&text).expect("known operators"))
+    };
+    let leaf = prop_oneof![
+        4 => template().prop_map(JsonTemplate::Text),
+        1 => (-1e9..1e9f64).prop_map(|number| JsonTemplate::Number(number.to_string())),
+        1 => any::<bool>().prop_map(JsonTemplate::Bool),
+        1 => Just(JsonTemplate::Null),
+    ];
+    let members = |inner| btree_map("[a-z_.]{1,6}", inner, 0..4).prop_map(|all| all.into_iter().collect::<Vec<_>>());
+    let json = leaf.prop_recursive(3, 12, 4, move |inner| {
+        prop_oneof![
+            members(inner.clone()).prop_map(JsonTemplate::Object),
+            vec(inner, 0..3).prop_map(JsonTemplate::List),
+        ]
+    });
+    let format = prop_oneof![
+        Just(LogFormat::Default),
+        (template(), any::<bool>()).prop_map(|(template, omit_empty)| LogFormat::Text { template, omit_empty }),
+        (btree_map("[a-z_.]{1,6}", json, 0..4), any::<bool>()).prop_map(|(members, omit_empty)| {
+            LogFormat::Json { members: members.into_iter().collect(), omit_empty }
+        }),
+    ];
+    let output = prop_oneof![Just(LogOutput::Stdout), Just(LogOutput::Stderr)];
+    (output, format).prop_map(|(output, format)| Arc::new(AccessLog { output, format }))
 }
 
 /// A route configuration.

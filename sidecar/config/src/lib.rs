@@ -26,10 +26,10 @@ mod samples;
 pub use client::{Config, ConfigOptions, ControlPlanes};
 pub use demand::{Answer, Asked, Demand};
 pub use snapshot::state::{
-    ActiveGuard, ClusterState, EndpointState, LastUse, Padded, Sharded, Totals, Traffic,
+    ActiveGuard, ClusterState, EndpointState, LastUse, NOT_BEGUN, Padded, Sharded, Standing, Totals, Traffic,
 };
 pub use snapshot::{
-    Action, Cluster, ClusterLoads, Forward, Listener, ListenerKind, Mirror, NameLookup, NamedRoutes, Route, Routes,
+    Action, Breaker, Cluster, ClusterLoads, Detection, Forward, Listener, ListenerKind, Mirror, NameLookup, NamedRoutes, Route, Routes,
     Snapshot, Target,
 };
 pub use status::{ConfigStatus, Refused, Status};

@@ -116,7 +116,7 @@ fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) 
         name: name.to_owned(),
         address,
         direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
-        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
+        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
     })
 }
 
@@ -127,6 +127,6 @@ pub(crate) fn tcp(port: u16, cluster: &str) -> Resource {
         name: format!("outbound-tcp/{address}"),
         address: Some(address),
         direction: Direction::Outbound,
-        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: false }),
+        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: None }),
     })
 }

@@ -7,8 +7,11 @@
 //! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
 
 pub mod filters;
+mod breakers;
 pub mod link;
 pub mod state;
+
+pub use breakers::Breaker;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,6 +23,7 @@ use weir_decide::balance::{Loads, Table};
 use weir_decide::retry::Retry;
 use weir_decide::route::{Matcher, RouteIndex};
 use weir_decide::split::Split;
+use weir_model::access_log::AccessLog;
 use weir_model::{
     CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation, HttpVersion,
     LoadBalancing, Redirect, Resource, Priority, Rewrite, Time, Timeouts, Tracing, Version,
@@ -61,8 +65,8 @@ pub struct NamedRoutes {
     pub routes: Arc<Routes>,
     /// Whether and how requests are traced, if the control plane says so for this name; else as their listener says.
     pub tracing: Option<Tracing>,
-    /// Whether each request is logged.
-    pub access_log: bool,
+    /// How each request is logged, if it is.
+    pub access_log: Option<Arc<AccessLog>>,
     /// What is done with requests whose route does not say.
     pub filters: Option<Arc<Filters>>,
     /// The form in which paths are matched and sent on.
@@ -98,8 +102,10 @@ pub enum ListenerKind {
         routes: Arc<Routes>,
         /// Whether and how requests are traced.
         tracing: Option<Tracing>,
-        /// Whether each request is logged.
-        access_log: bool,
+        /// How each request is logged, if it is.
+        access_log: Option<Arc<AccessLog>>,
+        /// What becomes of connections that turn out not to speak HTTP; absent: they are taken for bad HTTP.
+        detection: Option<Detection>,
         /// What is done with requests whose route does not say.
         filters: Option<Arc<Filters>>,
         /// The form in which paths are matched and sent on.
@@ -111,9 +117,20 @@ pub enum ListenerKind {
     Tcp {
         /// Index into [`Snapshot::clusters`].
         cluster: usize,
-        /// Whether each connection is logged.
-        access_log: bool,
+        /// How each connection is logged, if it is.
+        access_log: Option<Arc<AccessLog>>,
     },
+}
+
+/// Where connections go that turn out not to speak HTTP.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    /// Index into [`Snapshot::clusters`].
+    pub cluster: usize,
+    /// How each of them is logged, if it is.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// How long a client may say nothing before its connection is taken for one whose server speaks first.
+    pub wait: Duration,
 }
 
 /// A route configuration, compiled.
@@ -243,7 +260,15 @@ impl Cluster {
 
     /// What its balancer compares, at `now`.
     pub fn loads(&self, now: Time) -> ClusterLoads<'_> {
-        ClusterLoads { endpoints: &self.endpoints, decay: self.latency_decay(), now }
+        let health = &self.model.health;
+        let starting = || self.state.starting_until.load(Relaxed) > now.0;
+        ClusterLoads {
+            endpoints: &self.endpoints,
+            decay: self.latency_decay(),
+            checked: health.health_check.is_some(),
+            slow_start: health.slow_start.as_ref().filter(|_| starting()),
+            now,
+        }
     }
 
     /// How long an endpoint of this cluster has taken to answer lately; absent if it was never measured.
@@ -294,6 +319,9 @@ impl Cluster {
 pub struct ClusterLoads<'a> {
     endpoints: &'a [Arc<EndpointState>],
     decay: Duration,
+    checked: bool,
+    /// Only while any endpoint starts slowly.
+    slow_start: Option<&'a weir_model::SlowStart>,
     now: Time,
 }
 
@@ -307,7 +335,17 @@ impl Loads for ClusterLoads<'_> {
     }
 
     fn ejected(&self, endpoint: usize) -> bool {
-        self.endpoints[endpoint].is_ejected(self.now)
+        let endpoint = &self.endpoints[endpoint];
+        endpoint.is_ejected(self.now) || (self.checked && endpoint.standing.is_failing())
+    }
+
+    fn starting(&self) -> bool {
+        self.slow_start.is_some()
+    }
+
+    fn part(&self, endpoint: usize) -> f64 {
+        let began = self.endpoints[endpoint].standing.began();
+        self.slow_start.map_or(1.0, |config| weir_decide::slow_start::part(config, began, self.now))
     }
 }
 

@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use weir_decide::framing::{Ambiguity, Framing, Place};
 use weir_model::{Time, limits};
-use weir_runtime::io::Rewind;
+use weir_runtime::io::{Lingering, Rewind};
 
 use crate::pool::driving::write_gathered;
 use crate::route::Scope;
@@ -26,6 +27,8 @@ pub(crate) struct Downstream {
     /// Which of the worker's entrances it came through.
     pub(crate) entrance: usize,
     pub(crate) peer: SocketAddr,
+    /// Where the peer connected to; unknown until it is served.
+    pub(crate) local: Cell<Option<SocketAddr>>,
     /// What the last request was served from: the next one usually goes to the same authority.
     pub(crate) remembered: RefCell<Option<Rc<Scope>>>,
     /// Set when a response switches protocols: what the connection becomes.
@@ -37,6 +40,13 @@ pub(crate) struct Downstream {
     since: Cell<Time>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
+    /// Requests that have begun on an HTTP/1 connection, and the first that is ambiguous.
+    served: Cell<u64>,
+    ambiguity: Cell<Option<Ambiguity>>,
+    /// Since when more of a request body is waited for.
+    starving: Cell<Option<Time>>,
+    /// Whether the peer took too long over a head or a body.
+    slow: Cell<bool>,
 }
 
 /// What the connection has to do.
@@ -44,6 +54,8 @@ pub(crate) struct Downstream {
 pub(crate) enum Order {
     /// Go on.
     Serve,
+    /// Ask the peer to go elsewhere, and go on.
+    Tell,
     /// End after what is under way.
     Finish,
     /// End.
@@ -58,40 +70,69 @@ impl Downstream {
             worker,
             entrance,
             peer,
+            local: Cell::new(None),
             remembered: RefCell::default(),
             upgrade: RefCell::default(),
             requests: Cell::new(0),
             in_head: Cell::new(false),
             order: Cell::new(order),
             waker: RefCell::default(),
+            served: Cell::new(0),
+            ambiguity: Cell::new(None),
+            starving: Cell::new(None),
+            slow: Cell::new(false),
         }
+    }
+
+    /// What is ambiguous in the request that has just begun, or was in one before it.
+    pub(crate) fn ambiguous(&self) -> Option<&'static str> {
+        self.ambiguity.get().filter(|ambiguity| ambiguity.head < self.served.get()).map(|ambiguity| ambiguity.what)
+    }
+
+    /// Whether the peer took too long over what it sends.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.get()
     }
 
     /// A request begins.
     pub(crate) fn begin(&self) {
         self.requests.set(self.requests.get() + 1);
+        self.served.set(self.served.get() + 1);
         self.in_head.set(false);
+    }
+
+    /// Whether no request is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.requests.get() == 0
     }
 
     /// A request is over.
     pub(crate) fn end(&self, now: Time) {
         self.requests.set(self.requests.get() - 1);
         self.since.set(now);
+        if self.worker.drain.is_leaving() {
+            // A connection that came late is served once before it is told.
+            self.order(Order::Tell);
+        }
     }
 
     /// Gives an order, unless a stricter one was given.
     pub(crate) fn order(&self, order: Order) {
         if order > self.order.get() {
             self.order.set(order);
-            if let Some(waker) = &*self.waker.borrow() {
-                waker.wake_by_ref();
-            }
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
         }
     }
 
     /// Waits until the connection has to end after what is under way.
     pub(crate) async fn finishing(&self) {
-        poll_fn(|cx| if self.ordered(cx) == Order::Serve { Poll::Pending } else { Poll::Ready(()) }).await;
+        poll_fn(|cx| if self.ordered(cx) < Order::Finish { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// The order in force. `cx` is the connection's task: it is woken by the next one.
@@ -103,14 +144,20 @@ impl Downstream {
         self.order.get()
     }
 
-    /// Ends the connection if it has taken too long over a head, or was idle for too long.
+    /// Ends the connection if it has taken too long over a head, or was idle for too long, and a body that has stopped coming.
     pub(crate) fn sweep(&self, now: Time) {
         if self.requests.get() > 0 {
+            if self.starving.get().is_some_and(|since| now.since(since) >= limits::BODY_TIMEOUT) {
+                // The next read fails.
+                self.slow.set(true);
+                self.wake();
+            }
             return;
         }
         let waited = now.since(self.since.get());
         if self.in_head.get() {
             if waited >= limits::HEAD_TIMEOUT {
+                self.slow.set(true);
                 self.order(Order::Close);
             }
         } else if waited >= limits::DOWNSTREAM_IDLE {
@@ -120,25 +167,46 @@ impl Downstream {
 
     /// Bytes came.
     fn received(&self) {
+        self.starving.set(None);
         if self.requests.get() == 0 && !self.in_head.replace(true) {
             self.since.set(self.worker.recently());
         }
     }
+
+    /// More of a body is waited for.
+    fn starve(&self) {
+        if self.starving.get().is_none() {
+            self.starving.set(Some(self.worker.recently()));
+        }
+    }
 }
 
-/// The stream of an HTTP/1 connection, which notes when a head begins.
+/// The stream of an HTTP/1 connection, which notes when a head begins and follows where messages end.
 pub(crate) struct Watched {
-    stream: Rewind<TcpStream>,
+    stream: Lingering<Rewind<TcpStream>>,
     downstream: Rc<Downstream>,
+    framing: Framing,
+    /// Whether the last write could not be finished.
+    stuck: bool,
+}
+
+/// A stream that closes without losing what was sent last.
+pub(crate) fn lingering(stream: Rewind<TcpStream>) -> Lingering<Rewind<TcpStream>> {
+    Lingering::new(stream, limits::LINGER, limits::LINGER_BYTES)
 }
 
 impl Watched {
     pub(crate) fn new(stream: Rewind<TcpStream>, downstream: Rc<Downstream>) -> Watched {
-        Watched { stream, downstream }
+        Watched { stream: lingering(stream), downstream, framing: Framing::new(), stuck: false }
     }
 
     pub(crate) fn into_inner(self) -> Rewind<TcpStream> {
-        self.stream
+        self.stream.into_inner()
+    }
+
+    /// Whether part of what was to be written is still to be.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck
     }
 }
 
@@ -150,8 +218,20 @@ impl AsyncRead for Watched {
     ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.downstream.received();
+        let this = &mut *self;
+        let read = &buf.filled()[before..];
+        if read.is_empty() {
+            if polled.is_pending() && this.framing.place() == Place::Body {
+                if this.downstream.slow.get() {
+                    return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+                }
+                this.downstream.starve();
+            }
+        } else {
+            this.downstream.received();
+            if let Some(ambiguity) = this.framing.advance(read) {
+                this.downstream.ambiguity.set(Some(ambiguity));
+            }
         }
         polled
     }
@@ -163,7 +243,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.stuck = polled.is_pending();
+        polled
     }
 
     fn poll_write_vectored(
@@ -171,7 +253,9 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        write_gathered(Pin::new(&mut self.stream), cx, bufs)
+        let polled = write_gathered(Pin::new(&mut self.stream), cx, bufs);
+        self.stuck = polled.is_pending();
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

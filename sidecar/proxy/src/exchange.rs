@@ -5,22 +5,28 @@
 //! metrics, span and log are written. **An exchange that is dropped early was left by its downstream.**
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use weir_config::Route;
 use weir_decide::hop;
 use weir_decide::route::RouteIndex;
-use weir_model::Time;
+use weir_decide::storm;
+use weir_model::{Priority, Time};
+use weir_telemetry::access_log::Layout;
 
 use crate::body::{Body, BodyError};
 use crate::downstream::Downstream;
+use crate::ending;
+use crate::filter::Extra;
 use crate::pinned::WorkerCluster;
-use crate::pool::{Active, ClusterShared, Counted, Word, http1, http2};
+use crate::pool::{Active, ClusterShared, Counted, Word, http1, http2, limit};
 use crate::reject::{Breaker, Kind};
 use crate::respond::{answer, grpc_status};
 use crate::route::Policy;
@@ -28,6 +34,7 @@ use crate::tcp::Upgrade;
 use crate::telemetry::Recording;
 use crate::timer::{Timer, now};
 use crate::upload;
+use crate::upstream::Answered;
 
 /// One request and its response.
 pub(crate) struct Exchange {
@@ -46,6 +53,10 @@ pub(crate) struct Exchange {
     pub(crate) active: Option<Active>,
     retrying: Option<Counted>,
     pub(crate) retries: u16,
+    /// Whether this sidecar has said of the request that it is a further attempt.
+    pub(crate) marked: bool,
+    /// Whether its failure was tried again in vain, or could not be for want of budget.
+    pub(crate) spent: bool,
     /// When the current attempt began, and how long its response head took.
     pub(crate) attempted: Time,
     pub(crate) waited: Option<std::time::Duration>,
@@ -63,6 +74,10 @@ pub(crate) struct Exchange {
     pub(crate) recording: Option<Box<Recording>>,
     /// Whether it is an opaque connection.
     pub(crate) opaque: bool,
+    /// What few have.
+    pub(crate) extra: Option<Box<Extra>>,
+    /// Where it is told that time is up, once it has waited for its upstream.
+    place: Option<ending::Place>,
 }
 
 /// Where a response body comes from.
@@ -100,7 +115,7 @@ impl Source {
         }
     }
 
-    fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         match self {
             Source::None | Source::Upgraded(_) => true,
             Source::Local(bytes) => bytes.is_empty(),
@@ -109,15 +124,18 @@ impl Source {
         }
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let hyper = |polled: Poll<Option<Result<_, _>>>| {
             polled.map(|frame| frame.map(|frame| frame.map_err(BodyError::Hyper)))
         };
         match self {
             Source::None | Source::Upgraded(_) => Poll::Ready(None),
             Source::Local(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Source::Http1 { body, lease } => hyper(lease.poll_frame(body, cx)),
-            Source::Detached(body) => hyper(std::pin::Pin::new(body).poll_frame(cx)),
+            Source::Http1 { body, lease } => hyper(lease.poll_frame(body, cx)).map(sent_on),
+            Source::Detached(body) => hyper(std::pin::Pin::new(body).poll_frame(cx)).map(sent_on),
             Source::Http2(receive) => {
                 receive.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Http2)))
             }
@@ -125,11 +143,23 @@ impl Source {
     }
 
     /// It was read to its end: its connection is free.
-    fn finish(self, now: Time) {
+    pub(crate) fn finish(self, now: Time) {
         if let Source::Http1 { lease, .. } = self {
             lease.release(now);
         }
     }
+}
+
+/// HTTP/2 has its own rule for trailers; those of HTTP/1 may say anything.
+fn sent_on<E>(frame: Option<Result<Frame<Bytes>, E>>) -> Option<Result<Frame<Bytes>, E>> {
+    frame.map(|frame| {
+        frame.map(|mut frame| {
+            if let Some(trailers) = frame.trailers_mut() {
+                hop::trailers(trailers);
+            }
+            frame
+        })
+    })
 }
 
 impl Exchange {
@@ -144,14 +174,12 @@ impl Exchange {
     }
 
     /// An opaque connection has come.
-    pub(crate) fn opaque(downstream: &Rc<Downstream>, cluster: usize, access_log: bool) -> Box<Exchange> {
+    pub(crate) fn opaque(downstream: &Rc<Downstream>, cluster: usize, layout: Option<Arc<Layout>>) -> Box<Exchange> {
         let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
         exchange.opaque = true;
         let pinned = downstream.worker.pinned();
         exchange.cluster = pinned.clusters.get(cluster).map(|cluster| cluster.shared.clone());
-        if access_log {
-            exchange.recording = Some(Box::new(Recording::opaque()));
-        }
+        exchange.recording = layout.map(|layout| Box::new(Recording::opaque(layout)));
         exchange
     }
 
@@ -173,6 +201,8 @@ impl Exchange {
             active: None,
             retrying: None,
             retries: 0,
+            marked: false,
+            spent: false,
             attempted: started,
             waited: None,
             upload: None,
@@ -185,6 +215,8 @@ impl Exchange {
             bytes_down: 0,
             recording: None,
             opaque: false,
+            extra: None,
+            place: None,
         })
     }
 
@@ -193,16 +225,26 @@ impl Exchange {
         Some(self.policy.as_ref()?.routes.route(self.route?))
     }
 
+    /// What few have, made when it is first needed.
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
+    }
+
+    /// For how long it was held up on purpose.
+    pub(crate) fn held(&self) -> std::time::Duration {
+        self.extra.as_ref().map_or(std::time::Duration::ZERO, |extra| extra.held)
+    }
+
     /// The listener's direction.
     pub(crate) fn inbound(&self) -> bool {
         self.downstream.worker.is_inbound(self.downstream.entrance)
     }
 
     /// Takes its place among the cluster's requests.
-    pub(crate) fn admit(&mut self, cluster: &WorkerCluster) -> Result<(), Kind> {
+    pub(crate) fn admit(&mut self, cluster: &WorkerCluster, priority: Priority) -> Result<(), Kind> {
         self.cluster = Some(cluster.shared.clone());
-        let max = cluster.config.model.circuit_breakers.max_requests;
-        self.admitted = cluster.shared.admit(Word::Requests, max);
+        let max = limit(&cluster.config.model.circuit_breakers, Word::Requests, priority);
+        self.admitted = cluster.shared.admit(Word::Requests, priority, max);
         let worker = self.downstream.worker.id;
         if self.admitted.is_none() {
             cluster.shared.state.traffic.of(worker).refuse();
@@ -225,9 +267,44 @@ impl Exchange {
         self.retries += 1;
         self.active = None;
         self.waited = None;
-        if let (None, Some(cluster)) = (&self.retrying, &self.cluster) {
-            // The decision to retry was made with the budget at hand; this only counts.
-            self.retrying = cluster.admit(Word::Retries, u32::MAX);
+    }
+
+    /// The head of a response has come, of the attempt that began then.
+    pub(crate) fn answered(&mut self, answered: Answered, begun: Time) -> Response<Source> {
+        self.latest = answered.at;
+        self.waited = Some(answered.at.since(begun));
+        answered.response
+    }
+
+    /// An attempt that was overtaken wins: it is the current one again, and what the one after it comes to nobody will know.
+    pub(crate) fn adopt(&mut self, active: Active, begun: Time) {
+        self.end_attempt(true);
+        active.pool.endpoint.traffic.of(self.downstream.worker.id).start();
+        self.active = Some(active);
+        self.attempted = begun;
+    }
+
+    /// Whether it is counted among the cluster's retries.
+    pub(crate) fn is_retrying(&self) -> bool {
+        self.retrying.is_some()
+    }
+
+    /// Takes its place among the cluster's retries, of which there may be so many; whether it has one.
+    pub(crate) fn count_retry(&mut self, cluster: &WorkerCluster, priority: Priority, allowance: u32) -> bool {
+        if self.retrying.is_none() {
+            self.retrying = cluster.shared.admit(Word::Retries, priority, allowance);
+        }
+        self.retrying.is_some()
+    }
+
+    /// Why those above are not to try it again, if they are not. Only callers in the mesh can go elsewhere and are told; what goes wrong
+    /// between a sidecar and its application is tried again elsewhere by whoever called.
+    pub(crate) fn against_retry(&self) -> Option<storm::Reason> {
+        let overloaded = matches!(self.failure, Some(Kind::Overflow(_)));
+        match () {
+            () if self.inbound() => None,
+            () if overloaded => Some(storm::Reason::Overloaded),
+            () => self.spent.then_some(storm::Reason::Spent),
         }
     }
 
@@ -246,8 +323,13 @@ impl Exchange {
 
     /// Ends the part of the exchange that happens before the response: from here on it is the response's body.
     pub(crate) fn attach(mut self: Box<Self>, response: Response<Source>) -> Response<Body> {
-        let (head, source) = response.into_parts();
+        let (mut head, source) = response.into_parts();
         self.respond(head.status, &head.headers);
+        let upgraded = matches!(source, Source::Upgraded(_));
+        if self.downstream.worker.drain.is_leaving() && self.version < Version::HTTP_2 && !upgraded {
+            // The caller's next request is to go elsewhere; HTTP/2 says it by GOAWAY.
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Source::Upgraded(upstream) = source {
             let downstream = self.downstream.clone();
             downstream.upgrade.replace(Some(Upgrade { upstream, exchange: self }));
@@ -277,6 +359,9 @@ impl Exchange {
     /// Notes what the response says.
     pub(crate) fn respond(&mut self, status: StatusCode, headers: &HeaderMap) {
         self.status = Some(status);
+        if let Some(recording) = &mut self.recording {
+            recording.see_response(status, headers);
+        }
         if self.grpc {
             self.grpc_status = grpc_status(headers);
         }
@@ -289,6 +374,12 @@ impl Exchange {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match self.source.poll_frame(cx) {
             Poll::Ready(frame) => frame,
+            Poll::Pending if self.must_end(cx) => {
+                self.source = Source::None;
+                self.failure = Some(Kind::Draining);
+                self.grpc_status = Some(ending::UNAVAILABLE);
+                return Poll::Ready(Some(Ok(Frame::trailers(ending::trailers()))));
+            }
             Poll::Pending => {
                 let Poll::Ready(kind) = self.timer.poll(cx) else { return Poll::Pending };
                 self.failure = Some(kind);
@@ -301,8 +392,13 @@ impl Exchange {
                 self.timer.touch();
                 if let Some(data) = frame.data_ref() {
                     self.bytes_down += data.len() as u64;
-                } else if let Some(trailers) = frame.trailers_ref().filter(|_| self.grpc) {
-                    self.grpc_status = grpc_status(trailers);
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    if self.grpc {
+                        self.grpc_status = grpc_status(trailers);
+                    }
+                    if let Some(recording) = &mut self.recording {
+                        recording.see_trailers(trailers);
+                    }
                 }
                 if self.source.is_end() {
                     self.finish();
@@ -322,6 +418,20 @@ impl Exchange {
             None => self.finish(),
         }
         Poll::Ready(frame)
+    }
+
+    /// Whether a stream that waits for its upstream is out of time and can tell its caller so. If it is not yet, it is woken
+    /// then.
+    fn must_end(&mut self, cx: &Context<'_>) -> bool {
+        if !self.grpc || self.version != Version::HTTP_2 {
+            return false;
+        }
+        let worker = &self.downstream.worker;
+        if worker.drain.is_ending() {
+            return true;
+        }
+        worker.streams.wait(&mut self.place, cx.waker());
+        false
     }
 
     pub(crate) fn is_end(&self) -> bool {
@@ -391,7 +501,8 @@ impl Drop for Exchange {
         if let (Some(_), Some(cluster)) = (&self.admitted, &self.cluster) {
             cluster.state.traffic.of(self.downstream.worker.id).end(success);
         }
-        self.downstream.worker.telemetry.end(self, now);
-        self.downstream.end(now);
+        let downstream = self.downstream.clone();
+        downstream.worker.telemetry.end(self, now);
+        downstream.end(now);
     }
 }

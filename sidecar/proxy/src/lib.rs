@@ -3,11 +3,12 @@
 //! | stage | module | in → out |
 //! |---|---|---|
 //! | listener | `listener` | bound socket → accepted connection, its protocol |
-//! | detect | `detect` | first bytes → HTTP/1 or HTTP/2 |
+//! | detect | `detect` | first bytes → HTTP/1, HTTP/2 or opaque bytes |
 //! | http | `http` | connection → requests, through hyper's codecs; `tcp` takes opaque bytes |
 //! | | `sound`, `canonical` | whether the request means one thing, and the form in which it does |
 //! | | `forward` | **the whole path of a request on one page** |
 //! | route | `route` | request head → scope (a pinned snapshot's routes) → route |
+//! | limit | `filter`, `limit` | route → let in, turned away, delayed, or answered here (CORS, rate limits, faults) |
 //! | balance | `balance` | route → cluster → endpoint; `affinity` where the caller is to be brought back |
 //! | pool | `pool` | endpoint → connection that is ready, or circuit open |
 //! | upstream | `upstream` | attempt → response; `retry` asks for another lap from balance |
@@ -21,6 +22,8 @@
 //! snapshots and single-word atomics**: no lock is taken, no shared reference count is touched. Every queue, buffer, pool and
 //! wait has its bound in `weir_model::limits` or in the cluster's circuit breakers.
 //!
+//! [`watch_health`] is not a worker's: it runs on main's thread, asks endpoints whether they serve and judges by what workers count.
+//!
 //! It knows nothing of xDS: names it lacks are asked for through [`weir_config::Demand`].
 
 mod affinity;
@@ -31,10 +34,15 @@ mod detect;
 mod downstream;
 mod ending;
 mod exchange;
+mod filter;
 mod forward;
+mod hedge;
+mod health;
 mod http;
+mod limit;
 mod listener;
 mod mirror;
+mod notice;
 mod pinned;
 mod pool;
 mod reject;
@@ -60,6 +68,7 @@ use weir_runtime::drain::DrainSignal;
 use weir_runtime::net::Acceptor;
 use weir_runtime::workers::WorkerId;
 
+pub use health::{HealthArgs, watch as watch_health};
 pub use telemetry::TelemetryArgs;
 use worker::Worker;
 

@@ -11,8 +11,11 @@ use std::time::Duration;
 use http::Request;
 use http::header::HOST;
 use weir_config::{Asked, ListenerKind, NameLookup, Routes};
+use weir_config::snapshot::filters::Filters;
+use weir_decide::authority;
 use weir_decide::route::{Head, RouteIndex};
-use weir_model::{Time, Tracing, limits};
+use weir_telemetry::access_log::Layout;
+use weir_model::{Forwarded, Paths, Time, Tracing, limits};
 
 use crate::downstream::Downstream;
 use crate::pinned::Pinned;
@@ -35,20 +38,28 @@ pub(crate) struct Scope {
 pub(crate) struct Policy {
     pub(crate) routes: Arc<Routes>,
     pub(crate) tracing: Option<Tracing>,
-    pub(crate) access_log: bool,
+    /// How its requests are logged, if they are.
+    pub(crate) access_log: Option<Arc<Layout>>,
+    /// What is done with requests whose route does not say.
+    pub(crate) filters: Option<Arc<Filters>>,
+    pub(crate) paths: Paths,
+    pub(crate) forwarded: Forwarded,
 }
 
 /// The authority of a request: of its URI, which counts where it has one (RFC 9112 section 3.2.2), else its only `Host`.
 pub(crate) fn authority<B>(request: &Request<B>) -> Result<&str, Kind> {
-    if let Some(authority) = request.uri().authority() {
-        return Ok(authority.as_str());
-    }
-    let mut hosts = request.headers().get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| Kind::Malformed("Host is not text")),
-        (None, _) => Err(Kind::Malformed("no Host")),
-        (Some(_), Some(_)) => Err(Kind::Malformed("several Host fields")),
-    }
+    let authority = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => {
+            let mut hosts = request.headers().get_all(HOST).iter();
+            match (hosts.next(), hosts.next()) {
+                (Some(host), None) => host.to_str().map_err(|_| Kind::Malformed("Host is not text"))?,
+                (None, _) => return Err(Kind::Malformed("no Host")),
+                (Some(_), Some(_)) => return Err(Kind::Malformed("several Host fields")),
+            }
+        }
+    };
+    if authority::is_valid(authority) { Ok(authority) } else { Err(Kind::Malformed("Host is not a host")) }
 }
 
 /// What a request to `authority` is served from; waits for the control plane if the name is new.
@@ -97,18 +108,24 @@ enum Found {
 
 fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Time) -> Found {
     let listener = pinned.listener(downstream.entrance);
-    let (tracing, access_log) = match listener.map(|listener| &listener.kind) {
-        Some(ListenerKind::Http { routes, tracing, access_log }) => {
+    let (tracing, access_log, filters, forwarded) = match listener.map(|listener| &listener.kind) {
+        Some(ListenerKind::Http { routes, tracing, access_log, filters, paths, forwarded, .. }) => {
             if !routes.hosts.is_empty() {
-                let (routes, tracing, access_log) = (routes.clone(), tracing.clone(), *access_log);
-                let policy = Rc::new(Policy { routes, tracing, access_log });
+                let policy = Rc::new(Policy {
+                    routes: routes.clone(),
+                    tracing: tracing.clone(),
+                    access_log: downstream.worker.telemetry.layout(access_log.as_ref()),
+                    filters: filters.clone(),
+                    paths: *paths,
+                    forwarded: *forwarded,
+                });
                 return Found::Scope(Scope { pinned, policy, authority: None, looked_up: now });
             }
-            (tracing.clone(), *access_log)
+            (tracing.clone(), access_log.clone(), filters.clone(), *forwarded)
         }
         // It spoke HTTP when this connection was accepted; configuration has moved on.
         Some(ListenerKind::Tcp { .. }) => return Found::Nothing(Kind::NotConfigured),
-        None if downstream.worker.is_on_demand(downstream.entrance) => (None, false),
+        None if downstream.worker.is_on_demand(downstream.entrance) => (None, None, None, Forwarded::Pass),
         None => return Found::Nothing(Kind::NotConfigured),
     };
     let found = match pinned.snapshot.name(authority, now) {
@@ -119,7 +136,10 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
     let policy = Rc::new(Policy {
         routes: found.routes.clone(),
         tracing: found.tracing.clone().or(tracing),
-        access_log: access_log || found.access_log,
+        access_log: downstream.worker.telemetry.layout(found.access_log.as_ref().or(access_log.as_ref())),
+        filters: found.filters.clone().or(filters),
+        paths: found.paths,
+        forwarded,
     });
     Found::Scope(Scope { pinned, policy, authority: Some(authority.into()), looked_up: now })
 }

@@ -4,24 +4,30 @@
 //! costs a few look-ups and stores. Everything is written at the end of an exchange; at its start there is only the trace
 //! context to read, and the texts to keep if something will be written.
 
+mod details;
 mod labels;
+mod mirrors;
 mod records;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode};
 use weir_config::ListenerKind;
 use weir_model::{ClusterKind, Time};
-use weir_telemetry::access_log::{AccessLog, AccessRecord};
+use weir_model::access_log as model;
+use weir_telemetry::access_log::{AccessLog, AccessRecord, Entry, Layout};
 use weir_telemetry::context;
 use weir_telemetry::export::SpanSink;
 use weir_telemetry::metrics::{Counter, Counters, Gauge, Histograms, Registry, WorkerMetrics, names};
 use weir_telemetry::sampling::{self, Sampler, Sampling};
 
 use crate::exchange::Exchange;
+use crate::mirror::Outcome;
 use crate::reject::Kind;
 use crate::respond::answer;
 use labels::{ClientKey, ServerKey};
+pub(crate) use mirrors::MirrorSpan;
 pub(crate) use records::Recording;
 use records::Span;
 
@@ -52,6 +58,8 @@ pub(crate) struct Telemetry {
     metrics: WorkerMetrics,
     spans: SpanSink,
     access_log: AccessLog,
+    /// How the logs of listeners are written, the latest last.
+    layouts: RefCell<Vec<(Arc<model::AccessLog>, Arc<Layout>)>>,
     /// By direction, outbound first.
     active_requests: [Gauge; 2],
     connections: [Counter; 2],
@@ -63,6 +71,7 @@ pub(crate) struct Telemetry {
     flags: RefCell<Counters<(&'static str, bool)>>,
     retries: RefCell<Counters<u64>>,
     tcp_bytes: RefCell<Counters<(u64, bool, bool)>>,
+    mirrored: RefCell<Counters<(u64, Outcome)>>,
 }
 
 /// A cluster's counters of connections to its endpoints.
@@ -71,6 +80,9 @@ pub(crate) struct ConnectionMetrics {
     pub(crate) failed: Counter,
     pub(crate) open: Gauge,
 }
+
+/// How many layouts a worker keeps: more listeners than that rarely log in ways of their own.
+const LAYOUTS: usize = 32;
 
 const DIRECTIONS: [&str; 2] = ["outbound", "inbound"];
 
@@ -91,8 +103,10 @@ impl Telemetry {
             flags: RefCell::new(metrics.counters(&names::RESPONSE_FLAGS)),
             retries: RefCell::new(metrics.counters(&names::UPSTREAM_RETRIES)),
             tcp_bytes: RefCell::new(metrics.counters(&names::TCP_BYTES)),
+            mirrored: RefCell::new(metrics.counters(&names::MIRRORED)),
             spans: args.spans,
             access_log: args.access_log,
+            layouts: RefCell::default(),
             metrics,
         }
     }
@@ -106,6 +120,7 @@ impl Telemetry {
         self.flags.borrow_mut().expire();
         self.retries.borrow_mut().expire();
         self.tcp_bytes.borrow_mut().expire();
+        self.mirrored.borrow_mut().expire();
     }
 
     /// A connection was accepted.
@@ -142,9 +157,9 @@ impl Telemetry {
             }
             _ => None,
         };
-        let logged = policy.access_log && self.access_log.is_enabled();
-        if span.is_some() || logged {
-            self.record(exchange, request, span, logged);
+        let layout = policy.access_log.clone();
+        if span.is_some() || layout.is_some() {
+            self.record(exchange, request, span, layout);
         }
     }
 
@@ -153,18 +168,37 @@ impl Telemetry {
         let downstream = &exchange.downstream;
         let pinned = downstream.worker.pinned();
         let wanted = match pinned.listener(downstream.entrance).map(|listener| &listener.kind) {
-            Some(ListenerKind::Http { access_log, .. }) => *access_log,
-            Some(ListenerKind::Tcp { .. }) | None => false,
+            Some(ListenerKind::Http { access_log, .. }) => self.layout(access_log.as_ref()),
+            Some(ListenerKind::Tcp { .. }) | None => None,
         };
-        if wanted && self.access_log.is_enabled() {
-            self.record(exchange, request, None, true);
+        if wanted.is_some() {
+            self.record(exchange, request, None, wanted);
         }
     }
 
-    fn record<B>(&self, exchange: &mut Exchange, request: &Request<B>, span: Option<Span>, logged: bool) {
-        let authority = crate::route::authority(request).unwrap_or_default();
-        let recording = Recording::new(authority, request.uri().path(), span, logged);
-        exchange.recording = Some(Box::new(recording));
+    /// How the lines of a log are written; `None` if none are. A worker has its own, so that no reference count moves between workers.
+    pub(crate) fn layout(&self, log: Option<&Arc<model::AccessLog>>) -> Option<Arc<Layout>> {
+        let log = log.filter(|_| self.access_log.is_enabled())?;
+        let mut layouts = self.layouts.borrow_mut();
+        if let Some((_, layout)) = layouts.iter().find(|(known, _)| Arc::ptr_eq(known, log) || known == log) {
+            return Some(layout.clone());
+        }
+        if layouts.len() >= LAYOUTS {
+            layouts.remove(0);
+        }
+        let layout = Arc::new(self.access_log.layout(log));
+        layouts.push((log.clone(), layout.clone()));
+        Some(layout)
+    }
+
+    fn record<B>(
+        &self,
+        exchange: &mut Exchange,
+        request: &Request<B>,
+        span: Option<Span>,
+        layout: Option<Arc<Layout>>,
+    ) {
+        exchange.recording = Some(Box::new(Recording::new(request, span, layout)));
     }
 
     fn sample(&self, exchange: &Exchange, ratio_ppm: u32, headers: &mut HeaderMap) -> Option<Span> {
@@ -218,10 +252,14 @@ impl Telemetry {
     }
 
     /// An exchange is over.
-    pub(crate) fn end(&self, exchange: &Exchange, now: Time) {
+    pub(crate) fn end(&self, exchange: &mut Exchange, now: Time) {
         let inbound = exchange.inbound();
         if let Some(flag) = exchange.flag() {
             let direction = DIRECTIONS[usize::from(inbound)];
+            self.flags.borrow_mut().get((flag, inbound), |labels| labels.push(flag).push(direction)).inc();
+        }
+        if !exchange.held().is_zero() {
+            let (flag, direction) = (labels::DELAYED, DIRECTIONS[usize::from(inbound)]);
             self.flags.borrow_mut().get((flag, inbound), |labels| labels.push(flag).push(direction)).inc();
         }
         if exchange.opaque {
@@ -245,12 +283,15 @@ impl Telemetry {
             });
             handle.record(duration);
         }
+        let Some(recording) = &mut exchange.recording else { return };
+        let line = recording.take_line();
         let Some(recording) = &exchange.recording else { return };
         if let Some(record) = recording.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
             self.spans.try_send(record);
         }
-        if recording.logged {
-            self.access_log.try_send(AccessRecord::Http(recording.http(exchange, inbound, duration)));
+        if let Some((layout, seen)) = line {
+            let record = AccessRecord::Http(recording.http(exchange, inbound, duration));
+            self.access_log.try_send(Entry { layout, record, seen });
         }
     }
 
@@ -273,7 +314,7 @@ impl Telemetry {
         }
     }
 
-    fn end_opaque(&self, exchange: &Exchange, inbound: bool, now: Time) {
+    fn end_opaque(&self, exchange: &mut Exchange, inbound: bool, now: Time) {
         let Some(cluster) = &exchange.cluster else { return };
         for (bytes, received) in [(exchange.bytes_up, true), (exchange.bytes_down, false)] {
             let mut series = self.tcp_bytes.borrow_mut();
@@ -283,9 +324,11 @@ impl Telemetry {
             });
             handle.add(bytes);
         }
-        let Some(recording) = &exchange.recording else { return };
+        let line = exchange.recording.as_mut().and_then(|recording| recording.take_line());
+        let (Some(recording), Some((layout, seen))) = (&exchange.recording, line) else { return };
         let duration = now.since(exchange.started);
-        self.access_log.try_send(AccessRecord::Tcp(recording.tcp(exchange, inbound, duration)));
+        let record = AccessRecord::Tcp(recording.tcp(exchange, inbound, duration));
+        self.access_log.try_send(Entry { layout, record, seen });
     }
 }
 

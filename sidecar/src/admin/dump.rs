@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use weir_config::{Answer, Snapshot, Status};
 use weir_model::node::Node;
+use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat};
 use weir_model::{
     Cluster, ClusterKind, Discovery, Endpoints, Forward, HeaderMutation, Listener, ListenerKind,
     LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy, Route, RouteAction,
@@ -155,11 +156,38 @@ fn listener(listener: &Listener) -> Value {
                     RouteSource::Inline(routes) => json!({"inline": route_configuration(routes)}),
                 },
                 "sampling_parts_per_million": http.tracing.as_ref().map(|tracing| tracing.sampling.0),
-                "access_log": http.access_log,
+                "access_log": access_log(http.access_log.as_deref()),
+                "otherwise": http.detection.as_ref().map(|detection| json!({"cluster": detection.otherwise.cluster, "wait_ms": detection.wait.as_millis() as u64})),
             }}),
-            ListenerKind::Tcp(tcp) => json!({"tcp": {"cluster": tcp.cluster, "access_log": tcp.access_log}}),
+            ListenerKind::Tcp(tcp) => json!({"tcp": {"cluster": tcp.cluster, "access_log": access_log(tcp.access_log.as_deref())}}),
         },
     })
+}
+
+/// Where lines go and what they say; `null` for no log.
+fn access_log(log: Option<&AccessLog>) -> Value {
+    let Some(AccessLog { output, format }) = log else { return Value::Null };
+    let format = match format {
+        LogFormat::Default => json!("default"),
+        LogFormat::Text { template, .. } => json!(template.to_string()),
+        LogFormat::Json { members, .. } => log_members(members),
+    };
+    json!({"output": format!("{output:?}").to_lowercase(), "format": format})
+}
+
+fn log_members(members: &[(String, JsonTemplate)]) -> Value {
+    members.iter().map(|(name, member)| (name.clone(), log_member(member))).collect()
+}
+
+fn log_member(member: &JsonTemplate) -> Value {
+    match member {
+        JsonTemplate::Text(template) => json!(template.to_string()),
+        JsonTemplate::Object(members) => log_members(members),
+        JsonTemplate::List(items) => items.iter().map(log_member).collect(),
+        JsonTemplate::Number(number) => number.parse().map_or(Value::Null, Value::Number),
+        JsonTemplate::Bool(value) => json!(value),
+        JsonTemplate::Null => Value::Null,
+    }
 }
 
 fn route_configuration(routes: &RouteConfiguration) -> Value {

@@ -86,7 +86,7 @@ async fn ready_with_the_listeners_it_needs_and_not_while_leaving() {
         name: "outbound".into(),
         address: Some(admin.listeners[0]),
         direction: weir_model::Direction::Outbound,
-        kind: weir_config::ListenerKind::Tcp { cluster: 0, access_log: false },
+        kind: weir_config::ListenerKind::Tcp { cluster: 0, access_log: None },
     };
     snapshots.send_replace(published_once(vec![listener]));
     assert_eq!(ask(&admin, Method::GET, "/ready", &[]).await.0, StatusCode::OK);

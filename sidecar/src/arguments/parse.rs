@@ -1,6 +1,7 @@
 //! One parser per kind of value. An error ends with what to write instead.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_config::ControlPlanes;
@@ -230,6 +231,14 @@ pub(super) fn ratio(text: &str) -> Result<Fraction, String> {
     match text.parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(Fraction((ratio * 1e6).round() as u32)),
         _ => Err("is not a number from 0 to 1, as in 0.01".to_owned()),
+    }
+}
+
+/// Where a Unix socket can be: the kernel keeps its path in 108 bytes, one of which ends it.
+pub(super) fn socket_path(text: &str) -> Result<PathBuf, String> {
+    match text.len() {
+        1..=107 if !text.ends_with('/') && !text.contains('\0') => Ok(PathBuf::from(text)),
+        _ => Err("is not a path for a Unix socket: up to 107 bytes, as in /run/weir/sidecar.sock".to_owned()),
     }
 }
 

@@ -16,7 +16,7 @@ fn a_full_line() {
          --inbound http=10.0.0.7:9080=8080 --inbound :9090=127.0.0.1:9091 --advertise 10.0.0.7 --outbound 15001 \
          --outbound-tcp :5432=postgres.data:5432 --upstream shop/ratings --upstream details --admin-listen [::1]:0 \
          --otlp http://127.0.0.1:4317 --trace-sampling 0.25 --access-log --workers 2 --state-dir /var/lib/weir \
-         --drain-pause 1s500ms --drain-deadline 1m",
+         --drain-pause 1s500ms --drain-deadline 1m --handover /run/weir/sidecar.sock --handover-timeout 20s",
     )
     .unwrap();
     assert_eq!(options.control_planes.uris(), ["http://a:1", "http://b:2"]);
@@ -43,6 +43,8 @@ fn a_full_line() {
     assert_eq!((options.workers, options.access_log), (2, true));
     assert_eq!(options.drain_pause, Duration::from_millis(1500));
     assert_eq!(options.drain_deadline, Duration::from_secs(60));
+    assert_eq!(options.handover, Some("/run/weir/sidecar.sock".into()));
+    assert_eq!(options.handover_timeout, Duration::from_secs(20));
 }
 
 #[test]
@@ -63,10 +65,10 @@ fn all_mistakes_are_reported_at_once() {
     let found = mistakes(
         "--xds nowhere --node-id ä --service Shop/x/y --label novalue --locality a/b/c/d --inbound 9080=0 --inbound x \
          --advertise 0.0.0.0 --outbound nohost:80 --outbound-tcp :1=pg --upstream X --admin-listen 99999 --otlp c:4317 \
-         --trace-sampling 2 --workers 0 --drain-pause 5 --drain-deadline 1d",
+         --trace-sampling 2 --workers 0 --drain-pause 5 --drain-deadline 1d --handover /run/ --handover-timeout soon",
     );
     let flags: BTreeSet<&str> = found.iter().filter_map(|mistake| mistake.split([' ', ':']).next()).collect();
-    assert_eq!(flags.len(), 16, "{found:#?}");
+    assert_eq!(flags.len(), 18, "{found:#?}");
     assert_eq!(found.iter().filter(|mistake| mistake.starts_with("--inbound")).count(), 2, "{found:#?}");
 }
 

@@ -1,9 +1,10 @@
-//! What a line of the access log says.
+//! What a line of the access log can say, and what weir's own JSON says of it.
 
 use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
+use super::time::rfc3339;
 use crate::span::{MAX_TEXT, Text};
 
 /// A line of the access log; `type` says which.
@@ -51,9 +52,18 @@ pub struct HttpAccess {
     pub bytes_received: u64,
     /// Body bytes to the client.
     pub bytes_sent: u64,
+    /// From the beginning to the first byte of the upstream's response, in microseconds.
+    #[serde(skip)]
+    pub first_byte_micros: Option<u64>,
+    /// Who gave the status, and why, in Envoy's words.
+    #[serde(skip)]
+    pub details: &'static str,
     /// The client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
+    /// Where the client connected to.
+    #[serde(skip)]
+    pub local: Option<SocketAddr>,
     /// The route's name.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub route: Text,
@@ -87,6 +97,9 @@ pub struct TcpAccess {
     /// The client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
+    /// Where the client connected to.
+    #[serde(skip)]
+    pub local: Option<SocketAddr>,
     /// The cluster's name.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub cluster: Text,
@@ -98,7 +111,42 @@ pub struct TcpAccess {
     pub response_flags: Text,
 }
 
+/// What both kinds of records have.
+pub(super) struct Common<'a> {
+    pub(super) start_unix_nanos: u64,
+    pub(super) duration_micros: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) local: Option<SocketAddr>,
+    pub(super) cluster: &'a str,
+    pub(super) endpoint: Option<SocketAddr>,
+    pub(super) response_flags: &'a str,
+}
+
 impl AccessRecord {
+    pub(super) fn common(&self) -> Common<'_> {
+        macro_rules! common {
+            ($record:expr) => {
+                Common {
+                    start_unix_nanos: $record.start_unix_nanos,
+                    duration_micros: $record.duration_micros,
+                    bytes_received: $record.bytes_received,
+                    bytes_sent: $record.bytes_sent,
+                    peer: $record.peer,
+                    local: $record.local,
+                    cluster: &$record.cluster,
+                    endpoint: $record.endpoint,
+                    response_flags: &$record.response_flags,
+                }
+            };
+        }
+        match self {
+            AccessRecord::Http(http) => common!(http),
+            AccessRecord::Tcp(tcp) => common!(tcp),
+        }
+    }
+
     /// Cuts every text, so that a record's size has a bound.
     pub(super) fn bound(&mut self) {
         let texts: &mut [&mut Text] = match self {
@@ -129,34 +177,4 @@ fn as_hex<S: Serializer>(id: &Option<u128>, to: S) -> Result<S::Ok, S::Error> {
         Some(id) => to.collect_str(&format_args!("{id:032x}")),
         None => to.serialize_none(),
     }
-}
-
-/// A wall-clock time as RFC 3339 in UTC, to the microsecond.
-pub fn rfc3339(unix_nanos: u64) -> impl std::fmt::Display {
-    struct Moment(u64);
-
-    impl std::fmt::Display for Moment {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            let (seconds, micros) = (self.0 / 1_000_000_000, self.0 % 1_000_000_000 / 1000);
-            let (days, second) = (seconds / 86_400, seconds % 86_400);
-            let (year, month, day) = date(days);
-            let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-            write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
-        }
-    }
-
-    Moment(unix_nanos)
-}
-
-/// The Gregorian date `days` after 1970-01-01. Years are counted from March, so that the leap day is the last of its year.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01; a cycle of 400 years has 146 097.
-    let days = days + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (cycle * 400 + year + next, month, day_of_month)
 }

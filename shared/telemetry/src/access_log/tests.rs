@@ -37,17 +37,21 @@ fn http(status: u16) -> AccessRecord {
     })
 }
 
+fn entry(record: AccessRecord) -> Entry {
+    Entry { layout: Arc::default(), record, seen: Seen::default() }
+}
+
 #[tokio::test]
 async fn a_line_of_json_for_each_record() {
     let page = Page::default();
-    let (log, handle) = AccessLog::start(page.clone(), 100).unwrap();
-    assert!(log.try_send(http(200)));
-    assert!(log.clone().try_send(AccessRecord::Tcp(TcpAccess {
+    let (log, handle) = AccessLog::start(page.clone(), io::sink(), 100).unwrap();
+    assert!(log.try_send(entry(http(200))));
+    assert!(log.clone().try_send(entry(AccessRecord::Tcp(TcpAccess {
         direction: "inbound",
         duration_micros: 5,
         cluster: "db".into(),
         ..TcpAccess::default()
-    })));
+    }))));
     assert!(handle.flush(Duration::from_secs(10)).await);
     let text = String::from_utf8(page.0.lock().clone()).unwrap();
     let expected = [
@@ -85,11 +89,11 @@ impl Write for Stuck {
 async fn a_writer_that_is_stuck_costs_records_not_requests() {
     let (began, writing) = sync_channel(1);
     let (release, go) = sync_channel(0);
-    let (log, handle) = AccessLog::start(Stuck(began, go), 8).unwrap();
-    log.try_send(http(200));
+    let (log, handle) = AccessLog::start(Stuck(began, go), io::sink(), 8).unwrap();
+    log.try_send(entry(http(200)));
     assert!(!handle.flush(Duration::from_millis(500)).await, "flushing is bounded");
     writing.recv().unwrap();
-    let taken = (0..50).filter(|_| log.try_send(http(200))).count();
+    let taken = (0..50).filter(|_| log.try_send(entry(http(200)))).count();
     assert_eq!(taken, 8, "the queue's bound");
     assert_eq!((handle.dropped(), handle.dropped_reader()()), (42, 42));
     drop(release);
@@ -110,19 +114,19 @@ impl Write for Full {
 
 #[tokio::test]
 async fn records_that_cannot_be_written_are_counted() {
-    let (log, handle) = AccessLog::start(Full, 8).unwrap();
-    log.try_send(http(200));
-    log.try_send(http(500));
+    let (log, handle) = AccessLog::start(Full, io::sink(), 8).unwrap();
+    log.try_send(entry(http(200)));
+    log.try_send(entry(http(500)));
     assert!(handle.flush(Duration::from_secs(10)).await);
     assert_eq!(handle.dropped(), 2);
-    assert!(!AccessLog::disabled().try_send(http(200)));
+    assert!(!AccessLog::disabled().try_send(entry(http(200))));
 }
 
 #[tokio::test]
 async fn what_is_queued_is_written_when_the_handle_is_dropped() {
     let page = Page::default();
-    let (log, handle) = AccessLog::start(page.clone(), 8).unwrap();
-    log.try_send(http(200));
+    let (log, handle) = AccessLog::start(page.clone(), io::sink(), 8).unwrap();
+    log.try_send(entry(http(200)));
     drop(handle);
     for _ in 0..1000 {
         if !page.0.lock().is_empty() {

@@ -1,12 +1,18 @@
-//! Access logs: one JSON object per request or connection on standard output, or none.
+//! Access logs: lines on standard output or standard error, in Envoy's format strings.
 //!
-//! The model knows only whether; the format is each data plane's own. For Envoy it is written here, with the names weir's own log uses
-//! where Envoy knows the value.
+//! A log without a format is the data plane's own for a weir; an Envoy is told one then, with the names weir's own log uses where Envoy knows the
+//! value. Formats are written in order, where the generated map is written in another order each time.
 
-use super::fault::{At, Check, Fault};
-use super::pb::{accesslog, google, stream_log};
+use super::fault::{At, Check, Fault, refuse};
+use super::pb::{accesslog, core, file_log, google, stream_log};
+use super::wire;
+use core::substitution_format_string::Format as Substitution;
 use prost::{Message, Name};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat, LogOutput, Template};
+use weir_model::limits;
+use weir_model::node::Target;
 
 /// What is logged.
 #[derive(Clone, Copy)]
@@ -38,32 +44,69 @@ const HTTP: &[(&str, &str)] = &[
 ];
 
 /// The logs of a listener.
-pub(super) fn encode(enabled: bool, protocol: Protocol) -> Vec<accesslog::AccessLog> {
-    if !enabled {
-        return vec![];
-    }
-    let http = match protocol {
-        Protocol::Http => HTTP,
-        Protocol::Tcp => &[],
+pub(super) fn encode(
+    log: Option<&Arc<AccessLog>>,
+    protocol: Protocol,
+    target: Target,
+) -> Vec<accesslog::AccessLog> {
+    let Some(log) = log else { return vec![] };
+    let format = match (&log.format, target) {
+        (LogFormat::Default, Target::Weir) => None,
+        (LogFormat::Default, Target::Envoy | Target::Grpc) => Some(for_envoy(protocol)),
+        (LogFormat::Text { template, omit_empty }, _) => Some(Format {
+            text_format_source: Some(Source { inline_string: Some(template.to_string()) }),
+            omit_empty_values: *omit_empty,
+            ..Format::default()
+        }),
+        (LogFormat::Json { members, omit_empty }, _) => Some(Format {
+            json_format: Some(object(members)),
+            omit_empty_values: *omit_empty,
+            ..Format::default()
+        }),
     };
-    let fields = COMMON.iter().chain(http).map(|(name, command)| {
-        let kind = google::value::Kind::StringValue((*command).to_owned());
-        ((*name).to_owned(), google::Value { kind: Some(kind) })
-    });
-    let json_format = Some(Fields { fields: fields.collect() });
-    let log = StdoutLog { log_format: Some(Format { json_format }) };
-    let config =
-        google::Any { type_url: stream_log::StdoutAccessLog::type_url(), value: log.encode_to_vec() };
+    let (name, type_url) = match log.output {
+        LogOutput::Stdout => ("envoy.access_loggers.stdout", stream_log::StdoutAccessLog::type_url()),
+        LogOutput::Stderr => ("envoy.access_loggers.stderr", stream_log::StderrAccessLog::type_url()),
+    };
+    let config = google::Any { type_url, value: StreamLog { log_format: format }.encode_to_vec() };
     vec![accesslog::AccessLog {
-        name: "envoy.access_loggers.stdout".to_owned(),
+        name: name.to_owned(),
         config_type: Some(accesslog::access_log::ConfigType::TypedConfig(config)),
         ..accesslog::AccessLog::default()
     }]
 }
 
-/// `StdoutAccessLog` as far as it is used, with its map in order: the generated one is written in another order each time.
+fn for_envoy(protocol: Protocol) -> Format {
+    let http = match protocol {
+        Protocol::Http => HTTP,
+        Protocol::Tcp => &[],
+    };
+    let text = |text: &str| Json { kind: Some(json::Kind::Text(text.to_owned())) };
+    let fields = COMMON.iter().chain(http).map(|(name, command)| ((*name).to_owned(), text(command)));
+    Format { json_format: Some(Object { fields: fields.collect() }), ..Format::default() }
+}
+
+fn object(members: &[(String, JsonTemplate)]) -> Object {
+    Object { fields: members.iter().map(|(name, member)| (name.clone(), value(member))).collect() }
+}
+
+fn value(template: &JsonTemplate) -> Json {
+    use json::Kind;
+    let kind = match template {
+        JsonTemplate::Text(template) => Kind::Text(template.to_string()),
+        JsonTemplate::Object(members) => Kind::Object(object(members)),
+        JsonTemplate::List(items) => Kind::List(List { values: items.iter().map(value).collect() }),
+        // It was a number when it was read.
+        JsonTemplate::Number(number) => number.parse().map_or(Kind::Null(0), Kind::Number),
+        JsonTemplate::Bool(value) => Kind::Bool(*value),
+        JsonTemplate::Null => Kind::Null(0),
+    };
+    Json { kind: Some(kind) }
+}
+
+/// `StdoutAccessLog` and `StderrAccessLog` as far as they are written, with maps in order.
 #[derive(Clone, PartialEq, Message)]
-struct StdoutLog {
+struct StreamLog {
     #[prost(message, optional, tag = "1")]
     log_format: Option<Format>,
 }
@@ -72,36 +115,199 @@ struct StdoutLog {
 #[derive(Clone, PartialEq, Message)]
 struct Format {
     #[prost(message, optional, tag = "2")]
-    json_format: Option<Fields>,
+    json_format: Option<Object>,
+    #[prost(bool, tag = "3")]
+    omit_empty_values: bool,
+    #[prost(message, optional, tag = "5")]
+    text_format_source: Option<Source>,
+}
+
+/// `DataSource`.
+#[derive(Clone, PartialEq, Message)]
+struct Source {
+    #[prost(string, optional, tag = "3")]
+    inline_string: Option<String>,
 }
 
 /// `google.protobuf.Struct`.
 #[derive(Clone, PartialEq, Message)]
-struct Fields {
+struct Object {
     #[prost(btree_map = "string, message", tag = "1")]
-    fields: BTreeMap<String, google::Value>,
+    fields: BTreeMap<String, Json>,
 }
 
-/// Whether a listener logs. Other places than standard output, and logs that leave something out, are refused.
-pub(super) fn decode(logs: &[accesslog::AccessLog]) -> Check<bool> {
+/// `google.protobuf.ListValue`.
+#[derive(Clone, PartialEq, Message)]
+struct List {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<Json>,
+}
+
+/// `google.protobuf.Value`.
+#[derive(Clone, PartialEq, Message)]
+struct Json {
+    #[prost(oneof = "json::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    kind: Option<json::Kind>,
+}
+
+mod json {
+    use prost::Oneof;
+
+    #[derive(Clone, PartialEq, Oneof)]
+    pub(super) enum Kind {
+        #[prost(int32, tag = "1")]
+        Null(i32),
+        #[prost(double, tag = "2")]
+        Number(f64),
+        #[prost(string, tag = "3")]
+        Text(String),
+        #[prost(bool, tag = "4")]
+        Bool(bool),
+        #[prost(message, tag = "5")]
+        Object(super::Object),
+        #[prost(message, tag = "6")]
+        List(super::List),
+    }
+}
+
+/// How a listener logs. Logs in other places, and logs that leave something out, are refused.
+pub(super) fn decode(logs: &[accesslog::AccessLog]) -> Check<Option<Arc<AccessLog>>> {
     match logs {
-        [] => Ok(false),
-        [log] => one(log).at("access_log[0]").map(|()| true),
+        [] => Ok(None),
+        [log] => one(log).at("access_log[0]").map(Arc::new).map(Some),
         _ => Err(Fault::of("access_log", format!("{} logs; at most one is supported", logs.len()))),
     }
 }
 
-fn one(log: &accesslog::AccessLog) -> Check<()> {
-    super::fault::refuse!(log; filter);
-    match &log.config_type {
-        Some(accesslog::access_log::ConfigType::TypedConfig(config))
-            if config.type_url == stream_log::StdoutAccessLog::type_url() =>
-        {
-            Ok(())
-        }
-        _ => Err(Fault::of(
-            "typed_config",
-            "only envoy.extensions.access_loggers.stream.v3.StdoutAccessLog is supported",
-        )),
+fn one(log: &accesslog::AccessLog) -> Check<AccessLog> {
+    refuse!(log; filter);
+    let Some(accesslog::access_log::ConfigType::TypedConfig(config)) = &log.config_type else {
+        return Err(Fault::of("typed_config", "missing"));
+    };
+    logger(config).at("typed_config")
+}
+
+#[allow(deprecated, reason = "deprecated forms of a format are still in use")]
+fn logger(config: &google::Any) -> Check<AccessLog> {
+    use file_log::file_access_log::AccessLogFormat as InFile;
+    use stream_log::{stderr_access_log, stdout_access_log};
+    let (output, format) = if config.type_url == stream_log::StdoutAccessLog::type_url() {
+        let log: stream_log::StdoutAccessLog = wire::unpack(config)?;
+        let format =
+            log.access_log_format.map(|stdout_access_log::AccessLogFormat::LogFormat(format)| format);
+        (LogOutput::Stdout, substitution(format.as_ref())?)
+    } else if config.type_url == stream_log::StderrAccessLog::type_url() {
+        let log: stream_log::StderrAccessLog = wire::unpack(config)?;
+        let format =
+            log.access_log_format.map(|stderr_access_log::AccessLogFormat::LogFormat(format)| format);
+        (LogOutput::Stderr, substitution(format.as_ref())?)
+    } else if config.type_url == file_log::FileAccessLog::type_url() {
+        let log: file_log::FileAccessLog = wire::unpack(config)?;
+        let output = match log.path.as_str() {
+            "/dev/stdout" => LogOutput::Stdout,
+            "/dev/stderr" => LogOutput::Stderr,
+            path => {
+                let message =
+                    format!("{:?}; only /dev/stdout and /dev/stderr are supported", wire::cut(path));
+                return Err(Fault::of("path", message));
+            }
+        };
+        let format = match &log.access_log_format {
+            None => LogFormat::Default,
+            // Without text there is none.
+            Some(InFile::Format(text)) if text.is_empty() => LogFormat::Default,
+            Some(InFile::Format(text)) => {
+                LogFormat::Text { template: template(text).at("format")?, omit_empty: false }
+            }
+            Some(InFile::JsonFormat(json)) => json_format(json, false).at("json_format")?,
+            Some(InFile::TypedJsonFormat(json)) => json_format(json, false).at("typed_json_format")?,
+            Some(InFile::LogFormat(format)) => substitution(Some(format))?,
+        };
+        (output, format)
+    } else {
+        let message = format!(
+            "the logger {:?} is not supported; StdoutAccessLog, StderrAccessLog and FileAccessLog are",
+            wire::cut(&config.type_url)
+        );
+        return Err(Fault::of("type_url", message));
+    };
+    Ok(AccessLog { output, format })
+}
+
+fn substitution(format: Option<&core::SubstitutionFormatString>) -> Check<LogFormat> {
+    match format {
+        None => Ok(LogFormat::Default),
+        Some(format) => from_substitution(format).at("log_format"),
     }
+}
+
+#[allow(deprecated, reason = "deprecated forms of a format are still in use")]
+fn from_substitution(message: &core::SubstitutionFormatString) -> Check<LogFormat> {
+    // The type of the content means something only for responses, and members are always in order.
+    refuse!(message; formatters);
+    let omit_empty = message.omit_empty_values;
+    match &message.format {
+        Some(Substitution::TextFormat(text)) => {
+            Ok(LogFormat::Text { template: template(text).at("text_format")?, omit_empty })
+        }
+        Some(Substitution::TextFormatSource(source)) => match &source.specifier {
+            Some(core::data_source::Specifier::InlineString(text)) => {
+                let template = template(text).at("text_format_source.inline_string")?;
+                Ok(LogFormat::Text { template, omit_empty })
+            }
+            _ => Err(Fault::of("text_format_source", "only inline_string is supported")),
+        },
+        Some(Substitution::JsonFormat(json)) => json_format(json, omit_empty).at("json_format"),
+        None => Err(Fault::of("format", "missing")),
+    }
+}
+
+fn template(text: &str) -> Check<Template> {
+    if text.len() > limits::LOG_FORMAT_BYTES {
+        return Err(Fault::new(format!("longer than {} bytes", limits::LOG_FORMAT_BYTES)));
+    }
+    Template::parse(text).map_err(|error| Fault::new(error.to_string()))
+}
+
+fn json_format(json: &google::Struct, omit_empty: bool) -> Check<LogFormat> {
+    let mut left = limits::LOG_FORMAT_BYTES;
+    Ok(LogFormat::Json { members: members(json, &mut left)?, omit_empty })
+}
+
+/// The members in order; `left` is what the whole format may still have of text. The parser of messages bounds how deep they nest.
+fn members(json: &google::Struct, left: &mut usize) -> Check<Vec<(String, JsonTemplate)>> {
+    let ordered: BTreeMap<&String, &google::Value> = json.fields.iter().collect();
+    let member = |(name, value): (&String, &google::Value)| {
+        spend(left, name.len())?;
+        Ok((name.clone(), from_value(value, left).at(wire::cut(name))?))
+    };
+    ordered.into_iter().map(member).collect()
+}
+
+fn from_value(value: &google::Value, left: &mut usize) -> Check<JsonTemplate> {
+    use google::value::Kind;
+    spend(left, 1)?;
+    Ok(match &value.kind {
+        Some(Kind::StringValue(text)) => {
+            spend(left, text.len())?;
+            JsonTemplate::Text(template(text)?)
+        }
+        Some(Kind::StructValue(json)) => JsonTemplate::Object(members(json, left)?),
+        Some(Kind::ListValue(list)) => {
+            let items = list.values.iter().enumerate();
+            let items = items.map(|(index, item)| from_value(item, left).at_index("", index));
+            JsonTemplate::List(items.collect::<Check<_>>()?)
+        }
+        Some(Kind::NumberValue(number)) if number.is_finite() => JsonTemplate::Number(number.to_string()),
+        Some(Kind::NumberValue(number)) => return Err(Fault::new(format!("{number} is no number of JSON"))),
+        Some(Kind::BoolValue(value)) => JsonTemplate::Bool(*value),
+        Some(Kind::NullValue(_)) | None => JsonTemplate::Null,
+    })
+}
+
+fn spend(left: &mut usize, bytes: usize) -> Check<()> {
+    *left = left
+        .checked_sub(bytes)
+        .ok_or_else(|| Fault::new(format!("longer than {} bytes", limits::LOG_FORMAT_BYTES)))?;
+    Ok(())
 }

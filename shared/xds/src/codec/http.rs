@@ -56,7 +56,7 @@ pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm
         stream_idle_timeout: Some(google::Duration::default()),
         request_headers_timeout: Some(wire::duration(limits::HEAD_TIMEOUT)),
         tracing: listener.tracing.as_ref().map(tracing),
-        access_log: access_log::encode(listener.access_log, access_log::Protocol::Http),
+        access_log: access_log::encode(listener.access_log.as_ref(), access_log::Protocol::Http, target),
         ..hcm::HttpConnectionManager::default()
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         Some(tracing) => Some(from_tracing(tracing).at("tracing")?),
         None => None,
     };
-    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)? })
+    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, detection: None, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)? })
 }
 
 fn from_paths(message: &hcm::HttpConnectionManager) -> Check<Paths> {

@@ -2,11 +2,11 @@
 
 use super::fault::{At, Check, Fault, refuse, required};
 use super::pb::{core, google, hcm, listener, tcp_proxy};
-use super::{access_log, http, wire};
+use super::{access_log, detection, http, wire};
 use core::TrafficDirection;
 use prost::Name;
 use weir_model::node::Target;
-use weir_model::{Direction, Listener, ListenerKind, TcpListener};
+use weir_model::{Detection, Direction, Listener, ListenerKind, TcpListener};
 
 /// The message of a listener.
 pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener {
@@ -16,7 +16,7 @@ pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener 
             wire::pack(&http::encode(&listener.name, http, target)),
         ),
         ListenerKind::Tcp(tcp) => {
-            ("envoy.filters.network.tcp_proxy", wire::pack(&proxy(&listener.name, tcp)))
+            (TCP_PROXY, wire::pack(&proxy(&listener.name, tcp, target)))
         }
     };
     let direction = match listener.direction {
@@ -32,21 +32,32 @@ pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener 
     if listener.address.is_none() {
         message.api_listener = Some(listener::ApiListener { api_listener: Some(filter) });
     } else {
-        let filter = listener::Filter {
-            name: name.to_owned(),
-            config_type: Some(listener::filter::ConfigType::TypedConfig(filter)),
-        };
-        message.filter_chains =
-            vec![listener::FilterChain { filters: vec![filter], ..listener::FilterChain::default() }];
+        message.filter_chains = vec![chain(name, filter)];
+    }
+    if let (ListenerKind::Http(weir_model::HttpListener { detection: Some(found), .. }), Some(_)) =
+        (&listener.kind, listener.address)
+    {
+        let otherwise = wire::pack(&proxy(&listener.name, &found.otherwise, target));
+        detection::encode(&mut message, chain(TCP_PROXY, otherwise), found.wait);
     }
     message
+}
+
+const TCP_PROXY: &str = "envoy.filters.network.tcp_proxy";
+
+fn chain(name: &str, config: google::Any) -> listener::FilterChain {
+    let filter = listener::Filter {
+        name: name.to_owned(),
+        config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
+    };
+    listener::FilterChain { filters: vec![filter], ..listener::FilterChain::default() }
 }
 
 /// The listener of a message.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 pub(super) fn decode(message: &listener::Listener) -> Check<Listener> {
-    refuse!(message; additional_addresses, fcds_config, filter_chain_matcher, use_original_dst, default_filter_chain,
-        deprecated_v1, listener_filters, transparent, freebind, socket_options, udp_listener_config, access_log, bind_to_port,
+    refuse!(message; additional_addresses, fcds_config, filter_chain_matcher, use_original_dst,
+        deprecated_v1, transparent, freebind, socket_options, udp_listener_config, access_log, bind_to_port,
         listener_specifier);
     let direction = match TrafficDirection::try_from(message.traffic_direction) {
         Ok(TrafficDirection::Inbound) => Direction::Inbound,
@@ -57,12 +68,12 @@ pub(super) fn decode(message: &listener::Listener) -> Check<Listener> {
     };
     let (address, kind) = match (&message.api_listener, &message.address) {
         (Some(api), None) => {
-            refuse!(message; filter_chains);
+            refuse!(message; filter_chains, default_filter_chain, listener_filters);
             (None, from_api(api).at("api_listener.api_listener")?)
         }
         (Some(_), Some(_)) => return Err(Fault::of("api_listener", "not together with address")),
         (None, Some(address)) => {
-            (Some(wire::from_address(address).at("address")?), from_chains(&message.filter_chains)?)
+            (Some(wire::from_address(address).at("address")?), from_chains(message)?)
         }
         (None, None) => return Err(Fault::of("address", "missing, and there is no api_listener")),
     };
@@ -74,22 +85,39 @@ fn from_api(api: &listener::ApiListener) -> Check<ListenerKind> {
     Ok(ListenerKind::Http(http::decode(&manager)?))
 }
 
-fn from_chains(chains: &[listener::FilterChain]) -> Check<ListenerKind> {
-    match chains {
-        [chain] => from_chain(chain).at("filter_chains[0]"),
-        _ => Err(Fault::of("filter_chains", format!("{} chains; exactly one is supported", chains.len()))),
+fn from_chains(message: &listener::Listener) -> Check<ListenerKind> {
+    let detected = detection::decode(message)?;
+    if detected.is_none() {
+        refuse!(message; default_filter_chain);
+    }
+    let chains = &message.filter_chains;
+    let kind = match chains.as_slice() {
+        [chain] => from_chain(chain, detected.is_some()).at("filter_chains[0]")?,
+        _ => return Err(Fault::of("filter_chains", format!("{} chains; exactly one is supported", chains.len()))),
+    };
+    let Some((wait, otherwise)) = detected else { return Ok(kind) };
+    match (kind, from_chain(otherwise, false).at("default_filter_chain")?) {
+        (ListenerKind::Http(http), ListenerKind::Tcp(otherwise)) => {
+            let detection = Some(Box::new(Detection { otherwise, wait }));
+            Ok(ListenerKind::Http(weir_model::HttpListener { detection, ..http }))
+        }
+        _ => Err(Fault::of("default_filter_chain", "must be for bytes, beside a chain for HTTP")),
     }
 }
 
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
-fn from_chain(chain: &listener::FilterChain) -> Check<ListenerKind> {
+fn from_chain(chain: &listener::FilterChain, detected: bool) -> Check<ListenerKind> {
     refuse!(chain; use_proxy_proto, transport_socket);
-    if chain
-        .filter_chain_match
-        .as_ref()
-        .is_some_and(|matches| *matches != listener::FilterChainMatch::default())
-    {
-        return Err(Fault::unsupported("filter_chain_match"));
+    match &chain.filter_chain_match {
+        Some(matches) if detected && detection::is_http(matches) => {}
+        _ if detected => {
+            let message = "must be for the application_protocols http/1.0, http/1.1 and h2c, and nothing else";
+            return Err(Fault::of("filter_chain_match", message));
+        }
+        Some(matches) if *matches != listener::FilterChainMatch::default() => {
+            return Err(Fault::unsupported("filter_chain_match"));
+        }
+        _ => {}
     }
     match chain.filters.as_slice() {
         [filter] => match &filter.config_type {
@@ -117,11 +145,11 @@ fn from_filter(config: &google::Any) -> Check<ListenerKind> {
     }
 }
 
-fn proxy(name: &str, tcp: &TcpListener) -> tcp_proxy::TcpProxy {
+fn proxy(name: &str, tcp: &TcpListener, target: Target) -> tcp_proxy::TcpProxy {
     tcp_proxy::TcpProxy {
         stat_prefix: name.to_owned(),
         cluster_specifier: Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(tcp.cluster.clone())),
-        access_log: access_log::encode(tcp.access_log, access_log::Protocol::Tcp),
+        access_log: access_log::encode(tcp.access_log.as_ref(), access_log::Protocol::Tcp, target),
         ..tcp_proxy::TcpProxy::default()
     }
 }

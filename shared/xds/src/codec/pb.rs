@@ -4,9 +4,10 @@ pub(super) use weir_proto::envoy::envoy::config::{
     accesslog::v3 as accesslog, cluster::v3 as cluster, core::v3 as core, endpoint::v3 as endpoint,
     listener::v3 as listener, route::v3 as route,
 };
-pub(super) use weir_proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
+pub(super) use weir_proto::envoy::envoy::extensions::access_loggers::{file::v3 as file_log, stream::v3 as stream_log};
 pub(super) use weir_proto::envoy::envoy::extensions::filters::http::router::v3 as router;
 pub(super) use weir_proto::envoy::envoy::extensions::filters::http::stateful_session::v3 as stateful_session;
+pub(super) use weir_proto::envoy::envoy::extensions::filters::listener::http_inspector::v3 as http_inspector;
 pub(super) use weir_proto::envoy::envoy::extensions::filters::network::{
     http_connection_manager::v3 as hcm, tcp_proxy::v3 as tcp_proxy,
 };

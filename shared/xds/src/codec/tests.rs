@@ -7,15 +7,32 @@ use weir_model::{
     VirtualHost,
 };
 
+mod affinity;
 mod envoy;
 mod health;
 mod mirror;
+mod logs;
 mod refused;
 mod retries;
 mod shape;
 
 /// What a value becomes on its way through another target's messages.
 fn lowered(mut resource: Resource, target: Target) -> Resource {
+    if let Resource::Listener(listener) = &mut resource {
+        use access_log::Protocol::{Http, Tcp};
+        // A format of weir's own is told as what it says.
+        let told = |log: &mut Option<_>, protocol| {
+            *log = access_log::decode(&access_log::encode(log.as_ref(), protocol, target)).unwrap();
+        };
+        match &mut listener.kind {
+            weir_model::ListenerKind::Http(http) => {
+                told(&mut http.access_log, Http);
+                let otherwise = http.detection.as_mut().map(|detection| &mut detection.otherwise);
+                otherwise.into_iter().for_each(|tcp| told(&mut tcp.access_log, Tcp));
+            }
+            weir_model::ListenerKind::Tcp(tcp) => told(&mut tcp.access_log, Tcp),
+        }
+    }
     let routes = match &mut resource {
         Resource::Route(routes) => routes,
         Resource::Listener(weir_model::Listener { kind: weir_model::ListenerKind::Http(http), .. }) => {
@@ -93,7 +110,12 @@ fn without_rewrites(mut resource: Resource) -> Resource {
     if let Resource::Route(routes) = &mut resource {
         for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
             match &mut route.action {
-                RouteAction::Forward(forward) => forward.rewrite.path = None,
+                RouteAction::Forward(forward) => {
+                    forward.rewrite.path = None;
+                    // It has no sessions.
+                    forward.affinity = forward.affinity.take().map(|it| Box::new(weir_model::Affinity { session: None, ..*it }));
+                    forward.affinity = forward.affinity.take().filter(|it| !it.is_empty());
+                }
                 RouteAction::Redirect(redirect) => redirect.path = None,
                 RouteAction::Direct(_) => {}
             }

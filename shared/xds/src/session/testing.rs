@@ -79,7 +79,7 @@ pub(crate) fn listener(name: &str, route: &str) -> Resource {
         kind: ListenerKind::Http(HttpListener {
             routes: RouteSource::Rds(route.to_owned()),
             tracing: None,
-            access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
+            access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
     })
 }
 
@@ -88,7 +88,7 @@ pub(crate) fn tcp(name: &str, port: u16, cluster: &str) -> Resource {
         name: name.to_owned(),
         address: Some(([127, 0, 0, 1], port).into()),
         direction: Direction::Outbound,
-        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: false }),
+        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: None }),
     })
 }
 

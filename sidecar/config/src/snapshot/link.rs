@@ -13,23 +13,25 @@ mod prepare;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use weir_decide::balance::Table;
 use weir_decide::route::{FieldCompiler, Matcher};
 use weir_decide::split::Split;
 use weir_model::{
     Discovery, HeaderMutation, PathMatch, Resource, ResourceSet, ResourceType, RouteAction,
-    RouteConfiguration, RouteSource, Version,
+    RouteConfiguration, RouteSource, Time, Version,
 };
 
-use super::state::{ClusterState, EndpointState, LastUse};
+use super::filters::{Filters, Known};
+use super::state::{ClusterState, EndpointState, LastUse, NOT_BEGUN, Standing};
 use super::{
-    Action, Cluster, Forward, Listener, ListenerKind, Mirror, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
+    Action, Cluster, Detection, Forward, Listener, ListenerKind, Mirror, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
     Target,
 };
 use ids::RouteIds;
 pub use prepare::LinkError;
-use prepare::{check_cluster, check_endpoints, compile, compile_retry};
+use prepare::{check_cluster, check_endpoints, check_filters, compile, compile_retry};
 
 /// A name that was asked for and answered.
 #[derive(Clone, Debug)]
@@ -57,6 +59,7 @@ pub struct Linker {
     slots: Vec<Arc<Cluster>>,
     free: Vec<usize>,
     vacant: Arc<Cluster>,
+    filters: Known,
 }
 
 /// What was linked of one configuration, by what it was linked from.
@@ -89,6 +92,7 @@ impl Linker {
             slots: Vec::new(),
             free: Vec::new(),
             vacant: Arc::new(Cluster::vacant()),
+            filters: Known::default(),
         }
     }
 
@@ -101,6 +105,10 @@ impl Linker {
 
     /// Compiles a resource that arrived, and keeps the result until it is linked.
     pub fn prepare(&mut self, version: Version, resource: &Resource) -> Result<(), LinkError> {
+        if let Resource::Listener(weir_model::Listener { kind: weir_model::ListenerKind::Http(http), .. }) = resource {
+            check_filters(http.filters.as_deref(), &mut FieldCompiler::default())
+                .map_err(|error| LinkError { field: format!("http_filters.{}", error.field), ..error })?;
+        }
         match resource {
             Resource::Cluster(cluster) => check_cluster(cluster),
             Resource::Endpoints(endpoints) => check_endpoints(endpoints, ""),
@@ -154,8 +162,10 @@ impl Linker {
             let Resource::Listener(listener) = &**resource else { continue };
             let linked = self.link_listener(version, listener)?;
             match linked.kind {
-                ListenerKind::Http { routes, tracing, access_log, paths, .. } if listener.address.is_none() => {
-                    let routes = Some(NamedRoutes { routes, tracing, access_log, paths });
+                ListenerKind::Http { routes, tracing, access_log, filters, paths, .. }
+                    if listener.address.is_none() =>
+                {
+                    let routes = Some(NamedRoutes { routes, tracing, access_log, filters, paths });
                     named.insert(Arc::from(name), NamedEntry { used: Arc::default(), routes });
                 }
                 ListenerKind::Http { .. } | ListenerKind::Tcp { .. } => listeners.push(linked),
@@ -169,6 +179,7 @@ impl Linker {
             }
         }
         self.drop_unused(effective);
+        self.filters.sweep();
         self.sequence += 1;
         let versions: Vec<_> =
             effective.iter().map(|(kind, name, version, _)| (kind, name, version)).collect();
@@ -252,6 +263,11 @@ impl Linker {
             Cluster { model, table: super::empty_table(), endpoints: Vec::new(), state, source };
         let Some(assignment) = cluster.assignment() else { return cluster };
         let table = Table::new(&cluster.model.load_balancing, &cluster.model.spread, assignment);
+        let health = &cluster.model.health;
+        let table = table.with_panic_threshold(health.panic_threshold);
+        // An endpoint that is new in a cluster that is not.
+        let newcomer = previous.is_some() && health.slow_start.is_some();
+        let checked = health.health_check.is_some();
         let known: HashMap<(SocketAddr, &str), &Arc<EndpointState>> = previous
             .into_iter()
             .flat_map(|previous| &previous.endpoints)
@@ -264,7 +280,11 @@ impl Linker {
                 None => {
                     let id = self.new_id();
                     let workload = endpoint.workload.as_str().into();
-                    Arc::new(EndpointState::new(id, endpoint.address, workload, self.workers))
+                    if newcomer {
+                        cluster.state.starting_until.store(NOT_BEGUN.0, Relaxed);
+                    }
+                    let standing = Standing::new(checked, if newcomer { NOT_BEGUN } else { Time(0) });
+                    Arc::new(EndpointState::new(id, endpoint.address, workload, self.workers, standing))
                 }
             });
         }
@@ -291,16 +311,26 @@ impl Linker {
                         self.link_routes((ResourceType::Listener, listener.name.clone()), version, routes)?
                     }
                 };
+                let detection = match &http.detection {
+                    Some(detection) => Some(Detection {
+                        cluster: self.slot(&detection.otherwise.cluster)?,
+                        access_log: detection.otherwise.access_log.clone(),
+                        wait: detection.wait,
+                    }),
+                    None => None,
+                };
                 ListenerKind::Http {
                     routes,
                     tracing: http.tracing.clone(),
-                    access_log: http.access_log,
+                    access_log: http.access_log.clone(),
+                    detection,
+                    filters: self.listener_filters(listener, http)?,
                     paths: http.paths,
                     forwarded: http.forwarded,
                 }
             }
             weir_model::ListenerKind::Tcp(tcp) => {
-                ListenerKind::Tcp { cluster: self.slot(&tcp.cluster)?, access_log: tcp.access_log }
+                ListenerKind::Tcp { cluster: self.slot(&tcp.cluster)?, access_log: tcp.access_log.clone() }
             }
         };
         Ok(Listener {
@@ -309,6 +339,17 @@ impl Linker {
             direction: listener.direction,
             kind,
         })
+    }
+
+    fn listener_filters(
+        &mut self,
+        listener: &weir_model::Listener,
+        http: &weir_model::HttpListener,
+    ) -> Result<Option<Arc<Filters>>, LinkError> {
+        let place = || format!("listener/{}", listener.name);
+        self.filters
+            .link(place, http.filters.as_deref(), None, &mut FieldCompiler::default())
+            .map_err(|error| LinkError::new(error.field, error.message))
     }
 
     fn link_routes(
@@ -329,8 +370,16 @@ impl Linker {
         let mut forwards = Forwards::default();
         let mut hosts = Vec::with_capacity(model.virtual_hosts.len());
         for host in &model.virtual_hosts {
-            let routes: Result<Vec<Route>, LinkError> =
-                host.routes.iter().map(|route| self.route(route, &mut forwards)).collect();
+            let place = format!("{}/{}/{}", key.0, key.1, host.name);
+            let fields = &mut forwards.fields;
+            let wide = self.filters.link(|| place.clone(), host.filters.as_deref(), None, fields);
+            let wide = wide.map_err(|error| LinkError::new(error.field, error.message))?;
+            let routes: Result<Vec<Route>, LinkError> = host
+                .routes
+                .iter()
+                .enumerate()
+                .map(|(index, route)| self.route(route, (&place, index), wide.as_ref(), &mut forwards))
+                .collect();
             hosts.push(routes?);
         }
         let routes = Arc::new(Routes { name: model.name.as_str().into(), matcher, hosts });
@@ -346,8 +395,16 @@ impl Linker {
     fn route<'a>(
         &mut self,
         route: &'a weir_model::Route,
+        (host, index): (&str, usize),
+        wide: Option<&Arc<Filters>>,
         forwards: &mut Forwards<'a>,
     ) -> Result<Route, LinkError> {
+        let place = || match route.name.as_str() {
+            "" => format!("{host}/#{index}"),
+            name => format!("{host}/{name}"),
+        };
+        let filters = self.filters.link(place, route.filters.as_deref(), wide, &mut forwards.fields);
+        let filters = filters.map_err(|error| LinkError::new(error.field, error.message))?;
         let action = match &route.action {
             RouteAction::Forward(model) => Action::Forward(match forwards.known.get(model) {
                 Some(forward) => forward.clone(),
@@ -374,6 +431,7 @@ impl Linker {
             request_headers: changes(&route.request_headers),
             response_headers: changes(&route.response_headers),
             action,
+            filters,
             prefix: match &route.matches.path {
                 PathMatch::Prefix(prefix) | PathMatch::Characters(prefix) => Some(prefix.as_str().into()),
                 PathMatch::Exact(_) | PathMatch::Regex(_) => None,

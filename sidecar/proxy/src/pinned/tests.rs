@@ -83,7 +83,7 @@ fn pools_of_a_cluster_that_is_gone_retire() {
 fn an_entrance_finds_its_listener() {
     let mut linker = Linker::new(1);
     let address = SocketAddr::from(([127, 0, 0, 1], 80));
-    let tcp = weir_model::TcpListener { cluster: "a".to_owned(), access_log: false };
+    let tcp = weir_model::TcpListener { cluster: "a".to_owned(), access_log: None };
     let listener = weir_model::Listener {
         name: "l".to_owned(),
         address: Some(address),

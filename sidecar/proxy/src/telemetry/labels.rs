@@ -103,12 +103,21 @@ pub(super) fn protocol(of: Version) -> &'static str {
     }
 }
 
+/// Envoy's flag of a request that was delayed on purpose.
+pub(super) const DELAYED: &str = "DI";
+
 /// The flags of an exchange, as Envoy lists them.
 pub(super) fn flags(exchange: &Exchange) -> String {
-    let Some(flag) = exchange.flag() else { return String::new() };
+    let mut flags: Vec<&str> = exchange.flag().into_iter().collect();
     let exhausted =
         exchange.retries > 0 && exchange.failure.as_ref().is_some_and(|kind| kind.safety() != Safety::Never);
-    if exhausted { format!("{flag},URX") } else { flag.to_owned() }
+    if exhausted {
+        flags.push("URX");
+    }
+    if !exchange.held().is_zero() {
+        flags.push(DELAYED);
+    }
+    flags.join(",")
 }
 
 /// gRPC's name for a status code, as OpenTelemetry wants it.

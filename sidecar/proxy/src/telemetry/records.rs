@@ -1,15 +1,17 @@
 //! What is kept of a request while it is under way, and the span and the log line that are made of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, Request, StatusCode};
 use weir_model::Time;
 use weir_runtime::clock::unix_nanos;
-use weir_telemetry::access_log::{HttpAccess, TcpAccess};
+use weir_model::access_log::LogField;
+use weir_telemetry::access_log::{HttpAccess, Layout, Seen, TcpAccess};
 use weir_telemetry::context::TraceContext;
 use weir_telemetry::span::{GrpcCall, SpanKind, SpanRecord, Text};
 
-use super::{DIRECTIONS, labels};
+use super::{DIRECTIONS, details, labels};
 use crate::exchange::Exchange;
 use crate::reject::Kind;
 use crate::respond::answer;
@@ -22,8 +24,10 @@ pub(crate) struct Recording {
     authority: Text,
     path: Text,
     pub(super) span: Option<Span>,
-    /// Whether a line will be written.
-    pub(super) logged: bool,
+    /// How its line is written, if there will be one.
+    layout: Option<Arc<Layout>>,
+    /// What that asks for.
+    seen: Seen,
 }
 
 /// A span that will be written.
@@ -36,19 +40,49 @@ pub(super) struct Span {
 
 impl Recording {
     /// For a request.
-    pub(super) fn new(authority: &str, path: &str, span: Option<Span>, logged: bool) -> Recording {
+    pub(super) fn new<B>(
+        request: &Request<B>,
+        span: Option<Span>,
+        layout: Option<Arc<Layout>>,
+    ) -> Recording {
+        let mut seen = Seen::default();
+        if let Some(layout) = &layout {
+            seen.request = layout.request().iter().map(|field| of_request(field, request)).collect();
+        }
         Recording {
             started: unix_nanos(),
-            authority: Text::new(authority),
-            path: Text::new(path),
+            authority: Text::new(crate::route::authority(request).unwrap_or_default()),
+            path: Text::new(request.uri().path()),
             span,
-            logged,
+            layout,
+            seen,
         }
     }
 
     /// For an opaque connection.
-    pub(crate) fn opaque() -> Recording {
-        Recording { started: unix_nanos(), ..Recording::default() }
+    pub(crate) fn opaque(layout: Arc<Layout>) -> Recording {
+        Recording { started: unix_nanos(), layout: Some(layout), ..Recording::default() }
+    }
+
+    /// The response's head goes downstream.
+    pub(crate) fn see_response(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let Some(layout) = &self.layout else { return };
+        let field = |field: &LogField| match field {
+            LogField::Status => Some(Text::new(status.as_str())),
+            field => header(field, headers),
+        };
+        self.seen.response = layout.response().iter().map(field).collect();
+    }
+
+    /// The response's trailers go downstream.
+    pub(crate) fn see_trailers(&mut self, trailers: &HeaderMap) {
+        let Some(layout) = &self.layout else { return };
+        self.seen.trailers = layout.trailers().iter().map(|field| header(field, trailers)).collect();
+    }
+
+    /// What the line is to be made with, if there is to be one.
+    pub(super) fn take_line(&mut self) -> Option<(Arc<Layout>, Seen)> {
+        Some((self.layout.take()?, std::mem::take(&mut self.seen)))
     }
 
     /// The span of an exchange, or of its latest attempt, if there is to be one.
@@ -100,7 +134,13 @@ impl Recording {
             cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: text(endpoint.map(|endpoint| &*endpoint.workload)),
             response_flags: Text::new_static(flag),
+            mirror: false,
         })
+    }
+
+    /// The context of its span, if there is to be one.
+    pub(super) fn context(&self) -> Option<&TraceContext> {
+        self.span.as_ref().map(|span| &span.context)
     }
 
     /// The line of an exchange.
@@ -119,7 +159,12 @@ impl Recording {
             upstream_micros: exchange.waited.map(micros),
             bytes_received: exchange.bytes_up,
             bytes_sent: exchange.bytes_down,
+            first_byte_micros: exchange
+                .waited
+                .map(|waited| micros(exchange.attempted.since(exchange.started) + waited)),
+            details: details::of(exchange),
             peer: Some(exchange.downstream.peer),
+            local: exchange.downstream.local.get(),
             route: text(exchange.route().map(|route| &*route.name)),
             cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
@@ -137,11 +182,33 @@ impl Recording {
             bytes_received: exchange.bytes_up,
             bytes_sent: exchange.bytes_down,
             peer: Some(exchange.downstream.peer),
+            local: exchange.downstream.local.get(),
             cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
             response_flags: Text::new_static(exchange.flag().unwrap_or_default()),
         }
     }
+}
+
+/// A field of a request as it came.
+fn of_request<B>(field: &LogField, request: &Request<B>) -> Option<Text> {
+    match field {
+        LogField::Method => Some(Text::new(request.method().as_str())),
+        LogField::Path => {
+            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+            Some(Text::new(target))
+        }
+        LogField::Authority => crate::route::authority(request).ok().map(Text::new),
+        LogField::Scheme => Some(Text::new_static("http")),
+        field => header(field, request.headers()),
+    }
+}
+
+/// A header field, several of one name joined; what is not text is shown as well as it can be.
+fn header(field: &LogField, headers: &HeaderMap) -> Option<Text> {
+    let LogField::Header(name) = field else { return None };
+    let value = weir_decide::header::joined(headers, name)?;
+    Some(Text::from(String::from_utf8_lossy(&value)))
 }
 
 fn text(from: Option<&str>) -> Text {
@@ -152,6 +219,6 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

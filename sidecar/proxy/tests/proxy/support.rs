@@ -152,7 +152,8 @@ pub fn http_listener(
     access_log: bool,
 ) -> Listener {
     let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
-    let kind = ListenerKind::Http(HttpListener { routes, tracing, access_log });
+    let access_log = access_log.then(std::sync::Arc::default);
+    let kind = ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
     Listener {
         name: format!("{direction:?}/{address}").to_lowercase(),
         address: Some(address),
@@ -164,12 +165,12 @@ pub fn http_listener(
 /// A listener that is asked for by name.
 pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
     let routes = RouteSource::Inline(any_host(name, routes));
-    let kind = ListenerKind::Http(HttpListener { routes, tracing: None, access_log: false });
+    let kind = ListenerKind::Http(HttpListener { routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
     Listener { name: name.to_owned(), address: None, direction: Direction::Outbound, kind }
 }
 
 pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
-    let kind = ListenerKind::Tcp(TcpModel { cluster: cluster.to_owned(), access_log: true });
+    let kind = ListenerKind::Tcp(TcpModel { cluster: cluster.to_owned(), access_log: Some(std::sync::Arc::default()) });
     Listener {
         name: format!("outbound-tcp/{address}"),
         address: Some(address),
@@ -179,7 +180,7 @@ pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
 }
 
 pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes };
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None };
     RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
 }
 
@@ -190,8 +191,7 @@ pub fn route(action: RouteAction) -> Route {
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(),
-    }
+        response_headers: HeaderMutation::default(), filters: None }
 }
 
 pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
@@ -206,7 +206,8 @@ pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
         rewrite: Rewrite::default(),
         timeouts: Timeouts::default(),
         retry: None,
-    }
+        priority: Default::default(),
+        affinity: None, mirrors: Vec::new(), fallback: None }
 }
 
 pub fn forward(cluster: &str) -> RouteAction {
@@ -227,12 +228,14 @@ pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Clust
     Cluster {
         name: name.to_owned(),
         kind: ClusterKind::Service { namespace: "default".to_owned(), name: name.to_owned(), port: 80 },
-        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality] }),
+        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
         load_balancing: LoadBalancing::RoundRobin,
         http,
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),
         circuit_breakers: CircuitBreakers::default(),
+        spread: weir_model::Spread::default(),
+        health: Default::default(),
     }
 }
 

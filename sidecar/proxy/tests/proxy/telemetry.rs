@@ -48,7 +48,7 @@ fn listening_with(
 #[tokio::test]
 async fn requests_are_counted_and_logged() {
     let lines = Lines::default();
-    let (access_log, log) = AccessLog::start(lines.clone(), DEFAULT_QUEUE).unwrap();
+    let (access_log, log) = AccessLog::start(lines.clone(), std::io::sink(), DEFAULT_QUEUE).unwrap();
     let registry = Registry::new();
     let telemetry = TelemetryArgs { registry: registry.clone(), spans: SpanSink::disabled(), access_log };
     let mut proxy = Proxy::with(true, telemetry);
@@ -171,7 +171,7 @@ async fn attempts_are_spans() {
     endpoints.sort();
     let reviews = cluster("reviews", HttpVersion::Http1, &endpoints);
     let on = RetryOn { connect_failure: true, ..RetryOn::default() };
-    let retry = RetryPolicy { attempts: 1, on, backoff_base: Duration::ZERO, backoff_max: Duration::ZERO };
+    let retry = RetryPolicy { attempts: 1, on, backoff_base: Duration::ZERO, backoff_max: Duration::ZERO, ..RetryPolicy::default() };
     let action = RouteAction::Forward(Forward { retry: Some(retry), ..forward_to(&[("reviews", 1)]) });
     listening_with(&mut proxy, Direction::Outbound, reviews, action, Some(1_000_000));
     let mut client = Peer::connect(proxy.outbound).await;

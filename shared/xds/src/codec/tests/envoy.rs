@@ -45,7 +45,9 @@ fn a_stock_envoy_accepts_every_balancing_policy() {
         LoadBalancing::Random,
         LoadBalancing::LeastRequest { choices: 5 },
         LoadBalancing::RingHash(weir_model::RingSize::default()),
+        LoadBalancing::RingHash(weir_model::RingSize { minimum: Some(2048), maximum: Some(4096) }),
         LoadBalancing::Maglev { table_size: None },
+        LoadBalancing::Maglev { table_size: Some(251) },
         // Not its own; it takes the next in the list.
         LoadBalancing::PeakEwma { decay: Duration::from_secs(10), default_rtt: Duration::from_millis(30) },
     ];
@@ -65,7 +67,7 @@ fn a_stock_envoy_does_look_at_it() {
     let http = weir_model::HttpListener {
         routes: RouteSource::Inline(routes(route)),
         tracing: None,
-        access_log: true, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
     let listener = Listener {
         name: "outbound".to_owned(),
         address: Some(([127, 0, 0, 1], 20_000).into()),
@@ -110,6 +112,8 @@ fn acceptable_listener(mut listener: Listener, cluster: Option<String>) -> Liste
     match &mut listener.kind {
         ListenerKind::Tcp(tcp) => tcp.cluster = cluster.unwrap_or_default(),
         ListenerKind::Http(http) => {
+            // Its cluster would have to be there.
+            http.detection = None;
             if let RouteSource::Inline(routes) = &mut http.routes {
                 routes
                     .virtual_hosts

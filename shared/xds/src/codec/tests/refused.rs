@@ -33,7 +33,7 @@ fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) ->
     let http = weir_model::HttpListener {
         routes: RouteSource::Rds("outbound".to_owned()),
         tracing: None,
-        access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
+        access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
     let mut manager = super::http::encode("x", &http, Target::Envoy);
     change(&mut manager);
     let filter = pb::listener::Filter {
@@ -63,7 +63,7 @@ fn unknown_route_actions() {
 fn what_would_change_a_request() {
     assert_eq!(
         refused_action(|it| it.hash_policy.push(Default::default())),
-        "virtual_hosts[0].routes[0].route.hash_policy"
+        "virtual_hosts[0].routes[0].route.hash_policy[0].policy_specifier"
     );
     assert_eq!(refused_action(|it| it.priority = 2), "virtual_hosts[0].routes[0].route.priority");
     let mirror = refused_action(|it| it.request_mirror_policies.push(Default::default()));
@@ -168,8 +168,8 @@ fn an_optional_filter_may_be_unknown() {
     let http = weir_model::HttpListener {
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
-        access_log: true, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
-    let mut manager = super::http::encode("x", &http, Target::Envoy);
+        access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
+    let mut manager = super::http::encode("x", &http, Target::Weir);
     manager
         .http_filters
         .insert(0, pb::hcm::HttpFilter { name: "x".to_owned(), is_optional: true, ..Default::default() });

@@ -196,7 +196,7 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
         kind: weir_model::ListenerKind::Http(weir_model::HttpListener {
             routes: RouteSource::Rds("outbound/default/reviews:9080".to_owned()),
             tracing: None,
-            access_log: false, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
+            access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
     };
     let message: listener::Listener = super::listener::encode(&listener, Target::Grpc);
     assert!(message.filter_chains.is_empty() && message.address.is_none());
