@@ -27,6 +27,9 @@ struct NodeDocument {
     service: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
+    /// `region/zone/subzone`; nowhere if empty.
+    #[serde(default)]
+    locality: String,
     outbound: Option<SocketAddr>,
     #[serde(default)]
     outbound_tcp: BTreeMap<SocketAddr, String>,
@@ -67,7 +70,7 @@ fn node(text: &str) -> Node {
         namespace: document.namespace,
         service: document.service,
         labels: document.labels,
-        locality: Locality::default(),
+        locality: document.locality.parse::<Locality>().unwrap(),
         outbound: document.outbound,
         outbound_tcp: document.outbound_tcp,
         inbound: document

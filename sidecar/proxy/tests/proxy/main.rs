@@ -1,12 +1,16 @@
 //! One worker on a thread of its own, between real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
+mod affinity;
 mod hardening;
+mod hostile;
 mod http1;
 mod http2;
 mod life;
+mod mirror;
 mod names;
 mod policy;
+mod resilience;
 mod retries;
 mod streams;
 mod support;

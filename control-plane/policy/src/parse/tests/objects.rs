@@ -304,7 +304,7 @@ fn retries() -> impl Strategy<Value = RetriesSpec> {
     )
 }
 
-fn policy() -> impl Strategy<Value = TrafficPolicySpec> {
+fn policy(namespace: String) -> impl Strategy<Value = TrafficPolicySpec> {
     let targets = btree_map(label(), of(label()), 1..3).prop_map(|targets| {
         targets.into_iter().map(|(name, section)| PolicyTarget { name, section }).collect()
     });
@@ -331,8 +331,9 @@ fn policy() -> impl Strategy<Value = TrafficPolicySpec> {
         },
     );
     let health = crate::traffic_policy::health::tests::policy();
-    (targets, balancing(), of(duration(1)), timeouts, of(retries()), of(breakers), health).prop_map(
-        |(targets, (load_balancing, affinity), connect_timeout, timeouts, retries, circuit_breakers, health)| TrafficPolicySpec {
+    let actions = crate::traffic_policy::actions::tests::policy(namespace);
+    (targets, balancing(), of(duration(1)), timeouts, of(retries()), of(breakers), (health, actions)).prop_map(
+        |(targets, (load_balancing, affinity), connect_timeout, timeouts, retries, circuit_breakers, (health, actions))| TrafficPolicySpec {
             targets,
             load_balancing,
             affinity,
@@ -341,6 +342,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicySpec> {
             retries,
             circuit_breakers,
             health,
+            actions,
         },
     )
 }
@@ -352,8 +354,8 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
         prop_oneof![
             service().prop_map(Spec::Service).boxed(),
             workload().prop_map(Spec::Workload).boxed(),
-            route(namespace).prop_map(Spec::HttpRoute).boxed(),
-            policy().prop_map(Spec::TrafficPolicy).boxed(),
+            route(namespace.clone()).prop_map(Spec::HttpRoute).boxed(),
+            policy(namespace).prop_map(Spec::TrafficPolicy).boxed(),
         ]
     };
     (label(), label(), metadata).prop_flat_map(move |(namespace, name, metadata)| {

@@ -1,0 +1,396 @@
+//! Where a stock Envoy and the sidecar send the same requests: the same clusters, endpoints and routes to both, in one run.
+//!
+//! Shares are counted; what is not left to chance (hashes, sides of a sticky split, priorities by hash) is compared caller by caller.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods
+)]
+
+#[allow(dead_code)]
+#[path = "oracle/ads.rs"]
+mod ads;
+#[allow(dead_code)]
+#[path = "oracle/resources.rs"]
+mod resources;
+
+/// What the shared resources ask for by name.
+mod rules {
+    pub(crate) const ROUTES: &str = "balancing";
+}
+
+use ads::Ads;
+use resources::pack;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use weir_proto::envoy::envoy::config::cluster::v3 as cluster;
+use weir_proto::envoy::envoy::config::core::v3 as core;
+use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
+use weir_proto::envoy::envoy::config::route::v3 as route;
+use weir_proto::envoy::envoy::extensions::load_balancing_policies as lb;
+use weir_proto::envoy::google::protobuf as google;
+use weir_tests::backend::Backend;
+use weir_tests::{Process, binary, eventually, http, peer};
+
+const CHANGE: Duration = Duration::from_secs(10);
+/// Endpoints of most clusters.
+const ENDPOINTS: usize = 10;
+/// Requests on a connection before their answers are read.
+const BATCH: usize = 50;
+const KEYS: usize = 2000;
+
+/// A data plane.
+struct Plane {
+    name: &'static str,
+    entrance: SocketAddr,
+    _process: Process,
+}
+
+impl Plane {
+    fn envoy(dir: &Path, ads: &Ads) -> Self {
+        let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let file = dir.join("envoy.yaml");
+        std::fs::write(&file, bootstrap(ads.address)).unwrap();
+        let mut command = Command::new(peer("envoy"));
+        command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+        let process = Process::start("envoy", dir, command.stdout(Stdio::null()));
+        Self { name: "envoy", entrance, _process: process }
+    }
+
+    fn weir(dir: &Path, ads: &Ads) -> Self {
+        let mut command = Command::new(binary("weir-sidecar"));
+        command.args(["--xds", &ads.address.to_string(), "--node-id", "weir", "--workers", "1"]);
+        command.args(["--admin-listen", "127.0.0.1:0", "--outbound", "127.0.0.1:0"]);
+        command.arg("--state-dir").arg(dir.join("state"));
+        let said = dir.join("weir.out");
+        let out = std::fs::File::create(&said).unwrap();
+        let process = Process::start("weir", dir, command.stdout(Stdio::from(out)));
+        let mut entrance = None;
+        eventually("the sidecar says where it listens", CHANGE, || {
+            let text = std::fs::read_to_string(&said).unwrap_or_default();
+            let word = text.split(' ').find_map(|word| word.strip_prefix("outbound="));
+            entrance = word.and_then(|word| word.trim().parse().ok());
+            entrance.is_some()
+        });
+        Self { name: "weir", entrance: entrance.unwrap(), _process: process }
+    }
+
+    /// Who answers each of these requests: a path and header lines.
+    fn ask(&self, requests: &[(&str, String)]) -> Vec<String> {
+        let mut stream = TcpStream::connect(self.entrance).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(CHANGE)).unwrap();
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut read = Vec::new();
+        for batch in requests.chunks(BATCH) {
+            let text: String = batch
+                .iter()
+                .map(|(path, fields)| format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"))
+                .collect();
+            stream.write_all(text.as_bytes()).unwrap();
+            for _ in batch {
+                answers.push(answer(&mut stream, &mut read));
+            }
+        }
+        answers
+    }
+
+    fn shares(&self, path: &str, count: usize) -> BTreeMap<String, f64> {
+        let requests: Vec<_> = (0..count).map(|_| (path, String::new())).collect();
+        let mut counts = BTreeMap::new();
+        for name in self.ask(&requests) {
+            *counts.entry(name).or_insert(0.0) += 1.0 / count as f64;
+        }
+        counts
+    }
+
+    /// Where each key goes.
+    fn places(&self, path: &str) -> Vec<String> {
+        let requests: Vec<_> = (0..KEYS).map(|key| (path, format!("X-Key: key-{key}\r\n"))).collect();
+        self.ask(&requests)
+    }
+}
+
+/// The body of the next answer.
+fn answer(stream: &mut TcpStream, read: &mut Vec<u8>) -> String {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        if let Some(end) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&read[..end]).to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length: usize = length.expect("a length").trim().parse().unwrap();
+            if read.len() >= end + 4 + length {
+                let body = String::from_utf8_lossy(&read[end + 4..end + 4 + length]).into_owned();
+                read.drain(..end + 4 + length);
+                assert!(head.starts_with("http/1.1 200"), "{head}\n{body}");
+                return body;
+            }
+        }
+        match stream.read(&mut buffer) {
+            Ok(count @ 1..) => read.extend_from_slice(&buffer[..count]),
+            other => panic!("{other:?} after {:?}", String::from_utf8_lossy(read)),
+        }
+    }
+}
+
+/// Both data planes, and backends they share.
+struct Both {
+    ads: Ads,
+    planes: [Plane; 2],
+    backends: Vec<Backend>,
+    _dir: tempfile::TempDir,
+}
+
+impl Both {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ads = Ads::start();
+        let backends: Vec<Backend> = (0..ENDPOINTS + 2).map(|index| Backend::start(&index.to_string())).collect();
+        let planes = [Plane::envoy(dir.path(), &ads), Plane::weir(dir.path(), &ads)];
+        let both = Self { ads, planes, backends, _dir: dir };
+        let all = both.addresses(0..ENDPOINTS);
+        let routes = pack(&routes());
+        for plane in &both.planes {
+            let mut resources = vec![(rules::ROUTES.to_owned(), routes.clone())];
+            let listener = resources::listener(plane.entrance, &resources::manager());
+            resources.push((resources::LISTENER.to_owned(), pack(&listener)));
+            for cluster in clusters() {
+                resources.push((cluster.name.clone(), pack(&cluster)));
+            }
+            both.ads.put(plane.name, resources);
+        }
+        for name in ["turns", "least", "ring", "sized", "maglev", "near"] {
+            both.put(&resources::endpoints(name, &all));
+        }
+        both.put(&resources::endpoints("one", &all[..1]));
+        both.put(&resources::endpoints("two", &all[1..2]));
+        both.settle();
+        for plane in &both.planes {
+            eventually(&format!("{} serves", plane.name), CHANGE, || {
+                http::get(plane.entrance, "a", "/turns").is_ok_and(|answer| answer.status == 200)
+            });
+        }
+        both
+    }
+
+    fn addresses(&self, range: std::ops::Range<usize>) -> Vec<SocketAddr> {
+        self.backends[range].iter().map(|backend| backend.address).collect()
+    }
+
+    fn put(&self, endpoints: &endpoint::ClusterLoadAssignment) {
+        for plane in &self.planes {
+            self.ads.put(plane.name, vec![(endpoints.cluster_name.clone(), pack(endpoints))]);
+        }
+    }
+
+    /// Waits until both have what they were given, and their workers too.
+    fn settle(&self) {
+        for plane in &self.planes {
+            assert_eq!(self.ads.settled(plane.name, CHANGE).unwrap(), vec![], "{} refuses", plane.name);
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+
+    fn each<T>(&self, of: impl Fn(&Plane) -> T) -> [T; 2] {
+        [of(&self.planes[0]), of(&self.planes[1])]
+    }
+}
+
+fn clusters() -> Vec<cluster::Cluster> {
+    let plain = |name: &str| resources::cluster(name, false);
+    let policy = |name: &str, config: google::Any| cluster::Cluster {
+        load_balancing_policy: Some(cluster::LoadBalancingPolicy {
+            policies: vec![cluster::load_balancing_policy::Policy {
+                typed_extension_config: Some(core::TypedExtensionConfig {
+                    name: name.to_owned(),
+                    typed_config: Some(config),
+                }),
+            }],
+        }),
+        ..plain(name)
+    };
+    let least = cluster::Cluster {
+        lb_policy: cluster::cluster::LbPolicy::LeastRequest as i32,
+        ..plain("least")
+    };
+    let ring = |minimum: Option<u64>| {
+        pack(&lb::ring_hash::v3::RingHash {
+            minimum_ring_size: minimum.map(|value| google::UInt64Value { value }),
+            ..Default::default()
+        })
+    };
+    let maglev = pack(&lb::maglev::v3::Maglev::default());
+    vec![
+        plain("turns"),
+        least,
+        policy("ring", ring(None)),
+        policy("sized", ring(Some(1024))),
+        policy("maglev", maglev.clone()),
+        policy("near", maglev),
+        plain("one"),
+        plain("two"),
+    ]
+}
+
+/// A path for each cluster, and one that splits by hash.
+fn routes() -> route::RouteConfiguration {
+    use route::route_action::{ClusterSpecifier, HashPolicy, hash_policy};
+    use route::weighted_cluster::{ClusterWeight, RandomValueSpecifier};
+    let hash = HashPolicy {
+        terminal: false,
+        policy_specifier: Some(hash_policy::PolicySpecifier::Header(hash_policy::Header {
+            header_name: "x-key".to_owned(),
+            regex_rewrite: None,
+        })),
+    };
+    let to = |path: &str, specifier: ClusterSpecifier| route::Route {
+        name: path.to_owned(),
+        r#match: Some(route::RouteMatch {
+            path_specifier: Some(route::route_match::PathSpecifier::Path(format!("/{path}"))),
+            ..Default::default()
+        }),
+        action: Some(route::route::Action::Route(route::RouteAction {
+            cluster_specifier: Some(specifier),
+            hash_policy: vec![hash.clone()],
+            ..Default::default()
+        })),
+        ..Default::default()
+    };
+    let side = |name: &str, weight: u32| ClusterWeight {
+        name: name.to_owned(),
+        weight: Some(google::UInt32Value { value: weight }),
+        ..Default::default()
+    };
+    let split = route::WeightedCluster {
+        clusters: vec![side("one", 70), side("two", 30)],
+        random_value_specifier: Some(RandomValueSpecifier::UseHashPolicy(google::BoolValue { value: true })),
+        ..Default::default()
+    };
+    let plain = ["turns", "least", "ring", "sized", "maglev", "near"];
+    let mut routes: Vec<_> =
+        plain.iter().map(|name| to(name, ClusterSpecifier::Cluster((*name).to_owned()))).collect();
+    routes.push(to("split", ClusterSpecifier::WeightedClusters(split)));
+    let host = route::VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes,
+        ..Default::default()
+    };
+    route::RouteConfiguration {
+        name: rules::ROUTES.to_owned(),
+        virtual_hosts: vec![host],
+        ..Default::default()
+    }
+}
+
+/// Envoy's bootstrap for incremental aggregated discovery.
+fn bootstrap(xds: SocketAddr) -> String {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    let address = format!("{{address: {}, port_value: {}}}", xds.ip(), xds.port());
+    format!(
+        "node: {{id: envoy, cluster: balancing}}
+dynamic_resources:
+  ads_config: {{api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]}}
+  lds_config: {{ads: {{}}, resource_api_version: V3}}
+  cds_config: {{ads: {{}}, resource_api_version: V3}}
+static_resources:
+  clusters:
+  - name: xds
+    type: STATIC
+    load_assignment:
+      cluster_name: xds
+      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {address}}}}}}}]}}]
+    typed_extension_protocol_options:
+      {options}: {{\"@type\": type.googleapis.com/{options}, explicit_http_config: {{http2_protocol_options: {{}}}}}}
+"
+    )
+}
+
+fn moved(before: &[String], after: &[String]) -> f64 {
+    before.iter().zip(after).filter(|(one, other)| one != other).count() as f64 / before.len() as f64
+}
+
+/// Everything at once: starting both data planes takes longer than any of it.
+#[test]
+fn both_send_requests_to_the_same_places() {
+    let both = Both::start();
+    shares(&both);
+    agreement(&both);
+    leaving(&both);
+    failover(&both);
+}
+
+/// Round robin and least request give everyone its share, within one in a hundred.
+fn shares(both: &Both) {
+    for (path, count) in [("/turns", 1000), ("/least", 20_000)] {
+        for (plane, shares) in ["envoy", "weir"].into_iter().zip(both.each(|plane| plane.shares(path, count))) {
+            assert_eq!(shares.len(), ENDPOINTS, "{plane} {path}: {shares:?}");
+            let off = shares.values().map(|share| (share - 0.1).abs()).fold(0.0, f64::max);
+            println!("{path} {plane}: off by {:.2} % at most", off * 100.0);
+            assert!(off <= 0.01, "{plane} {path}: {shares:?}");
+        }
+    }
+}
+
+/// What is chosen by a hash is the same on both, caller by caller.
+fn agreement(both: &Both) {
+    for path in ["/sized", "/maglev", "/split"] {
+        let [envoy, weir] = both.each(|plane| plane.places(path));
+        assert_eq!(moved(&envoy, &weir), 0.0, "{path}: both choose the same endpoint for every key");
+        let used: BTreeSet<&String> = weir.iter().collect();
+        assert_eq!(used.len(), if path == "/split" { 2 } else { ENDPOINTS }, "{path}");
+    }
+    let [_, split] = both.each(|plane| plane.places("/split"));
+    let second = split.iter().filter(|name| *name == "1").count() as f64 / KEYS as f64;
+    assert!((second - 0.3).abs() < 0.05, "{second}");
+}
+
+/// When one of N endpoints leaves, at most 1/N of the keys and two in a hundred move.
+fn leaving(both: &Both) {
+    let paths = ["/ring", "/maglev"];
+    let before = paths.map(|path| both.each(|plane| plane.places(path)));
+    let mut left = both.addresses(0..ENDPOINTS);
+    left.remove(4);
+    for path in paths {
+        both.put(&resources::endpoints(&path[1..], &left));
+    }
+    both.settle();
+    for (path, before) in paths.into_iter().zip(before) {
+        let after = both.each(|plane| plane.places(path));
+        let [envoy, weir] = [moved(&before[0], &after[0]), moved(&before[1], &after[1])];
+        println!("{path}: of {KEYS} keys moved: envoy {:.1} %, weir {:.1} %", envoy * 100.0, weir * 100.0);
+        assert!(after.iter().flatten().all(|name| name != "4"));
+        assert!(weir <= 1.0 / ENDPOINTS as f64 + 0.02, "{path}: {weir}");
+    }
+}
+
+/// The next priority takes over at the same thresholds: for the same callers on both.
+fn failover(both: &Both) {
+    for (unhealthy, expected) in [(0, 0.0), (2, 0.0), (3, 0.02), (4, 0.16), (5, 0.30), (8, 0.72), (10, 1.0)] {
+        let mut first = resources::endpoints("near", &both.addresses(0..ENDPOINTS));
+        for one in first.endpoints[0].lb_endpoints.iter_mut().take(unhealthy) {
+            one.health_status = core::HealthStatus::Unhealthy as i32;
+        }
+        let second = resources::endpoints("near", &both.addresses(ENDPOINTS..ENDPOINTS + 2));
+        first.endpoints.extend(
+            second.endpoints.into_iter().map(|it| endpoint::LocalityLbEndpoints { priority: 1, ..it }),
+        );
+        both.put(&first);
+        both.settle();
+        let far = |names: Vec<String>| -> Vec<bool> {
+            names.iter().map(|name| name.parse::<usize>().unwrap() >= ENDPOINTS).collect()
+        };
+        let [envoy, weir] = both.each(|plane| far(plane.places("/near")));
+        let share = |far: &[bool]| far.iter().filter(|far| **far).count() as f64 / KEYS as f64;
+        println!("{unhealthy} of 10 unhealthy: to the next priority envoy {:.3}, weir {:.3}", share(&envoy), share(&weir));
+        assert_eq!(envoy, weir, "{unhealthy} unhealthy: not the same callers");
+        assert!((share(&weir) - expected).abs() < 0.03, "{unhealthy} unhealthy: {}", share(&weir));
+    }
+}
