@@ -2,6 +2,8 @@
 //!
 //! It does not connect anywhere; whoever does tells it what came of a check.
 
+pub mod grpc;
+
 use std::time::Duration;
 use weir_model::{HealthCheck, Random, Time};
 
@@ -58,6 +60,11 @@ impl Checked {
         self.next
     }
 
+    /// The checks have changed: the next one comes within their interval.
+    pub fn hasten(&mut self, config: &HealthCheck, now: Time) {
+        self.next = self.next.min(now + config.interval);
+    }
+
     /// Whether any check has come to an end.
     pub fn is_known(&self) -> bool {
         !self.first
@@ -95,11 +102,6 @@ impl Checked {
         }
         self.next = now + with_jitter(config, interval(config, answer, change, used), random);
         change
-    }
-
-    /// A check could not begin, for want of room; it is to be tried again at `next`.
-    pub fn postpone(&mut self, next: Time) {
-        self.next = next;
     }
 }
 
