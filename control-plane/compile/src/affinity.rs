@@ -12,7 +12,10 @@
 
 use crate::express::{Origin, of_policy, warning};
 use crate::index::{Index, Policy};
+use crate::memo::ServicePort;
 use crate::outbound_name;
+use crate::service::port_of;
+use crate::share::is_apart;
 use std::collections::BTreeSet;
 use weir_model::mesh::{LocalityFailover, Mesh, Name, Near};
 use weir_model::node::Target;
@@ -33,53 +36,82 @@ pub(crate) struct Attached<'a> {
     pub(crate) target: Target,
 }
 
-/// Ties the callers of a route that forwards.
+/// Ties the callers of a route that forwards. `clusters` are those that routes refer to.
 pub(crate) fn tie(
     attached: &Attached<'_>,
     policy: &Policy<'_>,
     origin: Option<&Origin<'_>>,
     route: &mut Route,
-    diagnostics: &mut Vec<Diagnostic>,
+    (clusters, diagnostics): (&mut BTreeSet<ServicePort>, &mut Vec<Diagnostic>),
 ) {
+    let together = route.matches.fraction.is_none();
     let RouteAction::Forward(forward) = &mut route.action else { return };
+    let mut affinity = Affinity::default();
+    let sticky = sticky(attached.target, policy, forward, diagnostics);
     let hashed = hashed(attached, origin, forward);
-    let sticky = policy.sticky().filter(|_| forward.clusters.len() > 1);
-    let source = sticky.or(hashed.first().copied());
-    if let Some((_, source)) = source {
+    if let Some((name, source)) = sticky.or(hashed.first().copied()) {
         for (name, _) in hashed.iter().filter(|(_, other)| *other != source) {
             let message = "a route hashes one thing, and hashes something else: this is not hashed there";
             let mend = "hash the same for all services of a route, and for its sticky split";
             let field = "spec.loadBalancing.consistentHash".to_owned();
             diagnostics.push(warning(format!("TrafficPolicy {name}"), field, message, mend));
         }
-    }
-    let mut affinity = Affinity::default();
-    if let Some((name, source)) = source {
-        if attached.target == Target::Grpc && !matches!(source, HashSource::Header(_)) && sticky.is_none() {
+        if attached.target == Target::Grpc && !matches!(source, HashSource::Header(_)) {
             let message = "gRPC clients hash headers only: they choose at random";
             diagnostics.push(of_policy(name, "spec.loadBalancing.consistentHash", message));
         } else {
             affinity.hash = vec![HashPolicy { source: source.clone(), terminal: false }];
         }
     }
-    if let Some((name, source)) = sticky {
-        match attached.target {
-            Target::Grpc => {
-                diagnostics.push(of_policy(name, "spec.splitting", "gRPC clients split each call for itself"));
-                affinity.hash.clear();
-            }
-            Target::Weir | Target::Envoy => {
-                if attached.target == Target::Envoy && matches!(source, HashSource::Cookie(_)) {
-                    let message = "Envoy issues the cookie after it has chosen a side, so that a caller's first request may go to another";
-                    diagnostics.push(of_policy(name, "spec.splitting.stickyBy.cookie", message));
-                }
-                affinity.split = Some(StickySplit::Hash);
-                level(&mut forward.clusters);
-            }
-        }
+    if sticky.is_some() {
+        affinity.split = Some(StickySplit::Hash);
+        level(&mut forward.clusters);
     }
     affinity.session = session(attached.target, policy, origin, forward, diagnostics);
+    if let (Some(_), Some(origin), Target::Weir, true) = (&affinity.session, origin, attached.target, together) {
+        retire(attached.mesh, origin, forward, clusters);
+    }
     forward.affinity = (!affinity.is_empty()).then(|| Box::new(affinity));
+}
+
+/// By what callers keep their side, if there are sides and the target can.
+fn sticky<'m>(
+    target: Target,
+    policy: &Policy<'m>,
+    forward: &Forward,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<(&'m Name, &'m HashSource)> {
+    let (name, source) = policy.sticky().filter(|_| forward.clusters.len() > 1)?;
+    match (target, source) {
+        (Target::Grpc, _) => {
+            diagnostics.push(of_policy(name, "spec.splitting", "gRPC clients split each call for itself"));
+            return None;
+        }
+        (Target::Envoy, HashSource::Cookie(_)) => {
+            let message = "Envoy issues the cookie after it has chosen a side, so that a caller's first request may go to another";
+            diagnostics.push(of_policy(name, "spec.splitting.stickyBy.cookie", message));
+        }
+        (Target::Weir | Target::Envoy, _) => {}
+    }
+    Some((name, source))
+}
+
+/// Backends that get nothing new stay for the sessions that are there.
+fn retire(mesh: &Mesh, origin: &Origin<'_>, forward: &mut Forward, clusters: &mut BTreeSet<ServicePort>) {
+    for backend in origin.spec.backends.iter().filter(|backend| backend.weight == 0) {
+        let (service, port) = (&backend.target.service, backend.target.port);
+        let exists = mesh.services.get(service).is_some_and(|it| port_of(it, port).is_some());
+        let cluster = outbound_name(service, port);
+        if exists && !is_apart(backend) && forward.clusters.iter().all(|known| known.cluster != cluster) {
+            clusters.insert((service.clone(), port));
+            forward.clusters.push(WeightedCluster {
+                cluster,
+                weight: 0,
+                request_headers: backend.filters.request_headers.clone(),
+                response_headers: backend.filters.response_headers.clone(),
+            });
+        }
+    }
 }
 
 /// What the clusters of a route want hashed, each thing once.

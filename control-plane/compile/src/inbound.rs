@@ -14,7 +14,7 @@ use std::time::Duration;
 use weir_model::access_log::AccessLog;
 use weir_model::mesh::{AppProtocol, Name, WorkloadPort};
 use weir_model::node::{Inbound, Node};
-use weir_model::{Detection, 
+use weir_model::{Filters, Detection, 
     CircuitBreakers, Cluster, ClusterKind, Diagnostic, Direction, Discovery, Endpoint, Endpoints, Forward,
     HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
     Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
@@ -103,7 +103,7 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Li
                 let otherwise = TcpListener { cluster: cluster.clone(), access_log: access_log.clone() };
                 Box::new(Detection { otherwise, wait: limits::SNIFF_WAIT })
             });
-            let routes = RouteSource::Inline(routes(name.clone(), cluster, limits(pass, inbound)));
+            let routes = RouteSource::Inline(routes(name.clone(), cluster, admission(pass, inbound)));
             ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log, detection, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass })
         }
     };
@@ -111,7 +111,7 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Li
 }
 
 /// How many requests it lets in.
-fn limits(pass: &mut Pass<'_>, inbound: &Inbound) -> Option<Box<Filters>> {
+fn admission(pass: &mut Pass<'_>, inbound: &Inbound) -> Option<Box<Filters>> {
     let ports: Vec<WorkloadPort> = pass.node.inbound.iter().map(workload_port).collect();
     actions::limits(pass, inbound, &ports, &workload_port(inbound))
 }

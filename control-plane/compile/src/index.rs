@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use weir_model::mesh::{HttpRoute, LocalityFailover, Mesh, Name, RouteName, Selection, TrafficPolicy};
-use weir_model::{CircuitBreakers, HashSource, Session, HealthCheck, LoadBalancing, OutlierDetection, RetryPolicy, SlowStart};
+use weir_model::mesh::{FallbackPolicy, HttpRoute, LocalityFailover, Mesh, Name, RouteName, Selection, TrafficPolicy};
+use weir_model::{Fault, RateLimits, CircuitBreakers, HashSource, Session, HealthCheck, LoadBalancing, OutlierDetection, RetryPolicy, SlowStart};
 
 /// What is attached to what.
 #[derive(Debug)]
@@ -137,6 +137,18 @@ impl<'m> Policy<'m> {
 
     pub(crate) fn circuit_breakers(&self) -> Said<'m, &'m CircuitBreakers> {
         self.field(|policy| policy.circuit_breakers.as_ref())
+    }
+
+    pub(crate) fn limits(&self) -> Said<'m, &'m RateLimits> {
+        self.field(|policy| policy.actions.limits.as_ref())
+    }
+
+    pub(crate) fn fault(&self) -> Said<'m, &'m Fault> {
+        self.field(|policy| policy.actions.fault.as_ref())
+    }
+
+    pub(crate) fn fallback(&self) -> Said<'m, &'m FallbackPolicy> {
+        self.field(|policy| policy.actions.fallback.as_ref())
     }
 
     pub(crate) fn outlier_detection(&self) -> Said<'m, &'m OutlierDetection> {

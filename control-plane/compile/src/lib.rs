@@ -15,6 +15,7 @@
 //! This crate knows neither Kubernetes nor protobuf, reads no clock, and answers the same for the same arguments.
 
 mod affinity;
+mod actions;
 mod authority;
 mod express;
 mod health;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_model::mesh::Name;
 use weir_model::node::Target;
-use weir_model::{Diagnostic, Resource, Route, Version};
+use weir_model::{Diagnostic, Filters, Resource, Route, Version};
 
 /// A resource and its version.
 pub(crate) type Versioned = (Version, Arc<Resource>);
@@ -58,6 +58,8 @@ pub(crate) struct Routes {
     pub(crate) resource: Option<Versioned>,
     /// The routes themselves, where all services share one route configuration.
     pub(crate) routes: Vec<Route>,
+    /// What is done with their requests besides, where all services share one route configuration.
+    pub(crate) filters: Option<Box<Filters>>,
     /// The clusters they refer to.
     pub(crate) clusters: BTreeSet<ServicePort>,
     pub(crate) diagnostics: Vec<Diagnostic>,

@@ -7,7 +7,7 @@ mod health;
 use http::StatusCode;
 use std::fmt::{Display, Write};
 use std::time::Duration;
-use weir_model::{Detection, CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
+use weir_model::{Fallback, Detection, CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
 pub fn render(resource: &Resource) -> String {

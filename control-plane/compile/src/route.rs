@@ -6,7 +6,7 @@
 use crate::index::{Index, Policy};
 use crate::memo::{self, versioned};
 use crate::service::{port_of, scaled, weight_scale};
-use crate::{affinity, express, outbound_name, share};
+use crate::{actions, affinity, express, outbound_name, share};
 use http::StatusCode;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -76,10 +76,11 @@ pub(crate) fn routes(request: &Request<'_>) -> memo::Routes {
     for entry in &entries {
         lower(request, &policy, entry, &mut out);
     }
-    finish(request, out)
+    finish(request, &policy, out)
 }
 
-fn finish(request: &Request<'_>, mut out: Output) -> memo::Routes {
+fn finish(request: &Request<'_>, policy: &Policy<'_>, mut out: Output) -> memo::Routes {
+    let filters = actions::faults(policy, request.target, &mut out.diagnostics);
     if out.routes.len() > limits::ROUTES {
         out.diagnostics.push(Diagnostic {
             severity: Severity::Error,
@@ -94,13 +95,13 @@ fn finish(request: &Request<'_>, mut out: Output) -> memo::Routes {
     out.diagnostics.dedup();
     let Output { routes, clusters, diagnostics } = out;
     if request.target == Target::Envoy {
-        return memo::Routes { resource: None, routes, clusters, diagnostics };
+        return memo::Routes { resource: None, routes, filters, clusters, diagnostics };
     }
     let name = outbound_name(request.service, request.port);
-    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes, filters: None };
+    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes, filters };
     let configuration = RouteConfiguration { name, virtual_hosts: vec![host] };
     let resource = Some(versioned(Resource::Route(configuration)));
-    memo::Routes { resource, routes: Vec::new(), clusters, diagnostics }
+    memo::Routes { resource, routes: Vec::new(), filters: None, clusters, diagnostics }
 }
 
 /// Everything to the service's own endpoints.
@@ -117,7 +118,11 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
         rewrite: Rewrite::default(),
         timeouts: timeouts(&Timeouts::default(), policy),
         retry: retry(None, policy),
-        priority: Priority::Default, mirrors: Vec::new(), fallback: None, affinity: None };
+        priority: Priority::Default,
+        mirrors: Vec::new(),
+        fallback: actions::fallback(request.mesh, policy, target, &mut out.clusters, &mut out.diagnostics),
+        affinity: None,
+    };
     let route = Route {
         name: format!("Service {service} port {port}"),
         stat_prefix: String::new(),
@@ -126,7 +131,7 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
         request_headers: HeaderMutation::default(),
         response_headers: HeaderMutation::default(), filters: None };
     let mut route = route;
-    affinity::tie(&request.attached(), policy, None, &mut route, &mut out.diagnostics);
+    affinity::tie(&request.attached(), policy, None, &mut route, (&mut out.clusters, &mut out.diagnostics));
     out.routes.extend(express::route(target, None, policy, route, &mut out.diagnostics));
 }
 
@@ -142,7 +147,7 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
         action,
         request_headers: rule.filters.request_headers.clone(),
         response_headers: rule.filters.response_headers.clone(),
-        filters: None,
+        filters: share::cors(&rule.filters).filter(|_| request.target != Target::Grpc),
     };
     let mut lowered = Vec::new();
     let live: Vec<(usize, &Backend)> =
@@ -183,7 +188,13 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
                 retry: retry(rule.retry.as_ref(), policy),
                 priority: Priority::Default,
                 mirrors: share::mirrors(request.mesh, &origin, copies, clusters, &mut out.diagnostics),
-                fallback: None,
+                fallback: actions::fallback(
+                    request.mesh,
+                    policy,
+                    request.target,
+                    clusters,
+                    &mut out.diagnostics,
+                ),
                 affinity: None,
             })
         };
@@ -201,7 +212,13 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
         }
     }
     for mut route in lowered {
-        affinity::tie(&request.attached(), policy, Some(&origin), &mut route, &mut out.diagnostics);
+        affinity::tie(
+            &request.attached(),
+            policy,
+            Some(&origin),
+            &mut route,
+            (&mut out.clusters, &mut out.diagnostics),
+        );
         out.routes.extend(express::route(request.target, Some(&origin), policy, route, &mut out.diagnostics));
     }
 }
@@ -241,6 +258,7 @@ fn failing(route: &impl Fn(RouteAction) -> Route, body: &str) -> Route {
     Route {
         request_headers: HeaderMutation::default(),
         response_headers: HeaderMutation::default(),
+        filters: None,
         ..route(RouteAction::Direct(answer))
     }
 }

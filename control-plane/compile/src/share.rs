@@ -9,7 +9,7 @@ use crate::outbound_name;
 use crate::service::port_of;
 use std::collections::BTreeSet;
 use weir_model::mesh::{Backend, BackendTarget, HttpFilters, Mesh, MirrorFilter};
-use weir_model::{Diagnostic, Fraction, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, Severity, limits};
+use weir_model::{Cors, Diagnostic, Filters, StringMatch, Fraction, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, Severity, limits};
 
 /// Whether a backend needs a route of its own.
 pub(crate) fn is_apart(backend: &Backend) -> bool {
@@ -80,4 +80,29 @@ pub(crate) fn mirrors<'m>(
         });
     }
     mirrors
+}
+
+/// What a rule says of other origins, as data planes take it.
+pub(crate) fn cors(filters: &HttpFilters) -> Option<Box<Filters>> {
+    let said = filters.cors.as_ref()?;
+    let cors = Cors {
+        origins: said.origins.iter().map(|origin| from_origin(origin)).collect(),
+        methods: said.methods.clone(),
+        headers: said.headers.clone(),
+        expose: said.expose.clone(),
+        max_age: Some(said.max_age),
+        credentials: said.credentials,
+    };
+    Some(Box::new(Filters { cors: Some(cors), ..Filters::default() }))
+}
+
+/// A star stands for one label or more, and alone for every origin.
+fn from_origin(origin: &str) -> StringMatch {
+    match origin.split_once('*') {
+        Some(("", "")) | None => StringMatch::Exact(origin.to_owned()),
+        Some((scheme, rest)) => {
+            // Of what an origin is made of, only dots mean something else in an expression.
+            StringMatch::Regex(format!("{scheme}[A-Za-z0-9.-]+{}", rest.replace('.', "\\.")))
+        }
+    }
 }

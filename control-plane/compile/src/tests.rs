@@ -246,6 +246,7 @@ fn of_two_policies_for_one_service_the_older_one_applies_and_only_its_own_namesp
             retry: None,
             circuit_breakers: None,
             health: Default::default(),
+            actions: Default::default(),
             created_millis,
         };
         mesh.traffic_policies.insert(Name::new(namespace, name), policy);

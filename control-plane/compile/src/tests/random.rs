@@ -115,13 +115,27 @@ fn filters() -> impl Strategy<Value = HttpFilters> {
         path,
         status: StatusCode::FOUND,
     }));
-    (mutation(), mutation(), redirect, of("[ab]"), rewrite()).prop_map(
-        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path)| HttpFilters {
+    let mirror = (name(), port(), 0..=1_000_000u32).prop_map(|(service, port, parts)| MirrorFilter {
+        target: BackendTarget { service, port },
+        fraction: weir_model::Fraction(parts),
+    });
+    let cors = Just(CorsFilter {
+        origins: vec!["https://*.a.b".to_owned()],
+        methods: vec![Method::GET],
+        headers: Vec::new(),
+        expose: Vec::new(),
+        max_age: Duration::from_secs(5),
+        credentials: true,
+    });
+    (mutation(), mutation(), redirect, of("[ab]"), rewrite(), (vec(mirror, 0..3), of(cors))).prop_map(
+        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path, (mirrors, cors))| HttpFilters {
             request_headers,
             response_headers,
             redirect,
             rewrite_host,
             rewrite_path,
+            mirrors,
+            cors,
         },
     )
 }
@@ -212,7 +226,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
         timeouts(),
         of(retry()),
         of(breakers),
-        (health(), affinity()),
+        (health(), affinity(), actions()),
         0..3u64,
     )
         .prop_map(
@@ -223,7 +237,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
                 timeouts,
                 retry,
                 circuit_breakers,
-                (health, affinity),
+                (health, affinity, actions),
                 created_millis,
             )| TrafficPolicy {
                 targets,
@@ -234,9 +248,23 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
                 circuit_breakers,
                 health,
                 affinity,
+                actions,
                 created_millis,
             },
         )
+}
+
+fn actions() -> impl Strategy<Value = ActionPolicy> {
+    let bucket = TokenBucket { burst: 1, requests: 1, interval: Duration::from_secs(1) };
+    let limits = RateLimits { name: "l".to_owned(), all: Some(bucket), ..RateLimits::default() };
+    let abort = Abort { answer: AbortAnswer::Grpc(14), fraction: weir_model::Fraction(1) };
+    let fault = Fault { abort: Some(abort), ..Fault::default() };
+    let fallback = prop_oneof![
+        (name(), port()).prop_map(|(service, port)| FallbackPolicy::Backend(BackendTarget { service, port })),
+        Just(FallbackPolicy::Response(DirectResponse { status: StatusCode::OK, body: "later".to_owned() })),
+    ];
+    (of(Just(limits)), of(Just(fault)), of(fallback))
+        .prop_map(|(limits, fault, fallback)| ActionPolicy { limits, fault, fallback })
 }
 
 fn health() -> impl Strategy<Value = HealthPolicy> {
