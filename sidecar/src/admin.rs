@@ -4,6 +4,7 @@
 //! It reads, except for `/drain`. On a loopback address it answers only requests that name a loopback host, so that a web page
 //! whose domain was pointed at 127.0.0.1 cannot read it. Connections, heads and their time are bounded; bodies are not read.
 
+mod breakers;
 mod clusters;
 mod dump;
 pub(crate) mod metrics;

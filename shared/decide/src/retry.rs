@@ -56,6 +56,21 @@ impl Retry {
             || (http2 && (on.refused_stream || on.reset))
             || ((on.reset || on.connect_failure) && idempotent(method))
     }
+
+    /// Whether the policy lists a response.
+    pub fn lists(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let on = &self.policy.on;
+        // The usual case first: nothing is listed that this could be.
+        let by_header = !self.responses.is_empty() && self.responses.holds(headers);
+        let by_grpc = || {
+            let code = headers.get(GRPC_STATUS)?.to_str().ok()?.parse::<u8>().ok()?;
+            Some(on.grpc.contains(&code))
+        };
+        let by_status = !on.statuses.is_empty() && on.statuses.binary_search(&status).is_ok();
+        let listed = by_status || by_header || (!on.grpc.is_empty() && by_grpc() == Some(true));
+        let concerned = listed || on.rate_limited;
+        if concerned && headers.contains_key(RATE_LIMITED) { on.rate_limited } else { listed }
+    }
 }
 
 /// How an attempt ended.
@@ -74,6 +89,8 @@ pub enum Outcome<'a> {
     Response(StatusCode, &'a HeaderMap),
     /// The attempt took longer than it may.
     Timeout,
+    /// The attempt takes longer than it may and goes on, and another one is wanted beside it.
+    Overtaken,
 }
 
 impl Outcome<'_> {
@@ -150,7 +167,8 @@ pub fn should_retry(
             (on.reset || (*reused && on.connect_failure), idempotent(request.method))
         }
         Outcome::Timeout => (on.reset, idempotent(request.method)),
-        Outcome::Response(status, headers) => (lists(retry, *status, headers), true),
+        Outcome::Overtaken => (retry.policy.hedge, idempotent(request.method)),
+        Outcome::Response(status, headers) => (retry.lists(*status, headers), true),
     };
     let further = || !outcome.is_free() && request.headers.is_some_and(storm::is_further);
     let told = matches!(outcome, Outcome::Response(_, headers) if storm::told(headers).is_some());
@@ -163,21 +181,6 @@ pub fn should_retry(
         () if load.retries >= circuit::retry_allowance(load.requests, budget) => Verdict::OverBudget,
         () => Verdict::Retry,
     }
-}
-
-/// Whether the policy lists a response.
-fn lists(retry: &Retry, status: StatusCode, headers: &HeaderMap) -> bool {
-    let on = &retry.policy.on;
-    // The usual case first: nothing is listed that this could be.
-    let by_header = !retry.responses.is_empty() && retry.responses.holds(headers);
-    let by_grpc = || {
-        let code = headers.get(GRPC_STATUS)?.to_str().ok()?.parse::<u8>().ok()?;
-        Some(on.grpc.contains(&code))
-    };
-    let by_status = !on.statuses.is_empty() && on.statuses.binary_search(&status).is_ok();
-    let listed = by_status || by_header || (!on.grpc.is_empty() && by_grpc() == Some(true));
-    let concerned = listed || on.rate_limited;
-    if concerned && headers.contains_key(RATE_LIMITED) { on.rate_limited } else { listed }
 }
 
 /// How long to wait before the retry that follows `retries` earlier ones.

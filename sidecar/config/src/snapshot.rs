@@ -276,6 +276,17 @@ impl Cluster {
         weir_decide::latency::read(endpoint.latency.load(Relaxed), now, self.latency_decay())
     }
 
+    /// Whether an endpoint of this cluster fails its health checks, or has not passed one yet.
+    pub fn fails_checks(&self, endpoint: &EndpointState) -> bool {
+        self.model.health.health_check.is_some() && endpoint.standing.is_failing()
+    }
+
+    /// Which part of its share an endpoint of this cluster has: less than 1 while it starts slowly.
+    pub fn part(&self, endpoint: &EndpointState, now: Time) -> f64 {
+        let slow_start = self.model.health.slow_start.as_ref();
+        slow_start.map_or(1.0, |config| weir_decide::slow_start::part(config, endpoint.standing.began(), now))
+    }
+
     /// Time after which an old latency weighs 1/e: the balancer's, or ten seconds where it does not look at latency.
     pub fn latency_decay(&self) -> Duration {
         match &self.model.load_balancing {

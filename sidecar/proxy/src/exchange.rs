@@ -26,7 +26,7 @@ use crate::downstream::Downstream;
 use crate::ending;
 use crate::filter::Extra;
 use crate::pinned::WorkerCluster;
-use crate::pool::{Active, ClusterShared, Counted, Word, http1, http2, limit};
+use crate::pool::{Active, ClusterShared, Counted, Open, Word, http1, http2, limit};
 use crate::reject::{Breaker, Kind};
 use crate::respond::{answer, grpc_status};
 use crate::route::Policy;
@@ -101,7 +101,7 @@ pub(crate) struct Upgraded {
     pub(crate) stream: TcpStream,
     /// What was read of it beyond the response.
     pub(crate) early: Bytes,
-    pub(crate) counted: Counted,
+    pub(crate) counted: Open,
 }
 
 impl Source {
@@ -139,6 +139,13 @@ impl Source {
             Source::Http2(receive) => {
                 receive.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Http2)))
             }
+        }
+    }
+
+    /// Nobody wants it: its connection goes on if there is nothing left to read, and closes otherwise.
+    pub(crate) fn pass_over(self, now: Time) {
+        if self.is_end() {
+            self.finish(now);
         }
     }
 

@@ -15,11 +15,12 @@ use weir_model::Forwarded;
 use crate::body::Body;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
+use crate::hedge::Hedges;
 use crate::reject::{Kind, Reject};
-use crate::{mirror, retry};
+use crate::{filter, mirror, retry};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
-use crate::{affinity, canonical, respond, route, sound, upload};
+use crate::{affinity, canonical, health, respond, route, sound, upload};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -31,7 +32,7 @@ pub(crate) fn serve(
     let mut exchange = Exchange::begin(downstream, &request);
     let mut request = request.map(Some);
     async move {
-        let response = match forward(&mut exchange, &mut request).await {
+        let mut response = match forward(&mut exchange, &mut request).await {
             Ok(response) => response,
             Err(mut reject) => {
                 reject.kind = blamed(&exchange, reject.kind);
@@ -44,6 +45,9 @@ pub(crate) fn serve(
         if let Some(body) = request.body_mut().take() {
             // Answered here, before anybody wanted it.
             exchange.upload = Some(upload::Source::new(body, false));
+        }
+        if let Some(extra) = &mut exchange.extra {
+            extra.stamp(response.headers_mut());
         }
         Ok(exchange.attach(response))
     }
@@ -92,6 +96,12 @@ async fn forward(
     exchange.route = index.as_ref().ok().copied();
     worker.telemetry.begin(exchange, request);
     let route = scope.policy.routes.route(index?);
+    if filter::any(route, &scope.policy)
+        && let Some(response) =
+            Box::pin(filter::apply(exchange, route, &scope.policy, request)).await?
+    {
+        return Ok(response);
+    }
     let forward = match &route.action {
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
@@ -119,16 +129,19 @@ async fn forward(
         .and_then(|value| deadline::parse(value).ok())
         .map(|caller| deadline::granted(caller, &forward.timeouts.grpc));
     let limit = deadline::shorten(caller, forward.timeouts.request, std::time::Duration::ZERO);
-    let until = limit.map(|limit| exchange.started + limit);
+    // The time it was held up on purpose is not its own.
+    let until = limit.map(|limit| exchange.started + exchange.held() + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
     timer.start(until, &forward.timeouts, exchange.started);
     let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
     if !forward.mirrors.is_empty() {
-        mirror::start(exchange, &scope.pinned, forward, &mut outgoing);
+        let hash = tied.as_deref().and_then(|tied| tied.hash);
+        mirror::start(exchange, &scope.pinned, forward, hash, &mut outgoing);
     }
     timer.watch(outgoing.body());
 
+    let mut hedges = Hedges::of(forward, cluster, exchange, &outgoing);
     let mut tried = Vec::new();
     let mut begun = exchange.started;
     let mut response = loop {
@@ -136,24 +149,46 @@ async fn forward(
         let first = exchange.retries == 0;
         let endpoint = affinity::endpoint(worker, (target, cluster), tied, &tried, first, begun)?;
         exchange.attempted = begun;
-        timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit), begun);
+        timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
         if exchange.grpc {
             upstream::tell_deadline(&mut outgoing, until, begun);
         }
-        let outcome = {
-            let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
-            within(&mut timer, attempt).await.and_then(|outcome| outcome)
+        let outcome = match &mut hedges {
+            Some(hedges) => {
+                Box::pin(hedges.attempt(exchange, endpoint, &outgoing, begun, &mut timer)).await
+            }
+            None => {
+                let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
+                within(&mut timer, attempt).await.and_then(|outcome| outcome)
+            }
         };
-        let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &mut outgoing) else {
+        health::outlier::attempted(exchange, cluster, &outcome);
+        let hedged = hedges.is_some();
+        let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &mut outgoing, hedged) else {
+            timer.pause();
+            if let Some(hedges) = &mut hedges
+                && let Some(won) = Box::pin(hedges.wait(exchange, None, &mut timer)).await?
+            {
+                break won;
+            }
             break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 })?;
         };
         exchange.retry(outcome.as_ref(), outgoing.head_mut().map(|head| &mut head.headers));
-        drop(outcome);
+        if let Ok(response) = outcome {
+            response.into_body().pass_over(exchange.latest);
+        }
         if forward.retry.as_ref().is_some_and(|retry| retry.policy().avoid_tried) {
             tried.push(endpoint);
         }
-        timer.attempt(None, begun);
-        within(&mut timer, Box::pin(tokio::time::sleep(pause)).as_mut()).await?;
+        timer.pause();
+        match &mut hedges {
+            Some(hedges) => {
+                if let Some(won) = Box::pin(hedges.wait(exchange, Some(pause), &mut timer)).await? {
+                    break won;
+                }
+            }
+            None => within(&mut timer, Box::pin(tokio::time::sleep(pause)).as_mut()).await?,
+        }
         begun = now();
     };
 

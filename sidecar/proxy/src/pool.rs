@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use weir_config::{Cluster, ClusterState, EndpointState};
 use weir_decide::circuit;
-use weir_model::{Time, limits};
+use weir_model::{CircuitBreakers, Priority, RetryBudget, Time, limits};
 use weir_runtime::net::{self, ConnectOptions};
 
 use crate::body::Body;
@@ -82,6 +82,61 @@ pub(crate) enum Word {
 pub(crate) struct Counted {
     shared: Rc<ClusterShared>,
     word: Word,
+    priority: Priority,
+}
+
+/// One open connection, counted in its cluster and at its endpoint.
+pub(crate) struct Open {
+    _counted: Counted,
+    endpoint: Arc<EndpointState>,
+}
+
+/// How many there may be of what a cluster counts; retries have a budget instead.
+pub(crate) fn limit(breakers: &CircuitBreakers, word: Word, priority: Priority) -> u32 {
+    let high = priority == Priority::High;
+    match word {
+        Word::Requests if high => breakers.high.max_requests,
+        Word::Requests => breakers.max_requests,
+        Word::Pending if high => breakers.high.max_pending,
+        Word::Pending => breakers.max_pending,
+        Word::Connections if high => breakers.high.max_connections,
+        Word::Connections => breakers.max_connections,
+        Word::Retries => u32::MAX,
+    }
+}
+
+/// How long a connection is still used: so many requests, and until then.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    requests: u32,
+    until: Option<Time>,
+}
+
+impl Life {
+    fn new(cluster: &WorkerCluster) -> Life {
+        let limits = &cluster.config.model.circuit_breakers.connection;
+        let until = limits.max_duration.map(|limit| crate::timer::now() + limit);
+        Life { requests: limits.max_requests.unwrap_or(u32::MAX), until }
+    }
+
+    /// Whether it takes another request. Reads no clock where there is no limit.
+    fn goes_on(&self) -> bool {
+        self.requests > 0 && self.until.is_none_or(|until| crate::timer::now() < until)
+    }
+
+    /// One request more.
+    fn spend(&mut self) {
+        // Without a limit there are more than a connection carries in a year.
+        self.requests = self.requests.saturating_sub(1);
+    }
+}
+
+/// How many retries there may be.
+pub(crate) fn budget(breakers: &CircuitBreakers, priority: Priority) -> &RetryBudget {
+    match priority {
+        Priority::Default => &breakers.retry_budget,
+        Priority::High => &breakers.high.retry_budget,
+    }
 }
 
 /// One request in flight at an endpoint.
@@ -97,26 +152,27 @@ impl ClusterShared {
         ClusterShared { state, called, metrics, waiting: Cell::new(0), freed: Notify::new() }
     }
 
-    fn word(&self, word: Word) -> &AtomicU32 {
+    fn word(&self, word: Word, priority: Priority) -> &AtomicU32 {
+        let counts = self.state.of(priority);
         match word {
-            Word::Requests => &self.state.requests,
-            Word::Pending => &self.state.pending,
-            Word::Retries => &self.state.retries,
-            Word::Connections => &self.state.connections,
+            Word::Requests => counts.requests,
+            Word::Pending => counts.pending,
+            Word::Retries => counts.retries,
+            Word::Connections => counts.connections,
         }
     }
 
     /// Counts one more, unless there are `max` already.
-    pub(crate) fn admit(self: &Rc<Self>, word: Word, max: u32) -> Option<Counted> {
-        let before = self.word(word).fetch_add(1, Relaxed);
-        if !circuit::admit(before, max) {
-            self.word(word).fetch_sub(1, Relaxed);
+    pub(crate) fn admit(self: &Rc<Self>, word: Word, priority: Priority, max: u32) -> Option<Counted> {
+        let counter = self.word(word, priority);
+        if !circuit::admit(counter.fetch_add(1, Relaxed), max) {
+            counter.fetch_sub(1, Relaxed);
             return None;
         }
         if let Word::Connections = word {
             self.metrics.open.inc();
         }
-        Some(Counted { shared: self.clone(), word })
+        Some(Counted { shared: self.clone(), word, priority })
     }
 
     /// Waits until there may be room for a connection.
@@ -146,11 +202,17 @@ impl Drop for Waiting<'_> {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.shared.word(self.word).fetch_sub(1, Relaxed);
+        self.shared.word(self.word, self.priority).fetch_sub(1, Relaxed);
         if let Word::Connections = self.word {
             self.shared.metrics.open.dec();
             self.shared.tell_freed();
         }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.endpoint.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -229,20 +291,32 @@ impl EndpointPool {
     }
 
     /// Counts a request as waiting for a connection.
-    fn pend(&self, cluster: &WorkerCluster) -> Result<Counted, Kind> {
-        let max = cluster.config.model.circuit_breakers.max_pending;
-        self.shared.admit(Word::Pending, max).ok_or(Kind::Overflow(Breaker::Pending))
+    fn pend(&self, cluster: &WorkerCluster, priority: Priority) -> Result<Counted, Kind> {
+        let max = limit(&cluster.config.model.circuit_breakers, Word::Pending, priority);
+        self.shared.admit(Word::Pending, priority, max).ok_or(Kind::Overflow(Breaker::Pending))
     }
 
     /// Counts a new connection; makes room for it by closing an idle one of the same cluster if there are too many.
-    pub(crate) fn permit(&self, cluster: &WorkerCluster) -> Option<Counted> {
-        let max = cluster.config.model.circuit_breakers.max_connections;
-        self.shared.admit(Word::Connections, max).or_else(|| {
-            let idle = cluster.pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
-            let (_, oldest) = idle.min_by_key(|(since, _)| *since)?;
-            oldest.evict();
-            self.shared.admit(Word::Connections, max)
-        })
+    pub(crate) fn permit(&self, cluster: &WorkerCluster, priority: Priority) -> Option<Open> {
+        let breakers = &cluster.config.model.circuit_breakers;
+        let open = self.endpoint.connections.fetch_add(1, Relaxed);
+        let free = breakers.max_endpoint_connections.is_none_or(|most| circuit::admit(open, most));
+        let max = limit(breakers, Word::Connections, priority);
+        let admit = || self.shared.admit(Word::Connections, priority, max);
+        let counted = if free {
+            admit().or_else(|| {
+                let idle = cluster.pools.iter().filter_map(|pool| Some((pool.idle_since()?, pool)));
+                let (_, oldest) = idle.min_by_key(|(since, _)| *since)?;
+                oldest.evict();
+                admit()
+            })
+        } else {
+            None
+        };
+        if counted.is_none() {
+            self.endpoint.connections.fetch_sub(1, Relaxed);
+        }
+        Some(Open { _counted: counted?, endpoint: self.endpoint.clone() })
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Reject {
 pub(crate) enum Stage {
     Http,
     Route,
+    Limit,
     Balance,
     Pool,
     Upstream,
@@ -56,8 +57,6 @@ pub(crate) enum Breaker {
 pub(crate) enum Kind {
     /// The request cannot be routed at all: what is wrong with it.
     Malformed(&'static str),
-    /// The method is not served: which.
-    Unsupported(&'static str),
     /// The head has too many fields.
     TooManyFields,
     /// The listener has no configuration yet.
@@ -68,6 +67,10 @@ pub(crate) enum Kind {
     NameUnknown(&'static str),
     /// No route matches.
     NoRoute,
+    /// A limit on the rate of requests is reached: what it is answered with, and whether callers of gRPC are told that it is exhausted.
+    RateLimited { status: http::StatusCode, exhausted: bool },
+    /// It fails on purpose.
+    Aborted(weir_model::AbortAnswer),
     /// The cluster has no endpoint that takes traffic.
     NoEndpoint,
     /// A circuit breaker is open.
@@ -88,10 +91,16 @@ pub(crate) enum Kind {
     RequestTimeout,
     /// One attempt took longer than its route allows.
     AttemptTimeout,
+    /// The stream was open for longer than its route allows.
+    DurationTimeout,
     /// Nothing moved for longer than its route allows.
     IdleTimeout,
+    /// The caller took too long over its body.
+    SlowRequest,
     /// The caller's body broke off.
     DownstreamLost,
+    /// This sidecar ends before the stream does.
+    Draining,
 }
 
 impl From<Kind> for Reject {
@@ -115,10 +124,11 @@ impl Kind {
 
     fn dimensions(&self) -> (Stage, Side, Safety) {
         match self {
-            Kind::Malformed(_) | Kind::Unsupported(_) | Kind::TooManyFields => {
+            Kind::Malformed(_) | Kind::TooManyFields => {
                 (Stage::Http, Side::Downstream, Safety::Never)
             }
             Kind::NotConfigured | Kind::NameUnknown(_) => (Stage::Route, Side::Local, Safety::Never),
+            Kind::RateLimited { .. } | Kind::Aborted(_) => (Stage::Limit, Side::Local, Safety::Never),
             Kind::NoSuchName | Kind::NoRoute => (Stage::Route, Side::Downstream, Safety::Never),
             Kind::NoEndpoint => (Stage::Balance, Side::Upstream, Safety::Never),
             Kind::Overflow(_) => (Stage::Pool, Side::Local, Safety::Never),
@@ -128,9 +138,10 @@ impl Kind {
             }
             Kind::Refused => (Stage::Upstream, Side::Upstream, Safety::Always),
             Kind::Protocol => (Stage::Upstream, Side::Upstream, Safety::Never),
-            Kind::RequestTimeout | Kind::IdleTimeout => (Stage::Upstream, Side::Upstream, Safety::Never),
+            Kind::RequestTimeout | Kind::DurationTimeout | Kind::IdleTimeout => (Stage::Upstream, Side::Upstream, Safety::Never),
             Kind::AttemptTimeout => (Stage::Upstream, Side::Upstream, Safety::Reused),
-            Kind::DownstreamLost => (Stage::Http, Side::Downstream, Safety::Never),
+            Kind::DownstreamLost | Kind::SlowRequest => (Stage::Http, Side::Downstream, Safety::Never),
+            Kind::Draining => (Stage::Http, Side::Local, Safety::Never),
         }
     }
 }
@@ -139,12 +150,13 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Malformed(what) => write!(f, "malformed request: {what}"),
-            Kind::Unsupported(what) => write!(f, "not supported: {what}"),
             Kind::TooManyFields => f.write_str("the request has too many header fields"),
             Kind::NotConfigured => f.write_str("this listener has no configuration yet"),
             Kind::NoSuchName => f.write_str("no service has this name"),
             Kind::NameUnknown(why) => write!(f, "cannot tell whether a service has this name: {why}"),
             Kind::NoRoute => f.write_str("no route matches"),
+            Kind::RateLimited { .. } => f.write_str("too many requests: rate limit reached"),
+            Kind::Aborted(_) => f.write_str("aborted on purpose (fault injection)"),
             Kind::NoEndpoint => f.write_str("no healthy upstream"),
             Kind::Overflow(Breaker::Requests) => f.write_str("circuit breaker open: too many requests"),
             Kind::Overflow(Breaker::Pending) => {
@@ -163,8 +175,11 @@ impl fmt::Display for Kind {
             Kind::Protocol => f.write_str("the upstream broke the protocol"),
             Kind::RequestTimeout => f.write_str("request timeout"),
             Kind::AttemptTimeout => f.write_str("upstream request timeout"),
+            Kind::DurationTimeout => f.write_str("downstream duration timeout"),
             Kind::IdleTimeout => f.write_str("idle timeout"),
+            Kind::SlowRequest => f.write_str("the request took too long to come"),
             Kind::DownstreamLost => f.write_str("the request body broke off"),
+            Kind::Draining => f.write_str("the sidecar is ending"),
         }
     }
 }

@@ -7,14 +7,18 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use weir_config::{Route, Target};
-use weir_decide::{header, hop, redirect};
-use weir_model::{DirectResponse, Redirect};
+use weir_decide::{header, hop, redirect, storm};
+use weir_model::{AbortAnswer, DirectResponse, Redirect};
 
-use crate::exchange::Source;
+use crate::exchange::{Exchange, Source};
 use crate::reject::{Kind, Reject};
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(crate) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// The answer to a head of HTTP/1 that did not come in time. There is no request to answer, so it is written as it stands.
+pub(crate) const SLOW_HEAD: &[u8] =
+    b"HTTP/1.1 408 Request Timeout\r\nserver: weir\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// What a [`Kind`] is on the wire and in logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,7 @@ mod grpc {
     pub(super) const UNKNOWN: u8 = 2;
     pub(super) const DEADLINE_EXCEEDED: u8 = 4;
     pub(super) const PERMISSION_DENIED: u8 = 7;
+    pub(super) const RESOURCE_EXHAUSTED: u8 = 8;
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
     pub(super) const UNAVAILABLE: u8 = 14;
@@ -42,12 +47,16 @@ mod grpc {
 pub(crate) fn answer(kind: &Kind) -> Answer {
     let (status, grpc, flag) = match kind {
         Kind::Malformed(_) => (StatusCode::BAD_REQUEST, grpc::INTERNAL, "DPE"),
-        Kind::Unsupported(_) => (StatusCode::METHOD_NOT_ALLOWED, grpc::UNIMPLEMENTED, "DPE"),
         Kind::TooManyFields => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, grpc::INTERNAL, "DPE"),
         Kind::NotConfigured | Kind::NameUnknown(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "NC")
         }
         Kind::NoSuchName | Kind::NoRoute => (StatusCode::NOT_FOUND, grpc::UNIMPLEMENTED, "NR"),
+        Kind::RateLimited { status, exhausted } => {
+            (*status, if *exhausted { grpc::RESOURCE_EXHAUSTED } else { grpc::UNAVAILABLE }, "RL")
+        }
+        Kind::Aborted(AbortAnswer::Http(status)) => (*status, grpc_of(*status), "FI"),
+        Kind::Aborted(AbortAnswer::Grpc(code)) => (http_of(*code), *code, "FI"),
         Kind::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UH"),
         Kind::Overflow(_) => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UO"),
         Kind::ConnectFailed(_) | Kind::ConnectTimeout => {
@@ -59,8 +68,11 @@ pub(crate) fn answer(kind: &Kind) -> Answer {
         Kind::RequestTimeout | Kind::AttemptTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "UT")
         }
+        Kind::DurationTimeout => (StatusCode::REQUEST_TIMEOUT, grpc::DEADLINE_EXCEEDED, "DT"),
+        Kind::SlowRequest => (StatusCode::REQUEST_TIMEOUT, grpc::DEADLINE_EXCEEDED, "SI"),
         Kind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "SI"),
         Kind::DownstreamLost => (StatusCode::BAD_REQUEST, grpc::CANCELLED, "DC"),
+        Kind::Draining => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "LR"),
     };
     Answer { status, grpc, flag }
 }
@@ -73,6 +85,11 @@ pub(crate) fn rejected(reject: &Reject, is_grpc: bool) -> Response<Source> {
     }
     let exhausted = if reject.retried { ", after retries" } else { "" };
     text(status, Bytes::from(format!("{}{exhausted} ({flag})\n", reject.kind)))
+}
+
+/// A response that says everything in its head.
+pub(crate) fn empty() -> Response<Source> {
+    text(StatusCode::OK, Bytes::new())
 }
 
 /// The response of a route that answers by itself.
@@ -122,12 +139,19 @@ pub(crate) fn changed(headers: &mut HeaderMap, route: &Route, target: Option<&Ta
     }
 }
 
+/// Tells a caller not to try again what was tried again here in vain, or what there is no room for.
+pub(crate) fn against_retry(headers: &mut HeaderMap, exchange: &Exchange) {
+    if let Some(reason) = exchange.against_retry() {
+        storm::tell(headers, reason);
+    }
+}
+
 /// The gRPC status in response headers or trailers.
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u8> {
     headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok()
 }
 
-fn text(status: StatusCode, body: Bytes) -> Response<Source> {
+pub(crate) fn text(status: StatusCode, body: Bytes) -> Response<Source> {
     let mut response = Response::new(Source::None);
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("weir"));
@@ -165,6 +189,25 @@ fn percent_encoded(message: &str) -> String {
         }
     }
     encoded
+}
+
+/// The HTTP status that is closest to a status of gRPC, as `google.rpc.Code` maps them.
+fn http_of(code: u8) -> StatusCode {
+    match code {
+        0 => StatusCode::OK,
+        // It left before it was answered; the number is nginx's.
+        1 => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        3 | 9 | 11 => StatusCode::BAD_REQUEST,
+        4 => StatusCode::GATEWAY_TIMEOUT,
+        5 => StatusCode::NOT_FOUND,
+        6 | 10 => StatusCode::CONFLICT,
+        7 => StatusCode::FORBIDDEN,
+        8 => StatusCode::TOO_MANY_REQUESTS,
+        12 => StatusCode::NOT_IMPLEMENTED,
+        14 => StatusCode::SERVICE_UNAVAILABLE,
+        16 => StatusCode::UNAUTHORIZED,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// What a gRPC caller makes of an HTTP status (gRPC's "HTTP to gRPC status code mapping").

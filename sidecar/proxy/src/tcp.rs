@@ -21,7 +21,7 @@ use crate::balance;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Upgraded};
 use crate::health;
-use crate::pool::{Active, Counted};
+use crate::pool::{Active, Open};
 use crate::reject::{Breaker, Kind};
 use crate::timer::now;
 
@@ -73,7 +73,7 @@ async fn connect(
     exchange: &mut Exchange,
     downstream: &Downstream,
     index: usize,
-) -> std::result::Result<(TcpStream, Counted), Kind> {
+) -> std::result::Result<(TcpStream, Open), Kind> {
     let pinned = downstream.worker.pinned();
     let cluster = pinned.clusters.get(index).ok_or(Kind::NotConfigured)?;
     let mut tried = Vec::new();

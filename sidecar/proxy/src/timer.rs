@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use weir_model::Time;
+use weir_model::{Time, Timeouts};
 use weir_runtime::clock;
 
 use crate::reject::Kind;
@@ -19,11 +19,18 @@ use crate::upload;
 /// The limits of one exchange.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {
-    /// When the request has to be over.
-    request: Option<Time>,
+    /// When the request or the whole stream has to be over, whichever is first.
+    end: Option<Time>,
+    /// Whether that is the stream.
+    ends_stream: bool,
     /// When the current attempt has to be over.
     attempt: Option<Time>,
+    /// How long nothing may move.
     idle: Option<Duration>,
+    /// Whether only the current attempt is over then.
+    idles_attempt: bool,
+    /// Whether there is no attempt now.
+    pausing: bool,
     /// When something moved last; kept only with an idle limit.
     moved: Time,
     /// The request body, whose bytes move too, and how many had moved at the last look.
@@ -33,8 +40,20 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// Starts the limits that hold for the whole exchange.
-    pub(crate) fn start(&mut self, request: Option<Time>, idle: Option<Duration>, now: Time) {
-        *self = Timer { request, attempt: None, idle, moved: now, upload: None, sleep: None };
+    pub(crate) fn start(&mut self, request: Option<Time>, timeouts: &Timeouts, now: Time) {
+        let (end, ends_stream) = sooner(request, timeouts.stream.map(|limit| now + limit));
+        let (idle, idles_attempt) = sooner(timeouts.idle, timeouts.attempt_idle);
+        *self = Timer {
+            end,
+            ends_stream,
+            attempt: None,
+            idle,
+            idles_attempt,
+            pausing: false,
+            moved: now,
+            upload: None,
+            sleep: None,
+        };
         self.arm();
     }
 
@@ -43,9 +62,23 @@ impl Timer {
         self.upload = upload.filter(|_| self.idle.is_some()).map(|upload| (upload.clone(), upload.bytes()));
     }
 
-    /// Starts the limit of an attempt, or lifts it.
+    /// Starts the limits of an attempt that begins now.
     pub(crate) fn attempt(&mut self, until: Option<Time>) {
-        if self.attempt != until {
+        if self.idles_attempt {
+            self.moved = now();
+        }
+        self.change(until, false);
+    }
+
+    /// Lifts the limits of an attempt.
+    pub(crate) fn pause(&mut self) {
+        self.change(None, true);
+    }
+
+    fn change(&mut self, until: Option<Time>, pausing: bool) {
+        let before = self.idle_end();
+        self.pausing = pausing;
+        if self.attempt != until || before != self.idle_end() {
             self.attempt = until;
             self.arm();
         }
@@ -80,20 +113,27 @@ impl Timer {
         }
     }
 
+    /// When it has been silent for too long, as things are.
+    fn idle_end(&self) -> Option<Time> {
+        let idle = self.idle.filter(|_| !(self.pausing && self.idles_attempt))?;
+        Some(self.moved + idle)
+    }
+
     fn exceeded(&self, now: Time) -> Option<Kind> {
         let passed = |moment: Option<Time>| moment.is_some_and(|moment| moment <= now);
-        if passed(self.request) {
-            Some(Kind::RequestTimeout)
-        } else if passed(self.attempt) {
-            Some(Kind::AttemptTimeout)
-        } else {
-            passed(self.idle.map(|idle| self.moved + idle)).then_some(Kind::IdleTimeout)
+        let idle = || passed(self.idle_end());
+        match () {
+            () if passed(self.end) && self.ends_stream => Some(Kind::DurationTimeout),
+            () if passed(self.end) => Some(Kind::RequestTimeout),
+            () if passed(self.attempt) => Some(Kind::AttemptTimeout),
+            () if !idle() => None,
+            () if self.idles_attempt => Some(Kind::AttemptTimeout),
+            () => Some(Kind::IdleTimeout),
         }
     }
 
     fn arm(&mut self) {
-        let idle = self.idle.map(|idle| self.moved + idle);
-        let Some(next) = [self.request, self.attempt, idle].into_iter().flatten().min() else {
+        let Some(next) = [self.end, self.attempt, self.idle_end()].into_iter().flatten().min() else {
             self.sleep = None;
             return;
         };
@@ -102,6 +142,15 @@ impl Timer {
             Some(sleep) => sleep.as_mut().reset(next),
             None => self.sleep = Some(Box::pin(tokio::time::sleep_until(next))),
         }
+    }
+}
+
+/// The sooner of two limits, and whether it is the second.
+fn sooner<T: Ord + Copy>(first: Option<T>, second: Option<T>) -> (Option<T>, bool) {
+    match (first, second) {
+        (Some(one), Some(other)) if other < one => (second, true),
+        (None, Some(_)) => (second, true),
+        (Some(_) | None, _) => (first, false),
     }
 }
 

@@ -10,17 +10,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use weir_config::{Forward, Route, Target};
-use weir_decide::{deadline, header, hop, latency, retry, rewrite};
-use weir_model::{HttpVersion, RetryPolicy, Time};
+use weir_decide::{deadline, header, hop, latency, rewrite};
+use weir_model::{HttpVersion, Priority, Time};
 
 use crate::body::Body;
 use crate::exchange::{Exchange, Source, Upgraded};
 use crate::pinned::WorkerCluster;
-use crate::pool::{Active, Failure};
+use crate::pool::{Active, EndpointPool, Failure};
 use crate::reject::Kind;
 use crate::timer::now;
 use crate::upload;
@@ -34,6 +34,9 @@ pub(crate) struct Outgoing {
     body: Option<Rc<upload::Source>>,
     /// Whether a copy of the head stays behind for another attempt.
     keep: bool,
+    /// Whether it may have further attempts at all.
+    pub(crate) retries: bool,
+    priority: Priority,
     http2: bool,
     /// Whether the caller and the upstream may switch protocols.
     pub(crate) upgrades: bool,
@@ -57,8 +60,13 @@ impl Outgoing {
         };
         let upstream = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         hop::request(&mut head.headers, upstream);
-        // We say "continue" ourselves as soon as an upstream wants the body.
-        head.headers.remove(EXPECT);
+        if !http2 && head.version == Version::HTTP_2 {
+            hop::join_cookies(&mut head.headers);
+        }
+        // We say "continue" ourselves as soon as an upstream wants the body. Other expectations are the upstream's to judge.
+        if head.headers.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+            head.headers.remove(EXPECT);
+        }
         if let Some(changes) = &route.request_headers {
             header::apply(changes, &mut head.headers);
         }
@@ -74,13 +82,15 @@ impl Outgoing {
         }
         head.version = upstream;
         let upgrades = !http2 && head.headers.contains_key(http::header::UPGRADE);
-        let keep = forward.retry.as_ref().is_some_and(|policy| may_repeat(policy, &head.method, http2));
+        let retry = forward.retry.as_ref().filter(|retry| retry.takes(&head.headers));
+        let keep = retry.is_some_and(|retry| retry.may_repeat(&head.method, http2));
+        let retries = retry.is_some();
         let body = body.filter(|body| !body.is_end_stream());
         if !http2 && body.as_ref().is_some_and(|body| body.size_hint().exact().is_none()) {
             head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         let body = body.map(|body| upload::Source::new(body, keep));
-        Ok(Outgoing { head: Some(head), body, keep, http2, upgrades })
+        Ok(Outgoing { head: Some(head), body, keep, retries, priority: forward.priority, http2, upgrades })
     }
 
     /// The method and the headers, as long as no attempt has them.
@@ -98,6 +108,12 @@ impl Outgoing {
         self.head.is_some() && self.body.as_ref().is_none_or(|body| body.repeatable())
     }
 
+    /// The same without a body, for an attempt beside others; nothing if it cannot be sent again.
+    pub(crate) fn again(&self) -> Option<Outgoing> {
+        let head = self.head.clone()?;
+        Some(Outgoing { head: Some(head), body: None, ..*self })
+    }
+
     /// The request for one attempt.
     fn take(&mut self) -> Option<Request<Body>> {
         let head = if self.keep { self.head.clone() } else { self.head.take() };
@@ -111,18 +127,6 @@ impl Outgoing {
     }
 }
 
-/// Whether the policy could ask for the same request again after it was written.
-fn may_repeat(policy: &RetryPolicy, method: &Method, http2: bool) -> bool {
-    let on = &policy.on;
-    let resettable =
-        on.reset || on.connect_failure || on.statuses.contains(&http::StatusCode::GATEWAY_TIMEOUT);
-    policy.attempts > 0
-        && ((http2 && on.refused_stream)
-            || (resettable && retry::idempotent(method))
-            || !on.statuses.is_empty()
-            || !on.grpc.is_empty())
-}
-
 /// One attempt at one endpoint. Dead idle connections do not count: they are passed over.
 pub(crate) async fn attempt(
     exchange: &mut Exchange,
@@ -131,16 +135,38 @@ pub(crate) async fn attempt(
     outgoing: &mut Outgoing,
     begun: Time,
 ) -> Result<Response<Source>, Kind> {
-    let pool = &cluster.pools[endpoint];
+    enter(exchange, &cluster.pools[endpoint]);
+    let answered = send(cluster, endpoint, outgoing, begun).await?;
+    Ok(exchange.answered(answered, begun))
+}
+
+/// A response head, and when it came.
+pub(crate) struct Answered {
+    pub(crate) response: Response<Source>,
+    pub(crate) at: Time,
+}
+
+/// An attempt begins.
+pub(crate) fn enter(exchange: &mut Exchange, pool: &Rc<EndpointPool>) {
     exchange.active = Some(Active::new(pool.clone()));
     pool.endpoint.traffic.of(exchange.downstream.worker.id).start();
+}
+
+/// Sends a request to one endpoint and waits for the head of its response.
+pub(crate) async fn send(
+    cluster: &WorkerCluster,
+    endpoint: usize,
+    outgoing: &mut Outgoing,
+    begun: Time,
+) -> Result<Answered, Kind> {
+    let pool = &cluster.pools[endpoint];
     loop {
         let sent = if outgoing.http2 {
-            let lease = pool.http2(cluster).await?;
+            let lease = pool.http2(cluster, outgoing.priority).await?;
             let request = outgoing.take().ok_or(Kind::Protocol)?;
             lease.send(request).await.map(|response| response.map(Source::Http2))
         } else {
-            let mut lease = pool.http1(cluster).await?;
+            let mut lease = pool.http1(cluster, outgoing.priority).await?;
             let request = outgoing.take().ok_or(Kind::Protocol)?;
             let answer = pin!(lease.send(request));
             lease.receive(answer).await.map(|response| {
@@ -151,13 +177,11 @@ pub(crate) async fn attempt(
         match sent {
             Ok(response) => {
                 let now = now();
-                exchange.latest = now;
-                exchange.waited = Some(now.since(begun));
                 let state = &pool.endpoint.latency;
                 let decay = cluster.config.latency_decay();
                 let latency = latency::observe(state.load(Relaxed), now.since(begun), now, decay);
                 state.store(latency, Relaxed);
-                return Ok(response);
+                return Ok(Answered { response, at: now });
             }
             Err(Failure::Unsent { request, fresh }) => {
                 outgoing.put_back(*request);
@@ -189,7 +213,7 @@ pub(crate) async fn switched(
 }
 
 /// The target in origin form and the authority in `Host` (RFC 9112 section 3.2).
-fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
+pub(crate) fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
     if let Some(authority) = head.uri.authority() {
         let host = HeaderValue::from_str(authority.as_str());
         head.headers.insert(HOST, host.map_err(|_| Kind::Malformed("its authority cannot stand in Host"))?);
@@ -205,7 +229,7 @@ fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
 }
 
 /// Scheme and authority in the target, and no `Host` (RFC 9113 section 8.3.1).
-fn for_http2(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
+pub(crate) fn for_http2(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
     let stated = head.headers.remove(HOST);
     if host.is_none() && head.uri.authority().is_some() {
         return Ok(());

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 use weir_config::{Cluster, EndpointState, Snapshot};
-use weir_model::{Endpoint, Health, LocalityEndpoints, Time};
+use super::breakers;
+use weir_model::{Endpoint, Health, LocalityEndpoints, Priority, Time};
 
 /// As lines, one for each endpoint below its cluster's.
 pub(super) fn text(snapshot: &Snapshot, now: Time) -> String {
@@ -42,7 +43,7 @@ pub(super) fn text(snapshot: &Snapshot, now: Time) -> String {
                 locality.locality,
                 endpoint.weight,
                 health(endpoint.health),
-                if state.is_ejected(now) { " ejected" } else { "" },
+                standing(cluster, state, now),
                 state.active.load(Relaxed),
                 totals.started,
                 totals.failed,
@@ -67,7 +68,11 @@ pub(super) fn json(snapshot: &Snapshot, now: Time) -> Value {
                 "weight": endpoint.weight,
                 "health": health(endpoint.health),
                 "ejected": state.is_ejected(now),
+                "ejections": state.standing.ejections(),
+                "failing_checks": cluster.fails_checks(state),
+                "part": cluster.part(state, now),
                 "active": state.active.load(Relaxed),
+                "connections": state.connections.load(Relaxed),
                 "latency_ms": cluster.latency(state, now).map(|latency| latency.as_secs_f64() * 1e3),
                 "requests": totals.started,
                 "errors": totals.failed,
@@ -79,6 +84,7 @@ pub(super) fn json(snapshot: &Snapshot, now: Time) -> Value {
             "pending": {"active": state.pending.load(Relaxed), "max": limits.max_pending},
             "connections": {"active": state.connections.load(Relaxed), "max": limits.max_connections},
             "retries": {"active": state.retries.load(Relaxed)},
+            "high_priority": breakers::json(cluster, Priority::High),
             "refused": totals.refused,
             "endpoints": endpoints.collect::<Vec<Value>>(),
         })
@@ -88,6 +94,24 @@ pub(super) fn json(snapshot: &Snapshot, now: Time) -> Value {
         "revision": snapshot.revision.to_string(),
         "clusters": clusters.collect::<Vec<Value>>(),
     })
+}
+
+/// What the sidecar itself has against an endpoint, if anything.
+fn standing(cluster: &Cluster, state: &EndpointState, now: Time) -> String {
+    let mut text = String::new();
+    if state.is_ejected(now) {
+        let left = Time(state.ejected_until.load(Relaxed)).since(now);
+        // Writing to a string cannot fail.
+        let _ = write!(text, " ejected for {:.1} s", left.as_secs_f64());
+    }
+    if cluster.fails_checks(state) {
+        text.push_str(" failing its checks");
+    }
+    let part = cluster.part(state, now);
+    if part < 1.0 {
+        let _ = write!(text, " starting at {:.0} %", part * 100.0);
+    }
+    text
 }
 
 fn sorted(snapshot: &Snapshot) -> Vec<&Cluster> {

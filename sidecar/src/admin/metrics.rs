@@ -69,6 +69,7 @@ pub(crate) fn register(
     show(&NAMES, &["none"], |status| answered(status, Answer::None));
     show(&SAVES, &[], |status| count(status.saves));
     show(&SAVE_FAILURES, &[], |status| count(status.save_failures));
+    super::breakers::register(registry, snapshots);
     let snapshots = snapshots.clone();
     registry.observe(&SEQUENCE, &[], move || snapshots.borrow().sequence as f64);
 }

@@ -126,6 +126,19 @@ fn a_response_is_listed_by_its_fields_too() {
 }
 
 #[test]
+fn a_slow_attempt_is_overtaken_only_where_that_is_wanted_and_harmless() {
+    let ask = |hedge, method| {
+        let policy = RetryPolicy { hedge, ..policy(RetryOn::default()) };
+        let retry = Retry::compile(&policy, &mut FieldCompiler::default()).unwrap();
+        let request = Request { method, retries: 0, headers: None };
+        should_retry(&retry, &Outcome::Overtaken, &request, Load { requests: 10, retries: 0 }, &BUDGET)
+    };
+    assert_eq!(ask(true, &Method::GET), Verdict::Retry);
+    assert_eq!(ask(true, &Method::POST), Verdict::Unsafe);
+    assert_eq!(ask(false, &Method::GET), Verdict::NotListed);
+}
+
+#[test]
 fn a_rate_limit_is_retried_only_where_it_is_listed() {
     let limited = headers(&[("x-envoy-ratelimited", "true")]);
     let outcome = || Outcome::Response(StatusCode::SERVICE_UNAVAILABLE, &limited);

@@ -4,12 +4,19 @@
 //! cache lines. Totals are only ever summed up, so each worker has a cell of its own ([`Sharded`]). All operations are
 //! relaxed: no decision depends on the order of two of these words.
 
+mod standing;
+
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use weir_decide::outlier::Tally;
 use weir_model::{Priority, Time};
+
+pub use standing::{NOT_BEGUN, Standing};
 
 /// A value alone on its cache lines (two, since processors fetch them in pairs).
 #[derive(Debug, Default)]
@@ -42,13 +49,22 @@ pub struct EndpointState {
     pub latency: Padded<AtomicU64>,
     /// Until when ([`Time`], nanoseconds) it is not chosen; zero if it is not ejected.
     pub ejected_until: AtomicU64,
+    /// What the sidecar has found out about it.
+    pub standing: Standing,
     /// Requests and errors.
     pub traffic: Sharded,
 }
 
 impl EndpointState {
-    pub(crate) fn new(id: u64, address: SocketAddr, workload: Arc<str>, workers: usize) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        address: SocketAddr,
+        workload: Arc<str>,
+        workers: usize,
+        standing: Standing,
+    ) -> Self {
         Self {
+            standing,
             id,
             address,
             workload,
@@ -106,6 +122,11 @@ pub struct ClusterState {
     pub connections: Padded<AtomicU32>,
     /// Retries in flight.
     pub retries: Padded<AtomicU32>,
+    /// Until when ([`Time`], nanoseconds) any of its endpoints starts slowly.
+    pub starting_until: AtomicU64,
+    /// Told when an endpoint's errors in a row have reached a threshold. **The one word beside the path of good requests whose sleeper
+    /// is woken through a lock**: once for each run of errors, and its only other user is main's task.
+    pub suspects: Notify,
     /// The same four for requests of high priority.
     pub high: Padded<HighCounts>,
     /// Requests and errors; `refused` are those an open circuit breaker turned away.
@@ -121,6 +142,8 @@ impl ClusterState {
             pending: Padded::default(),
             connections: Padded::default(),
             retries: Padded::default(),
+            starting_until: AtomicU64::new(0),
+            suspects: Notify::new(),
             high: Padded::default(),
             traffic: Sharded::new(workers),
         }
@@ -187,6 +210,13 @@ pub struct Traffic {
     succeeded: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
+    /// What outlier detection compares, where there is any: see [`Tally`].
+    answers: AtomicU64,
+    errors: AtomicU64,
+    attempts: AtomicU64,
+    failures: AtomicU64,
+    timed: AtomicU64,
+    micros: AtomicU64,
 }
 
 /// Totals of all workers since the start.
@@ -236,7 +266,42 @@ impl Sharded {
     }
 }
 
+impl Sharded {
+    /// The sums of what outlier detection compares.
+    pub fn tally(&self) -> Tally {
+        self.cells.iter().fold(Tally::default(), |sum, cell| Tally {
+            answers: sum.answers + cell.answers.load(Relaxed),
+            errors: sum.errors + cell.errors.load(Relaxed),
+            attempts: sum.attempts + cell.attempts.load(Relaxed),
+            failures: sum.failures + cell.failures.load(Relaxed),
+            timed: sum.timed + cell.timed.load(Relaxed),
+            micros: sum.micros + cell.micros.load(Relaxed),
+        })
+    }
+}
+
 impl Traffic {
+    /// What an attempt came to, as [`weir_decide::outlier::tallied`] has it, and how long its answer took.
+    fn tally(&self, (answer, attempt): (Option<bool>, Option<bool>), waited: Option<Duration>) {
+        if let Some(error) = answer {
+            add_one(&self.answers);
+            if error {
+                add_one(&self.errors);
+            }
+        }
+        if let Some(failure) = attempt {
+            add_one(&self.attempts);
+            if failure {
+                add_one(&self.failures);
+            }
+        }
+        if let Some(waited) = waited {
+            add_one(&self.timed);
+            let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
+            self.micros.store(self.micros.load(Relaxed).wrapping_add(micros), Relaxed);
+        }
+    }
+
     /// A request begins.
     pub fn start(&self) {
         add_one(&self.started);

@@ -4,7 +4,7 @@ use std::mem::size_of;
 /// Bytes of the future a request runs in: each HTTP/2 stream allocates it, and each HTTP/1 request moves it.
 const FUTURE: usize = 1536;
 /// Bytes of what a request owns, allocated once.
-const EXCHANGE: usize = 384;
+const EXCHANGE: usize = 400;
 /// Bytes of a body, moved with each message.
 const BODY: usize = 40;
 

@@ -16,14 +16,15 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
 use tokio::net::TcpStream;
-use weir_model::{Time, limits};
+use weir_model::{Priority, Time, limits};
 use weir_runtime::io::HyperIo;
 
 use super::driving::{self, Socket};
-use super::{Counted, EndpointPool, Failure};
+use super::{EndpointPool, Failure, Life, Open};
 use crate::body::Body;
 use crate::pinned::WorkerCluster;
 use crate::reject::Kind;
+use crate::sound;
 
 /// One connection.
 pub(crate) struct Http1 {
@@ -33,8 +34,9 @@ pub(crate) struct Http1 {
     over: bool,
     /// Whether it has carried a request.
     used: bool,
+    life: Life,
     idle_since: Time,
-    _counted: Counted,
+    _counted: Open,
 }
 
 /// What becomes of a request: hyper gives it back where it was not written.
@@ -48,20 +50,20 @@ pub(crate) struct Lease {
 
 impl EndpointPool {
     /// A connection for one request: an idle one, or a new one.
-    pub(crate) async fn http1(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
+    pub(crate) async fn http1(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
         match self.idle_http1() {
             Some(lease) => Ok(lease),
             // Boxed, so that requests which find a connection need not carry the way to a new one.
-            None => Box::pin(self.new_http1(cluster)).await,
+            None => Box::pin(self.new_http1(cluster, priority)).await,
         }
     }
 
-    async fn new_http1(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
-        let _pending = self.pend(cluster)?;
+    async fn new_http1(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
+        let _pending = self.pend(cluster, priority)?;
         loop {
-            if let Some(counted) = self.permit(cluster) {
+            if let Some(counted) = self.permit(cluster, priority) {
                 let stream = self.connect(cluster.config.model.connect_timeout).await?;
-                return Ok(Lease { connection: Http1::new(stream, counted).await?, pool: self.clone() });
+                return Ok(Lease { connection: Http1::new(stream, counted, Life::new(cluster)).await?, pool: self.clone() });
             }
             self.shared.room().await;
             if let Some(lease) = self.idle_http1() {
@@ -71,13 +73,17 @@ impl EndpointPool {
     }
 
     fn idle_http1(self: &Rc<Self>) -> Option<Lease> {
-        let connection = self.http1.borrow_mut().pop()?;
-        Some(Lease { connection, pool: self.clone() })
+        loop {
+            let connection = self.http1.borrow_mut().pop()?;
+            if connection.life.goes_on() {
+                return Some(Lease { connection, pool: self.clone() });
+            }
+        }
     }
 }
 
 impl Http1 {
-    async fn new(stream: TcpStream, counted: Counted) -> Result<Box<Http1>, Kind> {
+    async fn new(stream: TcpStream, counted: Open, life: Life) -> Result<Box<Http1>, Kind> {
         let handshake =
             http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(HyperIo::new(Socket(stream)));
         // It only builds the connection; nothing is sent.
@@ -88,6 +94,7 @@ impl Http1 {
             driver,
             over: false,
             used: false,
+            life,
             idle_since: Time(0),
             _counted: counted,
         }))
@@ -120,6 +127,7 @@ impl Lease {
     ) -> Result<Response<Incoming>, Failure> {
         let connection = &mut *self.connection;
         let reused = std::mem::replace(&mut connection.used, true);
+        connection.life.spend();
         let answer = poll_fn(|cx| {
             let over = connection.drive(cx);
             match driving::handle(cx, |cx| answer.as_mut().poll(cx)) {
@@ -131,10 +139,13 @@ impl Lease {
                 polled => polled,
             }
         });
-        answer.await.map_err(|mut error| match error.take_message() {
+        let response = answer.await.map_err(|mut error| match error.take_message() {
             Some(request) => Failure::Unsent { request: Box::new(request), fresh: !reused },
             None => Failure::Failed(failed(&error.into_error(), reused)),
-        })
+        })?;
+        // What is refused here takes its connection along: nobody knows where its next response begins.
+        sound::response(&response).map_err(Failure::Failed)?;
+        Ok(response)
     }
 
     /// The next frame of the response body.
@@ -161,7 +172,8 @@ impl Lease {
             // The driver has not been back since the last byte was taken.
             connection.drive(&mut Context::from_waker(Waker::noop()));
         }
-        if connection.over || !connection.sender.is_ready() || self.pool.retired.get() {
+        let closing = self.pool.retired.get() || !connection.life.goes_on();
+        if connection.over || !connection.sender.is_ready() || closing {
             return;
         }
         let mut idle = self.pool.http1.borrow_mut();
@@ -191,7 +203,7 @@ impl Lease {
     }
 
     /// After a response with status 101: the stream, and what was read of it beyond the response.
-    pub(crate) async fn upgrade(mut self) -> Option<(TcpStream, Bytes, Counted)> {
+    pub(crate) async fn upgrade(mut self) -> Option<(TcpStream, Bytes, Open)> {
         poll_fn(|cx| if self.connection.drive(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         let connection = *self.connection;
         let parts = connection.driver?.into_parts();
@@ -204,7 +216,7 @@ pub(super) fn sweep(pool: &EndpointPool, now: Time, age: Duration) {
     let mut idle = pool.http1.take();
     idle.retain_mut(|connection| {
         let young = now.since(connection.idle_since) < age;
-        young && !connection.drive(&mut Context::from_waker(Waker::noop()))
+        young && connection.life.goes_on() && !connection.drive(&mut Context::from_waker(Waker::noop()))
     });
     pool.http1.replace(idle);
 }

@@ -20,9 +20,9 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use http_body::Body as _;
 use tokio::sync::Notify;
-use weir_model::{Time, limits};
+use weir_model::{Priority, Time, limits};
 
-use super::{Counted, EndpointPool, Failure};
+use super::{EndpointPool, Failure, Life, Open};
 use crate::body::Body;
 use crate::pinned::WorkerCluster;
 use crate::reject::Kind;
@@ -49,6 +49,7 @@ struct Http2 {
     streams: Cell<usize>,
     /// Whether it has carried a request.
     used: Cell<bool>,
+    life: Cell<Life>,
     /// Whether it has carried one since it was last swept, which was then.
     busy: Cell<bool>,
     idle_since: Cell<Time>,
@@ -68,16 +69,16 @@ pub(crate) struct Lease {
 
 impl EndpointPool {
     /// A place for one request.
-    pub(crate) async fn http2(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
+    pub(crate) async fn http2(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
         match self.free_stream() {
             Some(lease) => Ok(lease),
             // Boxed, so that requests which find a connection need not carry the way to a new one.
-            None => Box::pin(self.new_http2(cluster)).await,
+            None => Box::pin(self.new_http2(cluster, priority)).await,
         }
     }
 
-    async fn new_http2(self: &Rc<Self>, cluster: &WorkerCluster) -> Result<Lease, Kind> {
-        let _pending = self.pend(cluster)?;
+    async fn new_http2(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
+        let _pending = self.pend(cluster, priority)?;
         let mut made = 0;
         while made < NEW_CONNECTIONS {
             let connecting = self.http2.borrow().connecting.clone();
@@ -86,8 +87,10 @@ impl EndpointPool {
                     connecting.finished().await?;
                     made += 1;
                 }
-                None => match self.permit(cluster) {
-                    Some(counted) => self.begin(counted, cluster.config.model.connect_timeout),
+                None => match self.permit(cluster, priority) {
+                    Some(counted) => {
+                        self.begin(counted, Life::new(cluster), cluster.config.model.connect_timeout);
+                    }
                     None => self.shared.room().await,
                 },
             }
@@ -103,6 +106,11 @@ impl EndpointPool {
         let mut at = 0;
         loop {
             let connection = connections.open.get(at)?;
+            if !connection.life.get().goes_on() {
+                // Streams under way go on; it closes after the last of them.
+                drop(connections.open.remove(at));
+                continue;
+            }
             match connection.poll_ready() {
                 Poll::Ready(Ok(())) if connection.has_room() => return Some(Lease::new(connection.clone())),
                 Poll::Ready(Ok(())) | Poll::Pending => at += 1,
@@ -113,12 +121,12 @@ impl EndpointPool {
     }
 
     /// Makes a connection in a task of its own: those who wait for it may go away.
-    fn begin(self: &Rc<Self>, counted: Counted, timeout: Duration) {
+    fn begin(self: &Rc<Self>, counted: Open, life: Life, timeout: Duration) {
         let connecting = Rc::new(Connecting::default());
         self.http2.borrow_mut().connecting = Some(connecting.clone());
         let pool = self.clone();
         tokio::task::spawn_local(async move {
-            let opened = pool.open(counted, timeout).await;
+            let opened = pool.open(counted, life, timeout).await;
             pool.http2.borrow_mut().connecting = None;
             // Nobody else sets it.
             let _ = connecting.result.set(opened);
@@ -126,7 +134,7 @@ impl EndpointPool {
         });
     }
 
-    async fn open(self: &Rc<Self>, counted: Counted, timeout: Duration) -> Result<(), Kind> {
+    async fn open(self: &Rc<Self>, counted: Open, life: Life, timeout: Duration) -> Result<(), Kind> {
         let stream = self.connect(timeout).await?;
         let mut builder = h2::client::Builder::new();
         builder
@@ -147,6 +155,7 @@ impl EndpointPool {
             sender: RefCell::new(sender),
             streams: Cell::new(0),
             used: Cell::new(false),
+            life: Cell::new(life),
             busy: Cell::new(true),
             idle_since: Cell::new(Time(0)),
         });
@@ -207,6 +216,9 @@ impl Lease {
         request: Request<Body>,
     ) -> impl Future<Output = Result<Response<Receive>, Failure>> {
         let reused = self.connection.used.replace(true);
+        let mut life = self.connection.life.get();
+        life.spend();
+        self.connection.life.set(life);
         let (parts, body) = request.into_parts();
         let end = body.is_end_stream();
         let sent = self.connection.sender.borrow_mut().send_request(Request::from_parts(parts, ()), end);

@@ -4,7 +4,6 @@ use super::*;
 pub(crate) fn kinds() -> Vec<Kind> {
     vec![
         Kind::Malformed("x"),
-        Kind::Unsupported("x"),
         Kind::TooManyFields,
         Kind::NotConfigured,
         Kind::NoSuchName,
@@ -22,8 +21,11 @@ pub(crate) fn kinds() -> Vec<Kind> {
         Kind::Protocol,
         Kind::RequestTimeout,
         Kind::AttemptTimeout,
+        Kind::DurationTimeout,
         Kind::IdleTimeout,
+        Kind::SlowRequest,
         Kind::DownstreamLost,
+        Kind::Draining,
     ]
 }
 

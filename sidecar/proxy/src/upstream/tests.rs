@@ -1,7 +1,4 @@
 use super::*;
-use http::StatusCode;
-use std::time::Duration;
-use weir_model::RetryOn;
 
 fn head(uri: &str, host: Option<&str>) -> Parts {
     let mut request = Request::get(uri);
@@ -57,26 +54,4 @@ fn a_rewritten_path_keeps_the_authority() {
     rewrite_path(&mut uri, "/new?b").unwrap();
     assert_eq!(uri.to_string(), "http://x:1/new?b");
     assert!(rewrite_path(&mut uri, "/ with space").is_err());
-}
-
-#[test]
-fn a_head_is_kept_only_where_it_can_be_needed() {
-    let policy = |attempts, on| RetryPolicy {
-        attempts,
-        on,
-        backoff_base: Duration::ZERO,
-        backoff_max: Duration::ZERO,
-    };
-    let safe = RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
-    let status = RetryOn { statuses: vec![StatusCode::SERVICE_UNAVAILABLE], ..RetryOn::default() };
-    for (attempts, on, method, http2, wanted) in [
-        (2, safe.clone(), Method::GET, false, true),
-        (2, safe.clone(), Method::POST, false, false),
-        (2, safe.clone(), Method::POST, true, true),
-        (0, safe, Method::GET, true, false),
-        (1, status, Method::POST, false, true),
-        (1, RetryOn::default(), Method::GET, true, false),
-    ] {
-        assert_eq!(may_repeat(&policy(attempts, on), &method, http2), wanted, "{method} {http2}");
-    }
 }

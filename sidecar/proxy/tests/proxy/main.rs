@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, missing_docs)]
 
 mod affinity;
+mod detection;
 mod hardening;
+mod health;
 mod hostile;
 mod http1;
 mod http2;

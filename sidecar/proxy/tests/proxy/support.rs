@@ -119,6 +119,19 @@ impl Proxy {
         self.publish(resources, &[]);
     }
 
+    /// Looks after its endpoints on a thread of its own, until the proxy is gone; where that is counted.
+    pub fn look_after(&self) -> weir_telemetry::metrics::Registry {
+        let registry = weir_telemetry::metrics::Registry::new();
+        let args = (self.snapshots.subscribe(), registry.clone());
+        std::thread::spawn(move || {
+            let (snapshots, registry) = args;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let health = weir_proxy::HealthArgs { snapshots, registry, seed: 1 };
+            tokio::task::LocalSet::new().block_on(&runtime, weir_proxy::watch_health(health));
+        });
+        registry
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshots.borrow().clone()

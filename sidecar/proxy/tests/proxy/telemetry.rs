@@ -246,3 +246,59 @@ async fn spans_of_two_sidecars_are_one_trace() {
     assert_eq!(server.attribute("url.path"), Some("/p"));
     assert!(!client.error && !server.error);
 }
+
+#[tokio::test]
+async fn a_listener_says_what_its_lines_say() {
+    use weir_model::access_log::{AccessLog as Model, LogFormat, LogOutput, Template};
+    let (out, err) = (Lines::default(), Lines::default());
+    let (access_log, log) = AccessLog::start(out.clone(), err.clone(), DEFAULT_QUEUE).unwrap();
+    let telemetry = TelemetryArgs { access_log, ..TelemetryArgs::disabled() };
+    let mut proxy = Proxy::with(true, telemetry);
+    let upstream = Upstream::bind().await;
+    let app = cluster("app", HttpVersion::Http1, &[upstream.address]);
+    let routes = any_host("routes", vec![route(forward(&app.name))]);
+    let mut listener =
+        http_listener(proxy.inbound, Direction::Inbound, RouteSource::Inline(routes), None, true);
+    let format = "%REQ(:METHOD)% %REQ(X-A?:PATH)% %REQ(:PATH)% %PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% \
+        %RESP(X-B)% %TRAILER(X-C)% %BYTES_SENT% %UPSTREAM_CLUSTER% %UPSTREAM_HOST% %DOWNSTREAM_LOCAL_ADDRESS% %ROUTE_NAME% %REQ(X-None)%\n";
+    let template = Template::parse(format).unwrap();
+    let weir_model::ListenerKind::Http(http) = &mut listener.kind else { unreachable!() };
+    http.access_log = Some(Arc::new(Model {
+        output: LogOutput::Stderr,
+        format: LogFormat::Text { template, omit_empty: false },
+    }));
+    proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);
+    let mut client = Peer::connect(proxy.inbound).await;
+    client.send("GET /path?query HTTP/1.1\r\nHost: Name\r\nX-A: one\r\nX-A: two\r\nTE: trailers\r\nConnection: te\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    server.head().await;
+    server
+        .send("HTTP/1.1 201 Created\r\nX-B: b\r\nTransfer-Encoding: chunked\r\nTrailer: X-C\r\n\r\n2\r\nok\r\n0\r\nX-C: c\r\n\r\n")
+        .await;
+    client.head().await;
+    client.until("0\r\n").await;
+    drop(upstream);
+    drop(server);
+    // And one that nobody answers.
+    let mut second = Peer::connect(proxy.inbound).await;
+    second.send("GET /gone HTTP/1.1\r\nHost: Name\r\n\r\n").await;
+    second.message().await;
+    drop((client, second));
+    eventually("all connections end", || proxy.drain.open() == 0).await;
+    assert!(log.flush(PATIENCE).await);
+    let written = String::from_utf8(err.0.lock().unwrap().clone()).unwrap();
+    let (app, local) = (proxy.cluster("app").endpoints[0].address, proxy.inbound);
+    let lines: Vec<&str> = written.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            format!("GET one,two /path?query HTTP/1.1 201 via_upstream - b c 2 app {app} {local} everything -"),
+            format!(
+                "GET /gone /gone HTTP/1.1 503 upstream_reset_before_response_started{{remote_connection_failure}} UF - - \
+                 {} app {app} {local} everything -",
+                lines[1].split(' ').nth(9).unwrap_or_default()
+            ),
+        ]
+    );
+    assert!(out.0.lock().unwrap().is_empty(), "nothing on standard output");
+}

@@ -1,7 +1,9 @@
 //! What of a resource can be checked and compiled by itself, and the error that names its field.
 
 use weir_decide::retry::Retry;
-use weir_decide::route::{FieldCompiler, Matcher};
+use weir_decide::cors::Cors;
+use weir_decide::fault::Fault;
+use weir_decide::route::{RouteError, FieldCompiler, Matcher};
 use weir_model::{Discovery, Endpoints, RetryPolicy, RouteAction, RouteConfiguration, limits};
 
 /// Why a resource cannot be served.
@@ -38,7 +40,15 @@ pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError>
             let message = format!("{} routes, more than {}", host.routes.len(), limits::ROUTES);
             return Err(LinkError::new(format!("virtual_hosts[{h}].routes"), message));
         }
+        let within = |field: String, error: LinkError| LinkError {
+            field: format!("{field}.typed_per_filter_config.{}", error.field),
+            ..error
+        };
+        check_filters(host.filters.as_deref(), &mut fields)
+            .map_err(|error| within(format!("virtual_hosts[{h}]"), error))?;
         for (r, route) in host.routes.iter().enumerate() {
+            check_filters(route.filters.as_deref(), &mut fields)
+                .map_err(|error| within(format!("virtual_hosts[{h}].routes[{r}]"), error))?;
             let RouteAction::Forward(forward) = &route.action else { continue };
             if let Some(retry) = &forward.retry {
                 let field = format!("virtual_hosts[{h}].routes[{r}].route.retry_policy");
@@ -60,6 +70,22 @@ pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError>
 /// Compiles the conditions of a retry policy; the field of an error is that in the policy.
 pub(super) fn compile_retry(retry: &RetryPolicy, fields: &mut FieldCompiler) -> Result<Retry, LinkError> {
     Retry::compile(retry, fields).map_err(|error| LinkError::new(error.field, error.message))
+}
+
+/// Compiles the conditions of filters; the field of an error is that in the filter.
+pub(super) fn check_filters(
+    filters: Option<&weir_model::Filters>,
+    fields: &mut FieldCompiler,
+) -> Result<(), LinkError> {
+    let Some(filters) = filters else { return Ok(()) };
+    let refused = |error: RouteError| LinkError::new(error.field, error.message);
+    if let Some(fault) = &filters.fault {
+        Fault::compile(fault, fields).map_err(refused)?;
+    }
+    if let Some(cors) = &filters.cors {
+        Cors::compile(cors, fields).map_err(refused)?;
+    }
+    Ok(())
 }
 
 pub(super) fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkError> {
