@@ -75,7 +75,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  weir get httproute reviews\n  weir get service shop/cart --revision 12 -o json"
     )]
     Get {
-        /// Service, Workload, HTTPRoute or TrafficPolicy, in any case.
+        /// Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy, in any case.
         kind: String,
         /// NAME or NAMESPACE/NAME; all of the kind if absent.
         name: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Delete resources: all of them or, if one is missing or needed, none
     #[command(after_help = "Examples:\n  weir delete httproute reviews\n  weir delete -f reviews.yaml")]
     Delete {
-        /// Service, Workload, HTTPRoute or TrafficPolicy, in any case.
+        /// Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy, in any case.
         #[arg(required_unless_present = "files", requires = "names")]
         kind: Option<String>,
         /// NAME or NAMESPACE/NAME, several if you like.

@@ -14,7 +14,9 @@
 use crate::index::Policy;
 use weir_model::mesh::Name;
 use weir_model::node::Target;
-use weir_model::{Diagnostic, EndpointHealth, LoadBalancing, OutlierDetection, Severity, SlowStart};
+use weir_model::{
+    Diagnostic, EndpointHealth, HealthCheck, HttpProbe, LoadBalancing, OutlierDetection, Probe, Severity, SlowStart,
+};
 
 /// In percent: the bad ones get requests only once practically nothing else is left, in place of as soon as they are the majority.
 const PANIC_THRESHOLD: u32 = 1;
@@ -24,9 +26,11 @@ pub(crate) fn own() -> EndpointHealth {
     EndpointHealth { panic_threshold: PANIC_THRESHOLD, ..EndpointHealth::default() }
 }
 
-/// What policies say, as the target can do it. `balancing` is what it will do.
+/// What policies say, as the target can do it. `authority` is what the service is called, for checks that do not say; `balancing` is what
+/// the target will do.
 pub(crate) fn of(
     policy: &Policy<'_>,
+    authority: &str,
     balancing: &LoadBalancing,
     target: Target,
     diagnostics: &mut Vec<Diagnostic>,
@@ -47,13 +51,27 @@ pub(crate) fn of(
             Target::Grpc => {
                 say(diagnostics, name, "healthCheck", "gRPC clients are not told to check their endpoints");
             }
-            Target::Weir | Target::Envoy => health.health_check = Some(Box::new(check.clone())),
+            Target::Weir | Target::Envoy => {
+                health.health_check = Some(Box::new(HealthCheck { probe: named(&check.probe, authority), ..check.clone() }));
+            }
         }
     }
     if let Some((name, slow_start)) = policy.slow_start() {
         health.slow_start = slow(name, slow_start, balancing, target, diagnostics);
     }
     health
+}
+
+/// A check that names the service it asks: Envoy would send its cluster's name, which is no host.
+fn named(probe: &Probe, authority: &str) -> Probe {
+    let mut probe = probe.clone();
+    match &mut probe {
+        Probe::Http(HttpProbe { host: name, .. }) | Probe::Grpc { authority: name, .. } if name.is_empty() => {
+            authority.clone_into(name);
+        }
+        Probe::Http(_) | Probe::Grpc { .. } | Probe::Tcp { .. } => {}
+    }
+    probe
 }
 
 fn outliers(

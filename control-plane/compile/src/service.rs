@@ -41,6 +41,7 @@ pub(crate) fn cluster(
     let mut diagnostics = Vec::new();
     let cluster_name = outbound_name(name, port.port);
     let load_balancing = express::load_balancing(&policy, target, &mut diagnostics);
+    let authority = format!("{}.{}:{}", name.name, name.namespace, port.port);
     let cluster = Cluster {
         kind: ClusterKind::Service {
             namespace: name.namespace.clone(),
@@ -49,7 +50,7 @@ pub(crate) fn cluster(
         },
         discovery: Discovery::Eds(cluster_name.clone()),
         name: cluster_name,
-        health: health::of(&policy, &load_balancing, target, &mut diagnostics),
+        health: health::of(&policy, &authority, &load_balancing, target, &mut diagnostics),
         load_balancing,
         http: http_version(port.protocol),
         connect_timeout: policy.connect_timeout().map_or(limits::CONNECT_TIMEOUT, |(_, timeout)| timeout),

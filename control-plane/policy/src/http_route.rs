@@ -9,7 +9,7 @@ pub(crate) mod matches;
 use crate::decode::{At, Fields, Schema, excerpt};
 use crate::parse::{fields, non_empty, read_label, read_subdomain};
 use crate::scalar::is_subdomain;
-use crate::traffic_policy::{affinity, retries, read_service_kind, read_timeouts, write_timeouts};
+use crate::traffic_policy::{affinity, read_service_kind, read_timeouts, retries, write_timeouts};
 use crate::{HttpRouteSpec, RouteParent};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -33,8 +33,7 @@ const SPEC: Schema = Schema {
 
 const RULE: Schema = Schema {
     known: &["name", "matches", "filters", "backendRefs", "timeouts", "retry", "sessionPersistence"],
-    later: &[
-    ],
+    later: &[],
     ignored: &[],
 };
 
@@ -43,8 +42,9 @@ pub(crate) fn read(at: &At<'_>, namespace: &str) -> Option<HttpRouteSpec> {
     let (parents, hostnames) = read_attachment(&spec, namespace);
     let known_parents = parents.as_deref().unwrap_or_default();
     let read_rule = |at: &At<'_>| read_rule(at, namespace, known_parents);
-    let rules =
-        spec.required("rules", "add a rule").and_then(|at| read_rules(&at, read_rule, |rule: &HttpRule| rule));
+    let rules = spec
+        .required("rules", "add a rule")
+        .and_then(|at| read_rules(&at, read_rule, |rule: &HttpRule| rule));
     Some(HttpRouteSpec { parents: parents?, hostnames, rules: rules? })
 }
 
@@ -135,10 +135,7 @@ pub(crate) fn read_rules<R>(
         if !name.is_empty()
             && let Some(first) = names.insert(name.clone(), index)
         {
-            at.error(
-                format!("rule {first} has the name {name:?} already"),
-                "give each rule its own name",
-            );
+            at.error(format!("rule {first} has the name {name:?} already"), "give each rule its own name");
         }
         rules.push(rule);
     }
@@ -164,10 +161,7 @@ fn read_rule(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Ht
 }
 
 /// The matches of a rule, of whichever kind; none if it has none.
-pub(crate) fn read_matches<M>(
-    rule: &Fields<'_>,
-    read: impl Fn(&At<'_>) -> Option<M>,
-) -> Option<Vec<M>> {
+pub(crate) fn read_matches<M>(rule: &Fields<'_>, read: impl Fn(&At<'_>) -> Option<M>) -> Option<Vec<M>> {
     let Some(at) = rule.get("matches") else { return Some(Vec::new()) };
     let matches: Vec<_> = at.list(0..=MATCHES)?.iter().map(read).collect();
     matches.into_iter().collect()
@@ -210,6 +204,12 @@ pub(crate) fn check_rule(at: &At<'_>, rule: &HttpRule) {
     }
     if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
         at.error("all weights are zero", "give at least one of the backendRefs a weight");
+    }
+    for backend in rule.backends.iter().filter(|backend| backend.filters.cors.is_some()) {
+        at.error(
+            format!("backend {} has a CORS filter, which is for whole rules", backend.target.service),
+            "move it to the rule",
+        );
     }
     for backend in rule.backends.iter().filter(|backend| backend.filters.redirect.is_some()) {
         if backend.filters.rewrite_host.is_some() || backend.filters.rewrite_path.is_some() {
@@ -258,7 +258,11 @@ fn read_backend(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option
 }
 
 /// The service and port that a reference names, if a route of `namespace` with these parents may name it.
-fn read_target(reference: &Fields<'_>, namespace: &str, parents: &[RouteParent]) -> Option<BackendTarget> {
+pub(crate) fn read_target(
+    reference: &Fields<'_>,
+    namespace: &str,
+    parents: &[RouteParent],
+) -> Option<BackendTarget> {
     let service = read_service(reference, namespace);
     let port = reference.required("port", "add the service's port").and_then(|at| at.port());
     let service = service?;
@@ -267,7 +271,9 @@ fn read_target(reference: &Fields<'_>, namespace: &str, parents: &[RouteParent])
         let message = format!(
             "a backend in another namespace ({service}) needs a ReferenceGrant, which weir does not read yet"
         );
-        reference.here().error(message, "use a service of the route's own namespace, or one of its parentRefs");
+        reference
+            .here()
+            .error(message, "use a service of the route's own namespace, or one of its parentRefs");
     }
     Some(BackendTarget { service, port: port? })
 }

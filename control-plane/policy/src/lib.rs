@@ -13,6 +13,7 @@
 //! This is the only crate that knows Kubernetes and YAML. It does no IO, reads no clock and knows nothing of xDS.
 
 mod decode;
+mod grpc_route;
 mod http_route;
 mod mesh;
 mod object;
@@ -30,8 +31,9 @@ pub use object::{Kind, KindError, Metadata, Object, ObjectId};
 pub use parse::parse_value;
 pub use scalar::format_time;
 pub use spec::{
-    CircuitBreakersSpec, HttpRouteSpec, PolicyTarget, RetriesSpec, RetryBudgetSpec, RetryCondition,
-    RouteParent, ServicePortSpec, ServiceSpec, Spec, TrafficPolicySpec, WorkloadSpec,
+    CircuitBreakersSpec, GrpcMatch, GrpcMethod, GrpcRouteSpec, GrpcRule, HttpRouteSpec, PolicyTarget,
+    RetriesSpec, RetryBudgetSpec, RetryCondition, RouteParent, ServicePortSpec, ServiceSpec, Spec,
+    TrafficPolicySpec, WorkloadSpec,
 };
 pub use validate::validate;
 pub use yaml::{parse_yaml, to_yaml};

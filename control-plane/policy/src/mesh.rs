@@ -1,14 +1,14 @@
 //! Objects → the compiler's input.
 
 use crate::{
-    Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, TrafficPolicySpec,
-    WorkloadSpec,
+    Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, TrafficPolicySpec, WorkloadSpec,
 };
 use http::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use weir_model::mesh::{
-    HttpRoute, HttpRule, Mesh, Name, ParentRef, RouteKind, RouteName, Service, ServicePort, TargetPort, TrafficPolicy, Workload, WorkloadPort,
+    ActionPolicy, HttpRoute, HttpRule, Mesh, Name, ParentRef, RouteKind, RouteName, Service, ServicePort,
+    TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
 use weir_model::{AskedWait, CircuitBreakers, ConnectionLimits, RetryBudget, RetryOn, RetryPolicy};
 
@@ -42,7 +42,7 @@ pub fn to_mesh<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Mesh {
                 mesh.http_routes.insert(RouteName::new(RouteKind::Grpc, name), route);
             }
             Spec::TrafficPolicy(spec) => {
-                let policy = traffic_policy(spec, &name.namespace, created_millis, &mesh.services);
+                let policy = traffic_policy(spec, &name, created_millis, &mesh.services);
                 mesh.traffic_policies.insert(name, policy);
             }
             Spec::Service(_) | Spec::Workload(_) => {}
@@ -108,12 +108,12 @@ fn route(
 
 fn traffic_policy(
     spec: &TrafficPolicySpec,
-    namespace: &str,
+    name: &Name,
     created_millis: u64,
     services: &BTreeMap<Name, Service>,
 ) -> TrafficPolicy {
     let targets = spec.targets.iter().filter_map(|target| {
-        let service = Name::new(namespace, &target.name);
+        let service = Name::new(&name.namespace, &target.name);
         parent_ref(&RouteParent { service, section: target.section.clone(), port: None }, services)
     });
     TrafficPolicy {
@@ -125,8 +125,18 @@ fn traffic_policy(
         retry: spec.retries.as_ref().map(retry_policy),
         circuit_breakers: circuit_breakers(spec),
         health: spec.health.clone(),
+        actions: actions(&spec.actions, name),
         created_millis,
     }
+}
+
+/// Limits are called as their policy is.
+fn actions(spec: &ActionPolicy, name: &Name) -> ActionPolicy {
+    let mut actions = spec.clone();
+    if let Some(limits) = &mut actions.limits {
+        limits.name = name.to_string();
+    }
+    actions
 }
 
 fn retry_policy(retries: &RetriesSpec) -> RetryPolicy {

@@ -15,13 +15,16 @@ pub enum Kind {
     Workload,
     /// Gateway API `HTTPRoute`.
     HttpRoute,
+    /// Gateway API `GRPCRoute`.
+    GrpcRoute,
     /// weir's `TrafficPolicy`.
     TrafficPolicy,
 }
 
 impl Kind {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Kind; 4] = [Self::Service, Self::Workload, Self::HttpRoute, Self::TrafficPolicy];
+    pub const ALL: [Kind; 5] =
+        [Self::Service, Self::Workload, Self::HttpRoute, Self::GrpcRoute, Self::TrafficPolicy];
 
     /// As documents write it: `HTTPRoute`.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Kind {
             Self::Service => "Service",
             Self::Workload => "Workload",
             Self::HttpRoute => "HTTPRoute",
+            Self::GrpcRoute => "GRPCRoute",
             Self::TrafficPolicy => "TrafficPolicy",
         }
     }
@@ -37,7 +41,7 @@ impl Kind {
     pub fn api_version(self) -> &'static str {
         match self {
             Self::Service => "v1",
-            Self::HttpRoute => "gateway.networking.k8s.io/v1",
+            Self::HttpRoute | Self::GrpcRoute => "gateway.networking.k8s.io/v1",
             Self::Workload | Self::TrafficPolicy => "weir.dev/v1",
         }
     }
@@ -51,7 +55,7 @@ impl std::fmt::Display for Kind {
 
 /// A word that is no kind.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("there is no kind {0:?}: write Service, Workload, HTTPRoute or TrafficPolicy")]
+#[error("there is no kind {0:?}: write Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy")]
 pub struct KindError(pub String);
 
 impl std::str::FromStr for Kind {
@@ -63,6 +67,7 @@ impl std::str::FromStr for Kind {
             "service" | "services" | "svc" => Ok(Self::Service),
             "workload" | "workloads" => Ok(Self::Workload),
             "httproute" | "httproutes" => Ok(Self::HttpRoute),
+            "grpcroute" | "grpcroutes" => Ok(Self::GrpcRoute),
             "trafficpolicy" | "trafficpolicies" => Ok(Self::TrafficPolicy),
             _ => Err(KindError(text.to_owned())),
         }

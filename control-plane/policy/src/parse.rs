@@ -2,7 +2,9 @@
 
 use crate::decode::{At, Fields, Report, Schema, excerpt, list, suggestion};
 use crate::scalar::{format_time, is_label, is_label_key, is_label_value, is_subdomain, parse_time};
-use crate::{Kind, Metadata, Object, ObjectId, Spec, http_route, service, traffic_policy, workload};
+use crate::{
+    Kind, Metadata, Object, ObjectId, Spec, grpc_route, http_route, service, traffic_policy, workload,
+};
 use serde_json::{Map, Value, json};
 use weir_model::Diagnostic;
 use weir_model::mesh::Name;
@@ -30,8 +32,8 @@ const METADATA: Schema = Schema {
 };
 
 /// Kinds of the Gateway API that a mesh will read one day.
-const LATER: [&str; 7] =
-    ["GRPCRoute", "TLSRoute", "TCPRoute", "ReferenceGrant", "Gateway", "GatewayClass", "BackendTLSPolicy"];
+const LATER: [&str; 6] =
+    ["TLSRoute", "TCPRoute", "ReferenceGrant", "Gateway", "GatewayClass", "BackendTLSPolicy"];
 
 /// Reads one object. `label` names it in diagnostics as long as it has not said its own kind and name. Fails with everything there is to
 /// say of it if any of that is an error; what is worth knowing of a good object is told by [`crate::parse_yaml`] and [`crate::validate`].
@@ -67,7 +69,8 @@ fn read_object(at: &At<'_>, report: &Report) -> Option<Object> {
         Kind::Service => service::read(&spec).map(Spec::Service),
         Kind::Workload => workload::read(&spec).map(Spec::Workload),
         Kind::HttpRoute => http_route::read(&spec, namespace).map(Spec::HttpRoute),
-        Kind::TrafficPolicy => traffic_policy::read(&spec).map(Spec::TrafficPolicy),
+        Kind::GrpcRoute => grpc_route::read(&spec, namespace).map(Spec::GrpcRoute),
+        Kind::TrafficPolicy => traffic_policy::read(&spec, namespace).map(Spec::TrafficPolicy),
     };
     let (name, metadata) = metadata?;
     Some(Object { id: ObjectId::new(kind, name), metadata, spec: spec? })
@@ -203,6 +206,7 @@ pub(crate) fn to_json(object: &Object) -> Value {
         Spec::Service(spec) => service::write(spec),
         Spec::Workload(spec) => workload::write(spec),
         Spec::HttpRoute(spec) => http_route::write(spec, &id.name.namespace),
+        Spec::GrpcRoute(spec) => grpc_route::write(spec, &id.name.namespace),
         Spec::TrafficPolicy(spec) => traffic_policy::write(spec),
     };
     json!({"apiVersion": id.kind.api_version(), "kind": id.kind.as_str(), "metadata": metadata, "spec": spec})

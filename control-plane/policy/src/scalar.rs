@@ -35,6 +35,15 @@ pub(crate) fn is_label_key(text: &str) -> bool {
     }
 }
 
+/// A name of protobuf's: letters, digits and `_`, not beginning with a digit; with `dots`, several of them joined by dots.
+pub(crate) fn is_grpc_name(text: &str, dots: bool) -> bool {
+    let word = |word: &str| {
+        word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && word.bytes().next().is_some_and(|byte| !byte.is_ascii_digit())
+    };
+    if dots { text.split('.').all(word) } else { word(text) }
+}
+
 /// A Kubernetes label's value.
 pub(crate) fn is_label_value(text: &str) -> bool {
     text.is_empty() || is_label_word(text)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-use weir_model::mesh::{AffinityPolicy, HealthPolicy, HttpRule, Name, TargetPort};
+use weir_model::mesh::{ActionPolicy, AffinityPolicy, HealthPolicy, HttpRule, Name, TargetPort};
 use weir_model::{HeaderMatch, LoadBalancing, Locality, Timeouts};
 
 /// The spec of an object.
@@ -137,6 +137,8 @@ pub struct TrafficPolicySpec {
     pub health: HealthPolicy,
     /// What brings callers back, and which localities come first.
     pub affinity: AffinityPolicy,
+    /// What is done with requests besides; the name of limits is empty.
+    pub actions: ActionPolicy,
 }
 
 /// A service, or one port of it, that a policy applies to.

@@ -19,10 +19,11 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// The fields of `oneof spec`, in proto3 JSON, by kind.
-const SPECS: [(&str, &str); 4] = [
+const SPECS: [(&str, &str); 5] = [
     ("Service", "service"),
     ("Workload", "workload"),
     ("HTTPRoute", "httpRoute"),
+    ("GRPCRoute", "grpcRoute"),
     ("TrafficPolicy", "trafficPolicy"),
 ];
 

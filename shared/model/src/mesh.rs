@@ -215,6 +215,25 @@ pub struct HttpFilters {
     pub rewrite_path: Option<PathRewrite>,
     /// `RequestMirror`, each of them.
     pub mirrors: Vec<MirrorFilter>,
+    /// `CORS`; for rules only.
+    pub cors: Option<CorsFilter>,
+}
+
+/// Which pages of other origins may read the answers.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CorsFilter {
+    /// At least one: `*`, or such as `https://shop.example` or `https://*.shop.example`.
+    pub origins: Vec<String>,
+    /// Methods that may be used; `*` is every one.
+    pub methods: Vec<http::Method>,
+    /// Request header fields that may be used; `*` is every one.
+    pub headers: Vec<crate::HeaderName>,
+    /// Response header fields that may be read; `*` is every one.
+    pub expose: Vec<crate::HeaderName>,
+    /// How long the answer to a preflight may be remembered.
+    pub max_age: std::time::Duration,
+    /// Whether cookies and the like may come along.
+    pub credentials: bool,
 }
 
 /// A copy of some requests goes to another service.
@@ -265,8 +284,30 @@ pub struct TrafficPolicy {
     pub health: HealthPolicy,
     /// What brings callers back, and which localities come first.
     pub affinity: AffinityPolicy,
+    /// What is done with requests besides.
+    pub actions: ActionPolicy,
     /// When it was first written, in milliseconds of Unix time; the older of two that conflict wins.
     pub created_millis: u64,
+}
+
+/// What is done with requests beside sending them somewhere. What is absent is not done.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ActionPolicy {
+    /// How many requests each of the service's sidecars lets in. The name is the policy's.
+    pub limits: Option<crate::RateLimits>,
+    /// What callers' sidecars do to their requests on purpose.
+    pub fault: Option<crate::Fault>,
+    /// What answers callers where the service cannot.
+    pub fallback: Option<FallbackPolicy>,
+}
+
+/// What answers where a service cannot.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum FallbackPolicy {
+    /// Another service; without it, nothing does.
+    Backend(BackendTarget),
+    /// These words.
+    Response(crate::DirectResponse),
 }
 
 /// What brings callers back to where they were, and which localities come first. What is absent keeps its default.

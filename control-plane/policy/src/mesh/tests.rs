@@ -72,7 +72,7 @@ fn section_names_become_port_numbers() {
              spec: {{parentRefs: [{{group: '', kind: Service, {parent}}}], rules: [{{backendRefs: [{{name: x, port: 80}}]}}]}}"
         );
         let mesh = mesh(&text);
-        let route = &mesh.http_routes[&Name::new("default", "r")];
+        let route = &mesh.http_routes[&RouteName::new(RouteKind::Http, Name::new("default", "r"))];
         assert_eq!(route.created_millis, 1000);
         route.parents.iter().map(|parent| (parent.service.name.clone(), parent.port)).collect::<Vec<_>>()
     };

@@ -1,16 +1,25 @@
 //! References between objects: parents and backends of routes, targets of policies.
 
 use super::{Findings, service_mend};
+use crate::decode::Report;
 use crate::mesh::section_port;
-use crate::{HttpRouteSpec, Object, ObjectId, RouteParent, Spec, TrafficPolicySpec};
+use crate::{Kind, Object, ObjectId, RouteParent, Spec, TrafficPolicySpec};
 use std::collections::BTreeMap;
-use weir_model::mesh::{AppProtocol, Mesh, Name, Service};
+use weir_model::mesh::{
+    AppProtocol, BackendTarget, FallbackPolicy, HttpFilters, HttpRule, Mesh, Name, Service,
+};
 
 pub(super) fn check(objects: &[&Object], mesh: &Mesh, findings: &mut Findings) {
     let mut governed = BTreeMap::new();
     for object in objects {
         match &object.spec {
-            Spec::HttpRoute(spec) => check_route(&object.id, spec, mesh, findings),
+            Spec::HttpRoute(spec) => {
+                check_route(&object.id, &spec.parents, spec.rules.iter(), mesh, findings);
+            }
+            Spec::GrpcRoute(spec) => {
+                let rules = spec.rules.iter().map(|rule| &rule.lowered);
+                check_route(&object.id, &spec.parents, rules, mesh, findings);
+            }
             Spec::TrafficPolicy(spec) => check_policy(&object.id, spec, mesh, &mut governed, findings),
             Spec::Service(_) | Spec::Workload(_) => {}
         }
@@ -33,9 +42,15 @@ fn ports_of(service: &Service) -> String {
     format!("its ports are {}", crate::decode::list(&ports))
 }
 
-fn check_route(id: &ObjectId, spec: &HttpRouteSpec, mesh: &Mesh, findings: &mut Findings) {
+fn check_route<'a>(
+    id: &ObjectId,
+    parents: &[RouteParent],
+    rules: impl Iterator<Item = &'a HttpRule>,
+    mesh: &Mesh,
+    findings: &mut Findings,
+) {
     let report = findings.about(id);
-    for (index, parent) in spec.parents.iter().enumerate() {
+    for (index, parent) in parents.iter().enumerate() {
         let path = format!("spec.parentRefs[{index}]");
         let RouteParent { service: name, section, port } = parent;
         let Some(service) = mesh.services.get(name) else {
@@ -72,35 +87,52 @@ fn check_route(id: &ObjectId, spec: &HttpRouteSpec, mesh: &Mesh, findings: &mut 
             Some(port) if port.protocol == AppProtocol::Tcp => {
                 report.warning(&format!("{path}.port"), opaque(name), OPAQUE_MEND);
             }
+            Some(port) if port.protocol == AppProtocol::Http && id.kind == Kind::GrpcRoute => {
+                let message = format!("service {name} speaks HTTP/1.1 there, and gRPC needs HTTP/2");
+                report.warning(&format!("{path}.port"), message, "give the port the appProtocol grpc");
+            }
             Some(_) => {}
         }
     }
-    for (rule_index, rule) in spec.rules.iter().enumerate() {
+    for (rule_index, rule) in rules.enumerate() {
+        let path = format!("spec.rules[{rule_index}]");
+        check_mirrors(&rule.filters, &path, mesh, report);
         for (index, backend) in rule.backends.iter().enumerate() {
-            let path = format!("spec.rules[{rule_index}].backendRefs[{index}]");
+            let path = format!("{path}.backendRefs[{index}]");
             // A share of nothing goes nowhere, whatever it names.
-            if backend.weight == 0 {
-                continue;
-            }
-            let (name, number) = (&backend.target.service, backend.target.port);
-            match mesh.services.get(name) {
-                None => {
-                    report.error(
-                        &format!("{path}.name"),
-                        format!("service {name} does not exist"),
-                        service_mend(mesh, name),
-                    );
-                }
-                Some(service) if service.ports.iter().all(|port| port.port != number) => {
-                    report.error(
-                        &format!("{path}.port"),
-                        format!("service {name} has no port {number}"),
-                        ports_of(service),
-                    );
-                }
-                Some(_) => {}
+            if backend.weight > 0 {
+                check_mirrors(&backend.filters, &path, mesh, report);
+                check_target(&backend.target, &path, mesh, report);
             }
         }
+    }
+}
+
+/// The services that filters mirror to. Which filter of that type it is, counted among them.
+fn check_mirrors(filters: &HttpFilters, path: &str, mesh: &Mesh, report: &Report) {
+    for (index, mirror) in filters.mirrors.iter().enumerate() {
+        check_target(
+            &mirror.target,
+            &format!("{path}.filters[RequestMirror {index}].backendRef"),
+            mesh,
+            report,
+        );
+    }
+}
+
+/// A service and its port.
+pub(super) fn check_target(target: &BackendTarget, path: &str, mesh: &Mesh, report: &Report) {
+    let (name, number) = (&target.service, target.port);
+    match mesh.services.get(name) {
+        None => {
+            let (message, mend) = (format!("service {name} does not exist"), service_mend(mesh, name));
+            report.error(&format!("{path}.name"), message, mend);
+        }
+        Some(service) if service.ports.iter().all(|port| port.port != number) => {
+            let message = format!("service {name} has no port {number}");
+            report.error(&format!("{path}.port"), message, ports_of(service));
+        }
+        Some(_) => {}
     }
 }
 
@@ -120,6 +152,9 @@ fn check_policy<'a>(
     governed: &mut Governed<'a>,
     findings: &mut Findings,
 ) {
+    if let Some(FallbackPolicy::Backend(target)) = &spec.actions.fallback {
+        check_target(target, "spec.fallback.backendRef", mesh, findings.about(id));
+    }
     for (index, target) in spec.targets.iter().enumerate() {
         let path = format!("spec.targetRefs[{index}]");
         let name = Name::new(&id.name.namespace, &target.name);

@@ -7,7 +7,7 @@ use super::Findings;
 use crate::{Kind, ObjectId};
 use http::Method;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use weir_model::mesh::{AppProtocol, HttpRoute, Mesh, Name};
+use weir_model::mesh::{AppProtocol, HttpRoute, Mesh, Name, RouteKind, RouteName};
 use weir_model::precedence::Precedence;
 use weir_model::{HeaderMatch, PathMatch, QueryMatch, RouteMatch};
 
@@ -30,13 +30,14 @@ struct Hidden<'m> {
 
 pub(super) fn check(mesh: &Mesh, findings: &mut Findings) {
     let everything = RouteMatch::default();
-    let mut places: BTreeMap<Place<'_>, BTreeMap<&Name, &HttpRoute>> = BTreeMap::new();
+    let mut places: BTreeMap<Place<'_>, BTreeMap<&RouteName, &HttpRoute>> = BTreeMap::new();
     for (name, route) in &mesh.http_routes {
         for parent in &route.parents {
             let Some((service_name, service)) = mesh.services.get_key_value(&parent.service) else {
                 continue;
             };
-            let callers = (name.namespace != service_name.namespace).then_some(name.namespace.as_str());
+            let callers =
+                (name.name.namespace != service_name.namespace).then_some(name.name.namespace.as_str());
             let ports = service.ports.iter().filter(|port| port.protocol != AppProtocol::Tcp);
             for port in ports.filter(|port| parent.port.is_none_or(|wanted| wanted == port.port)) {
                 places.entry((service_name, port.port, callers)).or_default().insert(name, route);
@@ -51,9 +52,9 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Findings) {
 
 fn check_place<'m>(
     (service, port, _): Place<'m>,
-    routes: &BTreeMap<&'m Name, &'m HttpRoute>,
+    routes: &BTreeMap<&'m RouteName, &'m HttpRoute>,
     everything: &'m RouteMatch,
-    told: &mut BTreeSet<(&'m Name, String)>,
+    told: &mut BTreeSet<(&'m RouteName, String)>,
     findings: &mut Findings,
 ) {
     let mut entries = Vec::new();
@@ -70,7 +71,7 @@ fn check_place<'m>(
     entries.sort_by(|a, b| a.precedence.cmp(&b.precedence));
     let hidden = find_hidden(&entries);
     // A rule of which no match is left is told once, as a whole.
-    let mut left: BTreeMap<(&Name, usize), usize> = BTreeMap::new();
+    let mut left: BTreeMap<(&RouteName, usize), usize> = BTreeMap::new();
     for (entry, hidden) in entries.iter().zip(&hidden) {
         *left.entry((entry.precedence.route, entry.precedence.rule)).or_default() +=
             usize::from(hidden.is_none());
@@ -91,16 +92,24 @@ fn check_place<'m>(
             "it is never reached on port {port} of service {service}: {}",
             reason(&entry.precedence, hidden)
         );
-        let report = findings.about(&ObjectId::new(Kind::HttpRoute, route.clone()));
+        let report = findings.about(&object(route));
         report.warning(&field, message, "remove it, or give it conditions of its own");
     }
+}
+
+fn object(route: &RouteName) -> ObjectId {
+    let kind = match route.kind {
+        RouteKind::Http => Kind::HttpRoute,
+        RouteKind::Grpc => Kind::GrpcRoute,
+    };
+    ObjectId::new(kind, route.name.clone())
 }
 
 fn reason(loser: &Precedence<'_>, hidden: &Hidden<'_>) -> String {
     let winner = &hidden.by;
     let other = match winner.route == loser.route {
         true => format!("match {} of rule {}", winner.position, winner.rule),
-        false => format!("match {} of rule {} of HTTPRoute {}", winner.position, winner.rule, winner.route),
+        false => format!("match {} of rule {} of {}", winner.position, winner.rule, winner.route),
     };
     if !hidden.same {
         return format!("{other} is a regular expression for every path, and those come before prefixes");

@@ -6,7 +6,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::option::of;
 use proptest::prelude::*;
 use std::time::Duration;
-use weir_model::mesh::{AffinityPolicy, Backend, BackendTarget, HttpFilters, HttpRule, LocalityFailover, MirrorFilter, Name, Near, TargetPort};
+use weir_model::mesh::{
+    AffinityPolicy, Backend, BackendTarget, CorsFilter, HttpFilters, HttpRule, LocalityFailover,
+    MirrorFilter, Name, Near, TargetPort,
+};
 use weir_model::*;
 
 fn label() -> impl Strategy<Value = String> {
@@ -137,31 +140,44 @@ fn redirect() -> impl Strategy<Value = Redirect> {
         .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
 }
 
+fn cors() -> impl Strategy<Value = CorsFilter> {
+    let origin =
+        prop_oneof![Just("*".to_owned()), "https?://(\\*\\.)?[a-z]{1,5}\\.[a-z]{2,3}(:[1-9][0-9]{1,3})?"];
+    let method = prop_oneof![Just(Method::GET), Just(Method::from_bytes(b"*").unwrap())];
+    let names = || vec(header_name(), 0..3);
+    (vec(origin, 1..3), vec(method, 0..3), names(), names(), 1..100_000u64, any::<bool>()).prop_map(
+        |(origins, methods, headers, expose, seconds, credentials)| CorsFilter {
+            origins,
+            methods,
+            headers,
+            expose,
+            max_age: Duration::from_secs(seconds),
+            credentials,
+        },
+    )
+}
+
 fn mirrors(namespace: String) -> impl Strategy<Value = Vec<MirrorFilter>> {
-    let mirror = (label(), 1..=65_535u16, 0..=1_000_000u32).prop_map(move |(name, port, parts)| MirrorFilter {
-        target: BackendTarget { service: Name::new(&namespace, name), port },
-        fraction: weir_model::Fraction(parts),
-    });
+    let mirror =
+        (label(), 1..=65_535u16, 0..=1_000_000u32).prop_map(move |(name, port, parts)| MirrorFilter {
+            target: BackendTarget { service: Name::new(&namespace, name), port },
+            fraction: weir_model::Fraction(parts),
+        });
     vec(mirror, 0..3)
 }
 
 fn backend(namespace: String) -> impl Strategy<Value = Backend> {
     let rewrite = (of(label()), of("(/[a-z0-9]{1,5}){1,3}".prop_map(PathRewrite::Full)));
     let own = prop_oneof![
-        (rewrite, mirrors(namespace.clone())).prop_map(|((rewrite_host, rewrite_path), mirrors)| HttpFilters {
-            rewrite_host,
-            rewrite_path,
-            mirrors,
-            ..HttpFilters::default()
+        (rewrite, mirrors(namespace.clone())).prop_map(|((rewrite_host, rewrite_path), mirrors)| {
+            HttpFilters { rewrite_host, rewrite_path, mirrors, ..HttpFilters::default() }
         }),
-        redirect_anywhere().prop_map(|redirect| HttpFilters { redirect: Some(redirect), ..HttpFilters::default() }),
+        redirect_anywhere()
+            .prop_map(|redirect| HttpFilters { redirect: Some(redirect), ..HttpFilters::default() }),
     ];
-    let filters =
-        (own, mutation(), mutation()).prop_map(|(own, request_headers, response_headers)| HttpFilters {
-            request_headers,
-            response_headers,
-            ..own
-        });
+    let filters = (own, mutation(), mutation()).prop_map(|(own, request_headers, response_headers)| {
+        HttpFilters { request_headers, response_headers, ..own }
+    });
     (label(), 1..=65_535u16, 0..=1_000_000u32, filters).prop_map(move |(name, port, weight, filters)| {
         Backend { target: BackendTarget { service: Name::new(&namespace, name), port }, weight, filters }
     })
@@ -186,17 +202,34 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
         }
     });
     let host = of(label());
-    let forwards = (vec(one_match(), 0..4), vec(backend(namespace.clone()), 0..4), host, of(rewrite()), (timeouts, of(retry), of(session())), mirrors(namespace))
-        .prop_map(|(mut matches, mut backends, rewrite_host, rewrite_path, (timeouts, retry, session), mirrors)| {
-            if matches!(rewrite_path, Some(PathRewrite::Prefix(_))) {
-                matches.truncate(0);
-            }
-            if let Some(first) = backends.first_mut() {
-                first.weight = first.weight.max(1);
-            }
-            let filters = HttpFilters { rewrite_host, rewrite_path, mirrors, ..HttpFilters::default() };
-            HttpRule { name: String::new(), matches, filters, backends, timeouts, retry, session }
-        });
+    let forwards = (
+        vec(one_match(), 0..4),
+        vec(backend(namespace.clone()), 0..4),
+        host,
+        of(rewrite()),
+        (timeouts, of(retry), of(session())),
+        (mirrors(namespace), of(cors())),
+    )
+        .prop_map(
+            |(
+                mut matches,
+                mut backends,
+                rewrite_host,
+                rewrite_path,
+                (timeouts, retry, session),
+                (mirrors, cors),
+            )| {
+                if matches!(rewrite_path, Some(PathRewrite::Prefix(_))) {
+                    matches.truncate(0);
+                }
+                if let Some(first) = backends.first_mut() {
+                    first.weight = first.weight.max(1);
+                }
+                let filters =
+                    HttpFilters { rewrite_host, rewrite_path, mirrors, cors, ..HttpFilters::default() };
+                HttpRule { name: String::new(), matches, filters, backends, timeouts, retry, session }
+            },
+        );
     let redirects = redirect().prop_map(|redirect| HttpRule {
         name: String::new(),
         matches: Vec::new(),
@@ -276,8 +309,11 @@ fn balancing() -> impl Strategy<Value = (Option<LoadBalancing>, AffinityPolicy)>
     let near = prop_oneof![Just(Near::Zone), Just(Near::Region)];
     let failover = (near, of(100..=10_000u32))
         .prop_map(|(prefer, overprovisioning)| LocalityFailover { prefer, overprovisioning });
-    (policy, of(header_or_cookie()), of(session()), of(failover))
-        .prop_map(|((policy, hash), sticky, session, failover)| (policy, AffinityPolicy { hash, sticky, session, failover }))
+    (policy, of(header_or_cookie()), of(session()), of(failover)).prop_map(
+        |((policy, hash), sticky, session, failover)| {
+            (policy, AffinityPolicy { hash, sticky, session, failover })
+        },
+    )
 }
 
 fn retries() -> impl Strategy<Value = RetriesSpec> {
@@ -308,8 +344,8 @@ fn policy(namespace: String) -> impl Strategy<Value = TrafficPolicySpec> {
     let targets = btree_map(label(), of(label()), 1..3).prop_map(|targets| {
         targets.into_iter().map(|(name, section)| PolicyTarget { name, section }).collect()
     });
-    let timeouts = (of(duration(0)), of(duration(0)), of(duration(0)))
-        .prop_map(|(one, other, idle)| Timeouts {
+    let timeouts =
+        (of(duration(0)), of(duration(0)), of(duration(0))).prop_map(|(one, other, idle)| Timeouts {
             request: one.max(other),
             backend_request: other,
             idle,
@@ -332,19 +368,55 @@ fn policy(namespace: String) -> impl Strategy<Value = TrafficPolicySpec> {
     );
     let health = crate::traffic_policy::health::tests::policy();
     let actions = crate::traffic_policy::actions::tests::policy(namespace);
-    (targets, balancing(), of(duration(1)), timeouts, of(retries()), of(breakers), (health, actions)).prop_map(
-        |(targets, (load_balancing, affinity), connect_timeout, timeouts, retries, circuit_breakers, (health, actions))| TrafficPolicySpec {
-            targets,
-            load_balancing,
-            affinity,
-            connect_timeout,
-            timeouts,
-            retries,
-            circuit_breakers,
-            health,
-            actions,
-        },
-    )
+    (targets, balancing(), of(duration(1)), timeouts, of(retries()), of(breakers), (health, actions))
+        .prop_map(
+            |(
+                targets,
+                (load_balancing, affinity),
+                connect_timeout,
+                timeouts,
+                retries,
+                circuit_breakers,
+                (health, actions),
+            )| TrafficPolicySpec {
+                targets,
+                load_balancing,
+                affinity,
+                connect_timeout,
+                timeouts,
+                retries,
+                circuit_breakers,
+                health,
+                actions,
+            },
+        )
+}
+
+/// A gRPC route with the parents and backends of an HTTP route.
+fn calls(route: HttpRouteSpec) -> GrpcRouteSpec {
+    let HttpRouteSpec { parents, hostnames, rules } = route;
+    let rules = rules.into_iter().enumerate().map(|(index, rule)| {
+        let method = |service: Option<&str>, method: Option<&str>| GrpcMethod {
+            regex: index % 4 == 3,
+            service: service.map(str::to_owned),
+            method: method.map(str::to_owned),
+        };
+        let method = match index % 4 {
+            0 => None,
+            1 => Some(method(Some("a.B"), None)),
+            2 => Some(method(None, Some("C"))),
+            _ => Some(method(Some("a[.]B"), Some("C+"))),
+        };
+        let headers = rule.matches.first().map(|one| one.headers.clone()).unwrap_or_default();
+        let filters = HttpFilters {
+            request_headers: rule.filters.request_headers,
+            response_headers: rule.filters.response_headers,
+            ..HttpFilters::default()
+        };
+        let rest = HttpRule { name: rule.name, filters, backends: rule.backends, ..HttpRule::default() };
+        GrpcRule::new(vec![GrpcMatch { method, headers }], rest)
+    });
+    GrpcRouteSpec { parents, hostnames, rules: rules.collect() }
 }
 
 pub(super) fn any_object() -> impl Strategy<Value = Object> {
@@ -355,6 +427,7 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
             service().prop_map(Spec::Service).boxed(),
             workload().prop_map(Spec::Workload).boxed(),
             route(namespace.clone()).prop_map(Spec::HttpRoute).boxed(),
+            route(namespace.clone()).prop_map(|route| Spec::GrpcRoute(calls(route))).boxed(),
             policy(namespace).prop_map(Spec::TrafficPolicy).boxed(),
         ]
     };
@@ -364,6 +437,7 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
                 Spec::Service(_) => Kind::Service,
                 Spec::Workload(_) => Kind::Workload,
                 Spec::HttpRoute(_) => Kind::HttpRoute,
+                Spec::GrpcRoute(_) => Kind::GrpcRoute,
                 Spec::TrafficPolicy(_) => Kind::TrafficPolicy,
             };
             Object { id: ObjectId::new(kind, Name::new(&namespace, &name)), metadata: metadata.clone(), spec }

@@ -54,7 +54,7 @@ fn envelopes() {
     };
     one(with("kind", json!("Servce")), "kind: there is no kind \"Servce\"");
     one(with("kind", json!("Deployment")), "kind: there is no kind \"Deployment\" here");
-    one(with("kind", json!("GRPCRoute")), "kind: GRPCRoute is not supported yet");
+    one(with("kind", json!("TLSRoute")), "kind: TLSRoute is not supported yet");
     one(with("kind", json!(7)), "kind: expected text, found 7");
     one(with("apiVersion", json!("v2")), "apiVersion: Service has no apiVersion \"v2\"");
     one(with("specs", json!({})), "specs: there is no field \"specs\"");
@@ -277,7 +277,7 @@ fn backends() {
 fn filters() {
     let with = |filters: Value| rule(json!({"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}));
     let at = |message: &str| format!("spec.rules[0].filters[0]{message}");
-    for later in ["CORS", "ExtensionRef"] {
+    for later in ["ExtensionRef"] {
         one(
             with(json!([{"type": later}])),
             &at(&format!(".type: a filter of type {later} is not supported yet")),
@@ -298,12 +298,11 @@ fn filters() {
     one(mirror(json!({"backendRef": {"name": "b"}})), &at(".requestMirror.backendRef.port: it is missing"));
     one(
         mirror(json!({"backendRef": {"name": "b", "port": 80, "namespace": "other"}})),
-        &at(".requestMirror.backendRef: a backend in another namespace (other/b) needs a ReferenceGrant, which weir does not read yet"),
+        &at(
+            ".requestMirror.backendRef: a backend in another namespace (other/b) needs a ReferenceGrant, which weir does not read yet",
+        ),
     );
-    one(
-        mirror(json!({"percent": 101})),
-        &at(".requestMirror.percent: 101 is not an integer from 0 to 100"),
-    );
+    one(mirror(json!({"percent": 101})), &at(".requestMirror.percent: 101 is not an integer from 0 to 100"));
     one(
         mirror(json!({"percent": 1, "fraction": {"numerator": 1}})),
         &at(".requestMirror.fraction: there is a percent already"),
@@ -311,6 +310,25 @@ fn filters() {
     one(
         mirror(json!({"fraction": {"numerator": 2, "denominator": 1}})),
         &at(".requestMirror.fraction: 2 of 1 is more than everything"),
+    );
+    let cors = |cors: Value| with(json!([{"type": "CORS", "cors": cors}]));
+    one(cors(json!({})), &at(".cors.allowOrigins: it is missing"));
+    one(
+        cors(json!({"allowOrigins": ["shop.example"]})),
+        &at(".cors.allowOrigins[0]: \"shop.example\" is not an origin"),
+    );
+    one(
+        cors(json!({"allowOrigins": ["*"], "allowMethods": ["get"]})),
+        &at(".cors.allowMethods[0]: \"get\" is not allowed here"),
+    );
+    one(
+        cors(json!({"allowOrigins": ["*"], "allowCredentials": "yes"})),
+        &at(".cors.allowCredentials: \"yes\" is not true or false"),
+    );
+    let inner = json!([{"type": "CORS", "cors": {"allowOrigins": ["*"]}}]);
+    one(
+        rule(json!({"backendRefs": [{"name": "a", "port": 80, "filters": inner}]})),
+        "spec.rules[0]: backend default/a has a CORS filter, which is for whole rules",
     );
     let rewrite = json!({"type": "URLRewrite", "urlRewrite": {"hostname": "b"}});
     one(with(json!([rewrite, rewrite])), "spec.rules[0].filters[1]: there is a filter URLRewrite already");
@@ -413,7 +431,10 @@ fn policies() {
     let hashing = |value: Value| balancing(json!({"policy": "RingHash", "consistentHash": value}));
     let both = "spec.loadBalancing.consistentHash: 2 of header, cookie, sourceAddress, query are there";
     one(hashing(json!({"header": "a", "query": "b"})), both);
-    one(hashing(json!({"sourceAddress": false})), "spec.loadBalancing.consistentHash.sourceAddress: false is not allowed");
+    one(
+        hashing(json!({"sourceAddress": false})),
+        "spec.loadBalancing.consistentHash.sourceAddress: false is not allowed",
+    );
     one(
         hashing(json!({"cookie": {"name": "a;b"}})),
         "spec.loadBalancing.consistentHash.cookie.name: \"a;b\" is not a cookie's name",
@@ -447,8 +468,14 @@ fn policies() {
         "spec.localityFailover.prefer: \"Rack\" is not allowed here",
     );
     let session = |value: Value| with("sessionPersistence", value);
-    one(session(json!({"type": "Header"})), "spec.sessionPersistence.type: session persistence by \"Header\"");
-    one(session(json!({"idleTimeout": "1m"})), "spec.sessionPersistence.idleTimeout: idleTimeout is not supported");
+    one(
+        session(json!({"type": "Header"})),
+        "spec.sessionPersistence.type: session persistence by \"Header\"",
+    );
+    one(
+        session(json!({"idleTimeout": "1m"})),
+        "spec.sessionPersistence.idleTimeout: idleTimeout is not supported",
+    );
     one(
         session(json!({"cookieConfig": {"lifetimeType": "Permanent"}})),
         "spec.sessionPersistence: a permanent cookie needs an absoluteTimeout",
