@@ -407,7 +407,8 @@ impl Exchange {
                         recording.see_trailers(trailers);
                     }
                 }
-                if self.source.is_end() {
+                // Nothing follows trailers, and nobody asks for more.
+                if frame.is_trailers() || self.source.is_end() {
                     self.finish();
                 }
             }
