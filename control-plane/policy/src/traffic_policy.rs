@@ -1,5 +1,6 @@
 //! weir's `TrafficPolicy`: how traffic to services is handled.
 
+pub(crate) mod actions;
 pub(crate) mod affinity;
 mod balancing;
 mod breakers;
@@ -37,8 +38,25 @@ pub(crate) fn duration_field(fields: &Fields<'_>, name: &str, least: Duration) -
     fields.get_text(name).and_then(|(at, text)| read_duration(&at, text, least))
 }
 
-pub(crate) fn read(at: &At<'_>) -> Option<TrafficPolicySpec> {
-    let known = &["targetRefs", "loadBalancing", "connectTimeout", "timeouts", "retries", "circuitBreakers", "sessionPersistence", "splitting", "localityFailover", "outlierDetection", "healthCheck", "panicThreshold", "slowStart"];
+pub(crate) fn read(at: &At<'_>, namespace: &str) -> Option<TrafficPolicySpec> {
+    let known = &[
+        "targetRefs",
+        "loadBalancing",
+        "connectTimeout",
+        "timeouts",
+        "retries",
+        "circuitBreakers",
+        "sessionPersistence",
+        "splitting",
+        "localityFailover",
+        "outlierDetection",
+        "healthCheck",
+        "panicThreshold",
+        "slowStart",
+        "rateLimits",
+        "faults",
+        "fallback",
+    ];
     let spec = at.object(&Schema::of(known))?;
     let targets =
         spec.required("targetRefs", "add the services it applies to").and_then(|at| read_targets(&at));
@@ -57,6 +75,7 @@ pub(crate) fn read(at: &At<'_>) -> Option<TrafficPolicySpec> {
         retries: spec.get("retries").and_then(|at| retries::read(&at)),
         circuit_breakers: spec.get("circuitBreakers").and_then(|at| breakers::read(&at)),
         health: health::read(&spec),
+        actions: actions::read(&spec, namespace),
         targets: targets?,
     };
     if (TrafficPolicySpec { targets: policy.targets.clone(), ..TrafficPolicySpec::default() }) == policy {
@@ -156,7 +175,10 @@ pub(crate) fn write(spec: &TrafficPolicySpec) -> Value {
     let of = &spec.affinity;
     let mut object = fields([
         ("targetRefs", non_empty(spec.targets.iter().map(write_target).collect())),
-        ("loadBalancing", spec.load_balancing.as_ref().map(|policy| balancing::write(policy, of.hash.as_ref()))),
+        (
+            "loadBalancing",
+            spec.load_balancing.as_ref().map(|policy| balancing::write(policy, of.hash.as_ref())),
+        ),
         ("sessionPersistence", of.session.as_ref().map(affinity::write_session)),
         ("splitting", of.sticky.as_ref().map(affinity::write_splitting)),
         ("localityFailover", of.failover.as_ref().map(affinity::write_failover)),
@@ -166,7 +188,7 @@ pub(crate) fn write(spec: &TrafficPolicySpec) -> Value {
         ("circuitBreakers", spec.circuit_breakers.as_ref().map(breakers::write)),
     ]);
     if let Value::Object(object) = &mut object {
-        let said = health::write(&spec.health).into_iter();
+        let said = health::write(&spec.health).into_iter().chain(actions::write(&spec.actions));
         object.extend(said.filter_map(|(name, value)| Some((name.to_owned(), value?))));
     }
     object

@@ -1,6 +1,10 @@
-//! `HTTPRouteFilter`: header changes, redirects, rewrites.
+//! `HTTPRouteFilter`: header changes, redirects, rewrites, mirrors, CORS.
+
+mod cors;
+mod mirror;
 
 use super::matches::{check_path, is_token};
+use crate::RouteParent;
 use crate::decode::{At, Fields, Schema, excerpt};
 use crate::parse::{fields, non_empty};
 use crate::scalar::is_subdomain;
@@ -30,40 +34,45 @@ const FRAMING: [&str; 9] = [
 const LATER_MEND: &str = "leave it out";
 
 const FILTER: Schema = Schema {
-    known: &["type", "requestHeaderModifier", "responseHeaderModifier", "requestRedirect", "urlRewrite"],
-    later: &[
-        ("requestMirror", LATER_MEND),
-        ("cors", LATER_MEND),
-        ("externalAuth", LATER_MEND),
-        ("extensionRef", LATER_MEND),
+    known: &[
+        "type",
+        "requestHeaderModifier",
+        "responseHeaderModifier",
+        "requestRedirect",
+        "urlRewrite",
+        "requestMirror",
+        "cors",
     ],
+    later: &[("externalAuth", LATER_MEND), ("extensionRef", LATER_MEND)],
     ignored: &[],
 };
 
 /// Types of filter, each with its field.
-const TYPES: [(&str, &str); 4] = [
+const TYPES: [(&str, &str); 6] = [
     ("RequestHeaderModifier", "requestHeaderModifier"),
     ("ResponseHeaderModifier", "responseHeaderModifier"),
     ("RequestRedirect", "requestRedirect"),
     ("URLRewrite", "urlRewrite"),
+    ("RequestMirror", "requestMirror"),
+    ("CORS", "cors"),
 ];
 
-const LATER: [&str; 5] = ["RequestMirror", "CORS", "ExternalAuth", "ExtensionRef", "DirectResponse"];
+const LATER: [&str; 3] = ["ExternalAuth", "ExtensionRef", "DirectResponse"];
 
-/// Where filters stand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In a rule.
-    Rule,
-    /// In a backend reference, where only header changes are enforced.
-    Backend,
+/// Where references of filters are read from, and which services of other namespaces they may name.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) parents: &'a [RouteParent],
 }
 
-pub(super) fn read(at: &At<'_>, place: Place) -> Option<HttpFilters> {
+pub(super) fn read(at: &At<'_>, scope: Scope<'_>) -> Option<HttpFilters> {
     let mut filters = HttpFilters::default();
     let (mut seen, mut complete) = (Vec::new(), true);
     for at in at.list(0..=FILTERS)? {
-        match read_filter(&at, place, &mut filters) {
+        match read_filter(&at, scope, &mut filters) {
+            // The one type that may be there several times.
+            Some("RequestMirror") => {}
             Some(kind) if seen.contains(&kind) => {
                 at.error(format!("there is a filter {kind} already"), "merge the two into one");
             }
@@ -74,7 +83,7 @@ pub(super) fn read(at: &At<'_>, place: Place) -> Option<HttpFilters> {
     complete.then_some(filters)
 }
 
-fn read_filter(at: &At<'_>, place: Place, filters: &mut HttpFilters) -> Option<&'static str> {
+fn read_filter(at: &At<'_>, scope: Scope<'_>, filters: &mut HttpFilters) -> Option<&'static str> {
     let filter = at.object(&FILTER)?;
     let (kind_at, text) = filter.required_text("type", "write one, such as RequestHeaderModifier")?;
     let Some((kind, field)) = TYPES.into_iter().find(|(kind, _)| *kind == text) else {
@@ -92,18 +101,13 @@ fn read_filter(at: &At<'_>, place: Place, filters: &mut HttpFilters) -> Option<&
             );
         }
     }
-    if place == Place::Backend && matches!(kind, "RequestRedirect" | "URLRewrite") {
-        kind_at.error(
-            format!("a filter of type {kind} in backendRefs is not supported yet"),
-            "move it to the rule",
-        );
-        return None;
-    }
     let at = filter.required(field, &format!("say what the {kind} does"))?;
     match kind {
         "RequestHeaderModifier" => filters.request_headers = read_mutation(&at)?,
         "ResponseHeaderModifier" => filters.response_headers = read_mutation(&at)?,
         "RequestRedirect" => filters.redirect = Some(read_redirect(&at)?),
+        "RequestMirror" => filters.mirrors.push(mirror::read(&at, scope)?),
+        "CORS" => filters.cors = Some(cors::read(&at)?),
         _ => (filters.rewrite_host, filters.rewrite_path) = read_rewrite(&at)?,
     }
     Some(kind)
@@ -257,7 +261,7 @@ fn read_rewrite(at: &At<'_>) -> Option<(Option<String>, Option<PathRewrite>)> {
     Some((host, path))
 }
 
-pub(super) fn write(filters: &HttpFilters) -> Vec<Value> {
+pub(super) fn write(filters: &HttpFilters, namespace: &str) -> Vec<Value> {
     let filter =
         |kind: &str, field: &str, value: Value| fields([("type", Some(json!(kind))), (field, Some(value))]);
     let mut written = Vec::new();
@@ -275,6 +279,12 @@ pub(super) fn write(filters: &HttpFilters) -> Vec<Value> {
         let rewrite =
             fields([("hostname", host), ("path", filters.rewrite_path.as_ref().map(write_modifier))]);
         written.push(filter("URLRewrite", "urlRewrite", rewrite));
+    }
+    if let Some(cors) = &filters.cors {
+        written.push(filter("CORS", "cors", cors::write(cors)));
+    }
+    for mirror in &filters.mirrors {
+        written.push(filter("RequestMirror", "requestMirror", mirror::write(mirror, namespace)));
     }
     written
 }

@@ -64,7 +64,10 @@ fn read_header_or_cookie(fields: &Fields<'_>) -> Option<HashSource> {
     let (at, text) = fields.required_text("header", "name the request header")?;
     let header = text.parse::<HeaderName>().ok();
     if header.is_none() {
-        at.error(format!("{} is not a header's name", excerpt(&Value::from(text))), "write one, such as x-user");
+        at.error(
+            format!("{} is not a header's name", excerpt(&Value::from(text))),
+            "write one, such as x-user",
+        );
     }
     header.map(HashSource::Header)
 }
@@ -138,7 +141,8 @@ pub(crate) fn read_session(at: &At<'_>) -> Option<Session> {
         Some((at, text)) => token(&at, text)?,
         None => SESSION.to_owned(),
     };
-    let cookie = Cookie { name, ttl: Some(ttl.unwrap_or_default()), path: "/".to_owned(), attributes: Vec::new() };
+    let cookie =
+        Cookie { name, ttl: Some(ttl.unwrap_or_default()), path: "/".to_owned(), attributes: Vec::new() };
     Some(Session { cookie, strict: false })
 }
 

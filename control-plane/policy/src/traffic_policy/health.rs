@@ -446,10 +446,7 @@ fn read_tcp(at: &At<'_>) -> Option<Probe> {
     let fields = at.object(&Schema::of(&["send", "receive"]))?;
     let bytes = |at: &At<'_>, text: &str| {
         if text.len() > limits::HEALTH_CHECK_BYTES {
-            at.error(
-                format!("{} bytes, more than {}", text.len(), limits::HEALTH_CHECK_BYTES),
-                "write less",
-            );
+            at.error(format!("{} bytes, more than {}", text.len(), limits::HEALTH_CHECK_BYTES), "write less");
         }
         text.as_bytes().to_vec()
     };

@@ -299,3 +299,30 @@ fn ten_thousand_matches_on_one_service_are_compared_at_once() {
     assert_eq!(found(&routes), [""; 0]);
     assert_eq!(found(&doubled).len(), 1, "one rule, of which no match is left");
 }
+
+#[test]
+fn mirrors_must_exist() {
+    let mirror = |name: &str, port: u16| {
+        format!("[{{type: RequestMirror, requestMirror: {{backendRef: {{name: {name}, port: {port}}}}}}}]")
+    };
+    let rules = format!(
+        "[{{filters: {}, backendRefs: [{{name: reviews, port: 80, filters: {}}}]}}]",
+        mirror("review", 80),
+        mirror("reviews", 82),
+    );
+    let found = found(&route("name: reviews", &rules));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let named = |part: &str| found.iter().any(|found| found.contains(part));
+    assert!(
+        named(
+            "spec.rules[0].filters[RequestMirror 0].backendRef.name: service default/review does not exist"
+        ),
+        "{found:#?}"
+    );
+    assert!(
+        named(
+            "spec.rules[0].backendRefs[0].filters[RequestMirror 0].backendRef.port: service default/reviews has no port 82"
+        ),
+        "{found:#?}"
+    );
+}

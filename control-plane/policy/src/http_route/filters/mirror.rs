@@ -68,7 +68,7 @@ pub(super) fn write(mirror: &MirrorFilter, namespace: &str) -> Value {
     ]);
     let parts = mirror.fraction.0;
     let percent = (parts % (MILLION / 100) == 0 && parts < MILLION).then(|| json!(parts / (MILLION / 100)));
-    let fraction = (parts % (MILLION / 100) != 0)
-        .then(|| json!({"numerator": parts, "denominator": MILLION}));
+    let fraction =
+        (parts % (MILLION / 100) != 0).then(|| json!({"numerator": parts, "denominator": MILLION}));
     fields([("backendRef", Some(reference)), ("percent", percent), ("fraction", fraction)])
 }

@@ -507,7 +507,7 @@ fn all_mistakes_are_told_at_once() {
         "HTTPRoute",
         json!({"parentRefs": [{"group": "", "kind": "Service"}], "rules": [
             {"matches": [{"path": {"value": "a"}}, {"method": "FETCH"}], "backendRefs": [{"port": 0, "weight": -3}], "timeouts": {"request": "x"}},
-            {"filters": [{"type": "CORS"}], "bakendRefs": []}]}),
+            {"filters": [{"type": "ExtensionRef"}], "bakendRefs": []}]}),
     );
     let mut fields: Vec<&str> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
     fields.sort_unstable();

@@ -45,7 +45,8 @@ fn what_is_not_said_is_off_and_what_is_said_has_defaults() {
 #[test]
 fn every_field_of_outlier_detection_is_read() {
     let known = TIMES.map(|(name, ..)| name).into_iter();
-    let known = known.chain(NUMBERS.map(|(name, ..)| name)).chain(FLAGS.map(|(name, _)| name)).chain(["latency"]);
+    let known =
+        known.chain(NUMBERS.map(|(name, ..)| name)).chain(FLAGS.map(|(name, _)| name)).chain(["latency"]);
     assert_eq!(known.collect::<std::collections::BTreeSet<_>>(), OUTLIER.known.iter().copied().collect());
     let policy = good(json!({"outlierDetection": {
         "consecutive5xx": 3, "baseEjectionTime": "400s", "enforcingSuccessRate": 0, "alwaysEjectOneHost": false,
@@ -79,7 +80,10 @@ fn mistakes_name_their_field() {
         outliers(json!({"latency": {"factor": 1}})),
         "outlierDetection.latency.factor: 1 is no number from 1.001 to 1000"
     );
-    assert!(outliers(json!({"consecutive5XX": 1})).starts_with("outlierDetection.consecutive5XX: there is no field"));
+    assert!(
+        outliers(json!({"consecutive5XX": 1}))
+            .starts_with("outlierDetection.consecutive5XX: there is no field")
+    );
     assert_eq!(wrong(json!({"panicThreshold": 101})), "panicThreshold: 101 is not an integer from 0 to 100");
     assert_eq!(wrong(json!({"slowStart": {}})), "slowStart.window: it is missing");
     assert_eq!(
@@ -92,14 +96,19 @@ fn mistakes_name_their_field() {
 fn mistakes_of_checks_name_their_field() {
     let check = |value: Value| wrong(json!({"healthCheck": value}));
     assert_eq!(check(json!({})), "healthCheck: it does not say what to check");
-    assert_eq!(check(json!({"grpc": {}, "tcp": {}})), "healthCheck: it says more than one of http, grpc and tcp");
+    assert_eq!(
+        check(json!({"grpc": {}, "tcp": {}})),
+        "healthCheck: it says more than one of http, grpc and tcp"
+    );
     let http = |value: Value| check(json!({"http": value}));
     assert_eq!(http(json!({})), "healthCheck.http.path: it is missing");
     assert_eq!(http(json!({"path": "a"})), "healthCheck.http.path: \"a\" is not a path");
     assert_eq!(http(json!({"path": "/", "host": "a b"})), "healthCheck.http.host: \"a b\" is not a host");
     assert!(http(json!({"path": "/", "method": "CONNECT"})).starts_with("healthCheck.http.method: "));
     let status = |value: Value| http(json!({"path": "/", "expectedStatuses": [value]}));
-    for (value, found) in [(json!("200-"), "\"200-\""), (json!("300-200"), "\"300-200\""), (json!("x"), "\"x\"")] {
+    for (value, found) in
+        [(json!("200-"), "\"200-\""), (json!("300-200"), "\"300-200\""), (json!("x"), "\"x\"")]
+    {
         let said = format!("healthCheck.http.expectedStatuses[0]: {found} is no status and no range of them");
         assert_eq!(status(value), said);
     }
@@ -148,7 +157,8 @@ fn outliers() -> impl Strategy<Value = OutlierDetection> {
             it.interval = interval.unwrap_or(it.interval);
             it.base_ejection_time = base.unwrap_or(it.base_ejection_time);
             it.max_ejection_time = it.max_ejection_time.max(it.base_ejection_time);
-            it.max_ejection_time = longer.map_or(it.max_ejection_time, |longer| it.base_ejection_time + longer);
+            it.max_ejection_time =
+                longer.map_or(it.max_ejection_time, |longer| it.base_ejection_time + longer);
             it.max_ejection_time_jitter = jitter.unwrap_or_default();
             for ((_, field, _), number) in NUMBERS.iter().zip(numbers) {
                 *field(&mut it) = number.unwrap_or(*field(&mut it));
