@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use tokio::sync::watch;
 use weir_config::{Config, ConfigOptions, ConfigStatus, Demand, Snapshot};
 use weir_model::node::{Node, Target};
-use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
+use weir_proxy::{Entrance, HealthArgs, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
 use weir_runtime::random::entropy_seed;
 use weir_runtime::signals::{Signals, Stop};
@@ -96,12 +96,19 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let workers = start_workers(sockets.workers, &telemetry, &snapshots, &demand, &drain)?;
     let admin_task = tokio::task::spawn_local(admin::serve(sockets.admin.0, admin.clone()));
+    let health = HealthArgs {
+        snapshots: snapshots.clone(),
+        registry: telemetry.registry.clone(),
+        seed: entropy_seed(),
+    };
+    tokio::task::spawn_local(weir_proxy::watch_health(health));
     announce(&sockets.announcement);
     tokio::task::spawn_local(announce_ready(admin, snapshots, status.clone()));
     tokio::task::spawn_local(expire(telemetry.registry.clone()));
-    let handover = options.handover.as_ref().map(|path| {
-        Handover::open(path, sockets.kept, node.id, status.clone(), options.handover_timeout)
-    });
+    let handover = options
+        .handover
+        .as_ref()
+        .map(|path| Handover::open(path, sockets.kept, node.id, status.clone(), options.handover_timeout));
     let handover = handover.transpose().context("--handover")?;
     let succeeded = Rc::new(Cell::new(false));
     let tell = {
@@ -208,7 +215,9 @@ fn node(
     if let (Some(own), Some(other)) = (&options.node_id, &predecessor)
         && own != other
     {
-        bail!("--node-id {own}: the sidecar at --handover is {other:?}; give this one the same name, or another PATH");
+        bail!(
+            "--node-id {own}: the sidecar at --handover is {other:?}; give this one the same name, or another PATH"
+        );
     }
     let id = options.node_id.clone().or(predecessor).unwrap_or_else(|| {
         identity::node_id(state_dir, entropy_seed()).unwrap_or_else(|error| {

@@ -27,7 +27,7 @@ pub(crate) fn endpoint(
     cluster.config.table.pick(position, &loads, hash, now, random).ok_or(Kind::NoEndpoint)
 }
 
-/// To the balancer, an endpoint that was just tried in vain is an ejected one.
+/// What the sidecar measures, and what this request has tried in vain.
 struct Untried<'a> {
     loads: ClusterLoads<'a>,
     tried: &'a [usize],
@@ -43,6 +43,18 @@ impl Loads for Untried<'_> {
     }
 
     fn ejected(&self, endpoint: usize) -> bool {
-        self.tried.contains(&endpoint) || self.loads.ejected(endpoint)
+        self.loads.ejected(endpoint)
+    }
+
+    fn tried(&self, endpoint: usize) -> bool {
+        self.tried.contains(&endpoint)
+    }
+
+    fn starting(&self) -> bool {
+        self.loads.starting()
+    }
+
+    fn part(&self, endpoint: usize) -> f64 {
+        self.loads.part(endpoint)
     }
 }

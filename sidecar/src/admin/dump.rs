@@ -116,6 +116,12 @@ fn cluster(cluster: &Cluster) -> Value {
         "http": format!("{:?}", cluster.http).to_lowercase(),
         "connect_timeout": duration(cluster.connect_timeout),
         "idle_timeout": duration(cluster.idle_timeout),
+        "health": {
+            "outlier_detection": cluster.health.outlier_detection.as_ref().map(|it| format!("{it:?}")),
+            "health_check": cluster.health.health_check.as_ref().map(|it| format!("{it:?}")),
+            "panic_threshold": cluster.health.panic_threshold,
+            "slow_start": cluster.health.slow_start.as_ref().map(|it| format!("{it:?}")),
+        },
         "circuit_breakers": {
             "max_connections": breakers.max_connections,
             "max_pending": breakers.max_pending,

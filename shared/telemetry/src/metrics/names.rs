@@ -69,6 +69,13 @@ pub static UPSTREAM_RETRIES: Family = Family::counter(
     &["weir_cluster"],
 );
 
+/// Copies of requests for mirrors.
+pub static MIRRORED: Family = Family::counter(
+    "weir_mirrored_requests_total",
+    "Copies of requests, by the cluster they were for and what became of them; dropped ones found no room.",
+    &["weir_cluster", "outcome"],
+);
+
 /// Connections from clients.
 pub static DOWNSTREAM_CONNECTIONS: Family =
     Family::counter("weir_downstream_connections_total", "Connections accepted.", &["weir_direction"]);
@@ -119,6 +126,38 @@ pub static METRICS_OVERFLOW: Family = Family::counter(
     "weir_metrics_overflow_total",
     "Label combinations counted as _other because their metric has too many.",
     &["metric"],
+);
+
+/// Endpoints ejected, by the detector that found them.
+pub static OUTLIER_EJECTIONS: Family = Family::counter(
+    "weir_outlier_ejections_total",
+    "Ejections of endpoints by outlier detection.",
+    &["weir_cluster", "detector"],
+);
+
+/// Outliers that were left in.
+pub static OUTLIER_SPARED: Family = Family::counter(
+    "weir_outlier_spared_total",
+    "Endpoints found to be outliers and not ejected, by why: not_enforced, overflow (as many are ejected as may be) or last.",
+    &["weir_cluster", "detector", "reason"],
+);
+
+/// Endpoints which are ejected.
+pub static OUTLIER_EJECTED: Family =
+    Family::gauge("weir_outlier_ejected", "Endpoints which are ejected.", &["weir_cluster"]);
+
+/// Health checks.
+pub static HEALTH_CHECKS: Family = Family::counter(
+    "weir_health_checks_total",
+    "Health checks of endpoints by outcome: passed, refused (the endpoint said so) or failed.",
+    &["weir_cluster", "outcome"],
+);
+
+/// Endpoints which fail their checks.
+pub static HEALTH_CHECK_FAILING: Family = Family::gauge(
+    "weir_health_check_failing",
+    "Endpoints which fail their health checks, or have not passed one yet.",
+    &["weir_cluster"],
 );
 
 /// Which weir this is.

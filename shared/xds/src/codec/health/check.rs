@@ -8,7 +8,6 @@ use core::health_check::{
 };
 use kind::CodecClientType;
 use std::time::Duration;
-use weir_model::node::Target;
 use weir_model::{HealthCheck, HttpProbe, NO_TRAFFIC_INTERVAL, Probe, limits};
 
 /// Envoy's methods, by their numbers on the wire; the first is what it sends if none is said.
@@ -115,7 +114,7 @@ fn from_http_probe(http: &HttpProbe) -> HttpHealthCheck {
         let range = |(start, end): &(u16, u16)| kind::Int64Range { start: (*start).into(), end: (*end).into() };
         ranges.iter().map(range).collect()
     };
-    let (request_headers_to_add, request_headers_to_remove) = header::encode(&http.headers, Target::Weir);
+    let (request_headers_to_add, request_headers_to_remove) = header::encode(&http.headers);
     let codec = if http.http2 { CodecClientType::Http2 } else { CodecClientType::Http1 };
     HttpHealthCheck {
         host: http.host.clone(),

@@ -34,7 +34,7 @@ fn cells_do_not_share_cache_lines() {
 
 #[test]
 fn a_guard_counts_while_it_lives() {
-    let endpoint = Arc::new(EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1));
+    let endpoint = Arc::new(EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1, Standing::default()));
     let guards = [endpoint.enter(), endpoint.enter()];
     assert_eq!(endpoint.active.load(Relaxed), 2);
     drop(guards);
@@ -43,7 +43,7 @@ fn a_guard_counts_while_it_lives() {
 
 #[test]
 fn ejection_ends_by_itself() {
-    let endpoint = EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1);
+    let endpoint = EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1, Standing::default());
     let now = Time(5_000_000_000);
     assert!(!endpoint.is_ejected(now));
     endpoint.ejected_until.store((now + Duration::from_secs(1)).0, Relaxed);
