@@ -138,3 +138,25 @@ fn every_flag_has_its_variable() {
     }
     command.debug_assert();
 }
+
+#[test]
+fn access_logs() {
+    use weir_model::access_log::LogFormat;
+    let log = |flags: &str| {
+        let options = check(&format!("--xds a:1 --outbound :0 {flags}")).unwrap();
+        (options.access_log, options.log_format)
+    };
+    assert_eq!(log(""), (false, LogFormat::envoy_default()));
+    assert_eq!(log("--access-log"), (true, LogFormat::Default));
+    assert_eq!(log("--access-log json"), (true, LogFormat::Default));
+    assert_eq!(log("--access-log text"), (true, LogFormat::envoy_default()));
+    assert_eq!(log("--access-log=false").0, false);
+    let (on, format) = log("--access-log-format %RESPONSE_CODE%");
+    assert!(on && matches!(format, LogFormat::Text { .. }));
+    let (on, format) = log(r#"--access-log --access-log-format {"a":"%DURATION%"}"#);
+    assert!(on && matches!(format, LogFormat::Json { .. }));
+    let mistakes = |flags: &str| check(&format!("--xds a:1 --outbound :0 {flags}")).unwrap_err().join("\n");
+    assert!(mistakes("--access-log xml").contains("--access-log xml: is no kind of lines; write json or text"));
+    assert!(mistakes("--access-log-format %NOPE%").contains("the operator NOPE is not supported; known are"));
+    assert!(mistakes("--access-log json --access-log-format %DURATION%").contains("write a JSON object"));
+}
