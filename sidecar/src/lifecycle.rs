@@ -1,7 +1,7 @@
 //! How far the sidecar is on its way out, as the admin endpoint and main see it: serving, leaving, left.
 //!
 //! Leaving comes before draining: the control plane and, through it, all peers are told first, while everything is still
-//! taken; only what comes after the pause is turned away (by `weir_runtime::drain`).
+//! taken; only what comes after the pause, and after all have heard, is turned away (by `weir_runtime::drain`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +36,16 @@ impl Lifecycle {
         *self.stage.borrow() != Stage::Serving
     }
 
-    /// Waits until it begins to leave, then does so: `tell` lets the control plane know, and peers get `pause` to hear of it.
-    pub(crate) async fn run(self, tell: impl FnOnce(), pause: Duration) {
+    /// Waits until it begins to leave, then does so: `tell` lets the control plane know and all connections, and `heard` is when
+    /// the peers that the control plane feeds have acknowledged it, which it says within a bound. All others, and idle
+    /// connections, get `pause` to hear of it.
+    pub(crate) async fn run(self, tell: impl FnOnce(), heard: impl Future<Output = ()>, pause: Duration) {
         self.reaches(Stage::Leaving).await;
         tracing::info!(
-            "leaving: not ready any more, the stream to the control plane ends, new work is taken for {pause:?}"
+            "leaving: not ready any more, the stream to the control plane ends, new work is taken for {pause:?} and until peers know"
         );
         tell();
-        tokio::time::sleep(pause).await;
+        tokio::join!(heard, tokio::time::sleep(pause));
         self.advance(Stage::Left);
     }
 
@@ -78,7 +80,9 @@ mod tests {
         let told = Cell::new(None);
         let begun = Instant::now();
         assert!(!lifecycle.is_leaving());
-        let run = lifecycle.clone().run(|| told.set(Some(begun.elapsed())), Duration::from_secs(2));
+        let tell = || told.set(Some(begun.elapsed()));
+        let heard = tokio::time::sleep(Duration::from_millis(1500));
+        let run = lifecycle.clone().run(tell, heard, Duration::from_secs(2));
         let other = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             lifecycle.leave();
@@ -90,5 +94,16 @@ mod tests {
         let ((), left) = tokio::join!(run, other);
         assert_eq!(told.get(), Some(Duration::from_secs(1)));
         assert_eq!(left, Duration::from_secs(3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_take_longer_than_the_pause_are_waited_for() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.leave();
+        let begun = Instant::now();
+        let heard = tokio::time::sleep(Duration::from_secs(5));
+        lifecycle.clone().run(|| {}, heard, Duration::from_secs(2)).await;
+        lifecycle.left().await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(5));
     }
 }

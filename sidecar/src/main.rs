@@ -2,6 +2,7 @@
 //!
 //! - [`arguments`]: what was asked for, or everything that is wrong with it;
 //! - [`identity`]: who this sidecar is, if nobody said;
+//! - [`handover`]: which process serves, while one version replaces another;
 //! - [`run`]: sockets, configuration, workers, admin endpoint, and the way out in [`lifecycle`];
 //! - [`admin`]: how it stands.
 //!
@@ -10,6 +11,7 @@
 
 mod admin;
 mod arguments;
+mod handover;
 mod identity;
 mod lifecycle;
 mod run;

@@ -10,7 +10,9 @@
     reason = "a test that cannot go on says so"
 )]
 
+pub mod app;
 pub mod backend;
+pub mod callers;
 pub mod http;
 mod process;
 pub mod script;

@@ -211,7 +211,10 @@ impl Sidecar {
     /// Starts one with its own state directory below `dir`; what is not in `args` is on free ports.
     pub fn start(dir: &Path, id: &str, xds: SocketAddr, args: &[&str]) -> Self {
         let mut command = Command::new(binary("weir-sidecar"));
-        command.args(["--xds", &xds.to_string(), "--node-id", id, "--workers", "1"]);
+        command.args(["--xds", &xds.to_string(), "--node-id", id]);
+        if !args.contains(&"--workers") {
+            command.args(["--workers", "1"]);
+        }
         command.args(["--admin-listen", "127.0.0.1:0"]).arg("--state-dir").arg(dir.join(id)).args(args);
         let mut process = Process::start(id, dir, command.stdout(Stdio::piped()));
         let mut addresses = process.addresses("weir-sidecar");

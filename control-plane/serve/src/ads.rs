@@ -49,7 +49,7 @@ impl Ads {
             if let Err(status) = &ended {
                 tracing::info!(node = stream.node_id(), "the stream of a node ended: {}", status.message());
             }
-            stream.part(ended.is_ok());
+            stream.part(ended.is_ok()).await;
             if let Err(status) = ended {
                 // A peer that is gone does not read it.
                 let _gone = tx.try_send(Err(status));
@@ -256,10 +256,11 @@ impl AdsStream {
         {
             self.plane.propagation.lock().record(revision, now().since(written));
         }
-        let revision = self.revision;
+        let (revision, seen) = (self.revision, self.seen);
         if let Some(entry) = &self.entry {
             entry.update(|state| {
                 state.in_sync = !refused;
+                state.settled = seen;
                 if !refused {
                     state.serving = revision;
                 }
@@ -267,11 +268,15 @@ impl AdsStream {
         }
     }
 
-    fn part(&mut self, in_order: bool) {
-        if let Some((name, _)) = self.node.as_ref().and_then(workload) {
-            self.plane.part(&name, self.id, in_order);
-        }
+    /// Gives up its lease. A stream that ended in order stays half open until the other nodes know: its end tells the sidecar that
+    /// nobody sends it anything new.
+    async fn part(&mut self, in_order: bool) {
         self.entry = None;
+        if let Some((name, workload)) = self.node.as_ref().and_then(workload)
+            && self.plane.part(&name, self.id, in_order)
+        {
+            self.plane.heard_without(&name, &workload).await;
+        }
     }
 }
 

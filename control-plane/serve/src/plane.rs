@@ -23,6 +23,8 @@ use weir_xds::{EncodedSet, Encoder};
 
 /// Leases are written at most this often.
 const PERSIST_EVERY: Duration = Duration::from_millis(200);
+/// How long a sidecar that leaves waits at most for the others to hear of it.
+pub const HEARD: Duration = Duration::from_secs(5);
 /// Classes of nodes remembered per world.
 const CLASSES: usize = 4096;
 
@@ -221,16 +223,36 @@ impl Plane {
         Ok(())
     }
 
-    /// Its stream ended: in order, or it broke.
-    pub fn part(&self, name: &Name, stream: StreamId, in_order: bool) {
+    /// Its stream ended: in order, or it broke. Says whether other nodes will be told something else of it at once.
+    pub fn part(&self, name: &Name, stream: StreamId, in_order: bool) -> bool {
         let mut leases = self.leases.lock();
-        if in_order {
-            leases.leave(name, stream);
+        let changed = if in_order {
+            leases.leave(name, stream)
         } else {
             leases.lose(name, stream, now());
-        }
+            false
+        };
         drop(leases);
         self.leases_changed.notify_one();
+        changed
+    }
+
+    /// Waits, for at most [`HEARD`], until every node that is connected has answered a world without this workload: then none
+    /// of them sends it anything new.
+    pub async fn heard_without(&self, name: &Name, workload: &Workload) {
+        let heard = async {
+            let mut worlds = self.worlds();
+            let without = |world: &Arc<World>| world.mesh.workloads.get(name) != Some(workload);
+            let generation = worlds.wait_for(without).await.map(|world| world.generation);
+            if let Ok(generation) = generation {
+                self.registry.settled(generation).await;
+            }
+        };
+        if tokio::time::timeout(HEARD, heard).await.is_err() {
+            tracing::info!(
+                "not every node has acknowledged within {HEARD:?} that the workload {name} is gone"
+            );
+        }
     }
 
     /// How many workloads have joined.

@@ -14,6 +14,9 @@ pub const FORGET: Duration = Duration::from_secs(600);
 /// Most nodes remembered, the connected ones included.
 pub const NODES: usize = 100_000;
 
+/// How often streams that are waited for are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// What is known of one node.
 #[derive(Clone, Debug)]
 pub struct NodeState {
@@ -33,6 +36,8 @@ pub struct NodeState {
     pub serving: u64,
     /// Whether it acknowledged all that the newest revision means for it.
     pub in_sync: bool,
+    /// The newest world of which it has answered all that concerns it.
+    pub settled: u64,
     /// Its session while the stream is open: what was sent and accepted, resource by resource.
     pub session: Option<Arc<Mutex<ServerSession>>>,
     /// What its target cannot express.
@@ -56,17 +61,25 @@ pub fn progress(status: &ResourceStatus) -> &'static str {
     }
 }
 
+/// What streams of one node are known, the latest last: while a process takes over from another one, and after a restart until
+/// the end of the old stream was heard of, there are several. The last one is shown; one that ended only if it is the only one.
+type Streams = Vec<Arc<Mutex<NodeState>>>;
+
+/// Streams of one node that are remembered.
+const STREAMS: usize = 8;
+
 /// The nodes of one control plane, by their id.
 #[derive(Debug, Default)]
 pub struct Registry {
-    nodes: DashMap<String, Arc<Mutex<NodeState>>>,
+    nodes: Arc<DashMap<String, Streams>>,
     streams: AtomicU64,
 }
 
-/// A stream's own entry; dropping it marks the node as gone.
+/// A stream's own entry; dropping it marks the node as gone, unless another stream of it is open.
 #[derive(Debug)]
 pub struct Entry {
     state: Arc<Mutex<NodeState>>,
+    nodes: Arc<DashMap<String, Streams>>,
 }
 
 impl Entry {
@@ -82,6 +95,13 @@ impl Drop for Entry {
         state.ended = Some(crate::plane::now());
         state.in_sync = false;
         state.session = None;
+        let id = state.node.id.clone();
+        drop(state);
+        if let Some(mut streams) = self.nodes.get_mut(&id)
+            && streams.len() > 1
+        {
+            streams.retain(|stream| !Arc::ptr_eq(stream, &self.state));
+        }
     }
 }
 
@@ -91,7 +111,7 @@ impl Registry {
         self.streams.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A node's stream began. A later stream of the same node takes its place.
+    /// A node's stream began. It is shown in place of earlier streams of the same node, and those again if it ends first.
     pub fn enter(
         &self,
         node: Node,
@@ -109,6 +129,7 @@ impl Registry {
             ended: None,
             serving: 0,
             in_sync: false,
+            settled: 0,
             session: Some(session),
             diagnostics: Vec::new(),
             node,
@@ -116,37 +137,70 @@ impl Registry {
         let id = state.lock().node.id.clone();
         let known = self.nodes.len() < NODES || self.nodes.contains_key(&id);
         if known {
-            self.nodes.insert(id, Arc::clone(&state));
+            let mut streams = self.nodes.entry(id).or_default();
+            streams.retain(|stream| stream.lock().ended.is_none());
+            if streams.len() == STREAMS {
+                streams.remove(0);
+            }
+            streams.push(Arc::clone(&state));
         }
-        Entry { state }
+        Entry { state, nodes: Arc::clone(&self.nodes) }
+    }
+
+    /// Waits until every stream that is open now has answered all that a world means for it, or has ended.
+    pub async fn settled(&self, generation: u64) {
+        let open = |stream: &Arc<Mutex<NodeState>>| {
+            let stream = stream.lock();
+            stream.ended.is_none() && stream.settled < generation
+        };
+        let mut waited_for: Streams = self.nodes.iter().flat_map(|streams| streams.value().clone()).collect();
+        loop {
+            waited_for.retain(open);
+            if waited_for.is_empty() {
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Everything known, in order of node id.
     pub fn all(&self) -> Vec<NodeState> {
-        let mut all: Vec<NodeState> = self.nodes.iter().map(|entry| entry.value().lock().clone()).collect();
+        let mut all: Vec<NodeState> = self.nodes.iter().filter_map(|entry| shown(entry.value())).collect();
         all.sort_by(|a, b| a.node.id.cmp(&b.node.id));
         all
     }
 
     /// What is known of one node.
     pub fn get(&self, id: &str) -> Option<NodeState> {
-        self.nodes.get(id).map(|entry| entry.value().lock().clone())
+        self.nodes.get(id).and_then(|entry| shown(entry.value()))
     }
 
-    /// How many streams are open.
+    /// How many nodes are connected.
     pub fn connected(&self) -> usize {
-        self.nodes.iter().filter(|entry| entry.value().lock().ended.is_none()).count()
+        self.count(|state| state.ended.is_none())
     }
 
     /// How many are connected and do not serve what the newest revision means for them.
     pub fn behind(&self) -> usize {
-        let behind = |state: &NodeState| state.ended.is_none() && !state.in_sync;
-        self.nodes.iter().filter(|entry| behind(&entry.value().lock())).count()
+        self.count(|state| state.ended.is_none() && !state.in_sync)
+    }
+
+    fn count(&self, counts: impl Fn(&NodeState) -> bool) -> usize {
+        let last = |streams: &Streams| streams.last().is_some_and(|state| counts(&state.lock()));
+        self.nodes.iter().filter(|entry| last(entry.value())).count()
     }
 
     fn forget(&self, now: Time) {
         if self.nodes.len() > NODES / 2 || (now.0 >> 10).is_multiple_of(64) {
-            self.nodes.retain(|_, state| state.lock().ended.is_none_or(|ended| now.since(ended) < FORGET));
+            let remembered = |state: &NodeState| state.ended.is_none_or(|ended| now.since(ended) < FORGET);
+            self.nodes.retain(|_, streams| streams.last().is_some_and(|state| remembered(&state.lock())));
         }
     }
 }
+
+fn shown(streams: &Streams) -> Option<NodeState> {
+    streams.last().map(|state| state.lock().clone())
+}
+
+#[cfg(test)]
+mod tests;

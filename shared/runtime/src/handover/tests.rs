@@ -7,8 +7,7 @@ use crate::net::bind_workers;
 
 /// A directory that nobody else may enter, and a path for a door in it.
 fn place(name: &str) -> (PathBuf, PathBuf) {
-    let directory =
-        std::env::temp_dir().join(format!("weir-handover-{}-{name}", std::process::id()));
+    let directory = std::env::temp_dir().join(format!("weir-handover-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&directory);
     (directory.clone(), directory.join("door"))
 }

@@ -31,6 +31,124 @@ async fn draining_finishes_what_is_under_way_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn leaving_asks_to_go_elsewhere_and_goes_on_serving() {
+    let upstream = Upstream::answering("ok").await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut early = Peer::connect(proxy.inbound).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    early.send(request).await;
+    assert_eq!(field(&early.message().await.0, "connection"), None);
+    proxy.drain.leave(true);
+    // The idle one stays open until it is used, or draining begins; new ones are served once.
+    let mut late = Peer::connect(proxy.inbound).await;
+    for peer in [&mut early, &mut late] {
+        let closing = async {
+            peer.send(request).await;
+            let (head, body) = peer.message().await;
+            assert_eq!(body, "ok");
+            field(&head, "connection") == Some("close")
+        };
+        assert!(closing.await, "it is told");
+        assert!(peer.closed().await);
+    }
+    assert_eq!(proxy.drain.stage(), weir_runtime::drain::Stage::Leaving { accepting: true });
+}
+
+/// As when another process has the listening socket too: the connection waits for that one.
+#[tokio::test]
+async fn where_others_accept_nothing_is_accepted() {
+    let upstream = Upstream::answering("ok").await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut early = Peer::connect(proxy.inbound).await;
+    early.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    early.message().await;
+    proxy.drain.leave(false);
+    // Here nobody has it, so it is refused once the worker has let go of it.
+    let mut refused = false;
+    for _ in 0..2000 {
+        refused = tokio::net::TcpStream::connect(proxy.inbound).await.is_err();
+        if refused {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(refused);
+    early.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(early.message().await.1, "ok", "what is open is served");
+}
+
+/// A request that was on its way when draining began is answered: its connection was accepted.
+#[tokio::test]
+async fn a_first_request_may_come_a_moment_late() {
+    let upstream = Upstream::answering("ok").await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut client = Peer::connect(proxy.inbound).await;
+    eventually("it is accepted", || proxy.drain.open() == 1).await;
+    proxy.drain.start(Duration::from_secs(10));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (head, body) = client.message().await;
+    assert_eq!((field(&head, "connection"), body.as_str()), (Some("close"), "ok"));
+    assert!(client.closed().await);
+    let mut silent = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut nothing = Peer::connect(silent.inbound).await;
+    eventually("it is accepted", || silent.drain.open() == 1).await;
+    silent.drain.start(Duration::from_secs(10));
+    assert!(nothing.closed().await, "one that says nothing does not hold up the end");
+    assert_eq!(patient(silent.drain.drained()).await, 0);
+    silent.publish(vec![], &[]);
+}
+
+/// Requests that were begun before the client heard are all served: the final GOAWAY comes well after the notice.
+#[tokio::test]
+async fn requests_that_cross_the_notice_are_served() {
+    let upstream = Upstream::answering("ok").await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut client = Client2::connect(proxy.inbound).await;
+    client.get("http://a/").await;
+    proxy.drain.leave(true);
+    let mut served = 0;
+    let told = async {
+        loop {
+            let Ok(mut sender) = client.sender.clone().ready().await else { return };
+            let request = http::Request::get("http://a/").body(()).unwrap();
+            let (response, _) = sender.send_request(request, true).unwrap();
+            // The connection's task runs on another turn: it may have read the notice before it sends this.
+            assert_eq!(response.await.unwrap().status(), 200);
+            served += 1;
+        }
+    };
+    patient(told).await;
+    client.ended().await;
+    proxy.drain.start(Duration::from_secs(10));
+    assert_eq!(patient(proxy.drain.drained()).await, 0);
+}
+
+#[tokio::test]
+async fn a_grpc_stream_that_outlasts_the_drain_ends_with_a_status() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http2, &[upstream.address]));
+    let mut client = Client2::connect(proxy.inbound).await;
+    let (response, _up) = client.post("http://a/svc/Watch").await;
+    let mut server = Server2::accept(&upstream).await;
+    let (_request, mut respond) = server.request().await;
+    let head = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+    let mut down = respond.send_response(head, false).unwrap();
+    down.send_data("event".into(), false).unwrap();
+    let mut body = patient(response).await.unwrap().into_body();
+    assert_eq!(patient(body.data()).await.unwrap().unwrap(), "event");
+    proxy.drain.start(Duration::from_millis(100));
+    assert_eq!(patient(proxy.drain.drained()).await, 1);
+    proxy.drain.end(Duration::from_secs(5));
+    let (rest, trailers) = collect(body).await;
+    let trailers = trailers.unwrap();
+    assert_eq!((rest.as_str(), trailers["grpc-status"].to_str().unwrap()), ("", "14"));
+    drop(_up);
+    client.ended().await;
+    assert_eq!(patient(proxy.drain.drained()).await, 0, "nothing is left to be cut off");
+}
+
+#[tokio::test]
 async fn draining_tells_http2_clients_to_go_elsewhere() {
     let upstream = Upstream::bind().await;
     let proxy = Proxy::inbound(cluster("app", HttpVersion::Http2, &[upstream.address]));

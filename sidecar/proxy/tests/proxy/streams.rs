@@ -165,6 +165,42 @@ async fn opaque_bytes_and_half_closed_connections() {
     assert_eq!(client.rest().await, "an answer");
 }
 
+/// By a reset, and by the end of this process.
+#[tokio::test]
+async fn bytes_are_counted_however_an_opaque_connection_ends() {
+    let upstream = Upstream::bind().await;
+    let telemetry = weir_proxy::TelemetryArgs::disabled();
+    let registry = telemetry.registry.clone();
+    let mut proxy = Proxy::with(true, telemetry);
+    let listener = tcp_listener(proxy.tcp, "db");
+    let db = cluster("db", HttpVersion::Http1, &[upstream.address]);
+    proxy.publish(vec![Resource::Cluster(db), Resource::Listener(listener)], &[]);
+    let counted = |up: u32, down: u32| {
+        let text = registry.render_prometheus();
+        let is = |direction: &str, bytes: u32| {
+            let mut lines = text.lines().filter(|line| line.starts_with("weir_tcp_bytes_total{"));
+            lines.any(|line| line.contains(direction) && line.ends_with(&format!(" {bytes}")))
+        };
+        is("\"receive\"", up) && is("\"transmit\"", down)
+    };
+    let talk = async || {
+        let mut client = Peer::connect(proxy.tcp).await;
+        let mut server = upstream.accept().await;
+        client.send("question").await;
+        assert_eq!(server.until("question").await, "question");
+        server.send("an answer").await;
+        assert_eq!(client.until("an answer").await, "an answer");
+        (client, server)
+    };
+    let (_client, server) = talk().await;
+    server.stream.set_zero_linger().unwrap();
+    drop(server);
+    eventually("a reset loses no count", || counted(8, 9)).await;
+    let _open = talk().await;
+    proxy.drain.stop();
+    eventually("nor does the end", || counted(16, 18)).await;
+}
+
 #[tokio::test]
 async fn an_opaque_connection_finds_the_endpoint_that_answers() {
     let upstream = Upstream::bind().await;
