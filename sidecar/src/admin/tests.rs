@@ -125,7 +125,8 @@ async fn draining_answers_when_peers_had_time() {
     {
         let admin = admin("127.0.0.1");
         let told = std::cell::Cell::new(false);
-        let run = admin.lifecycle.clone().run(|| told.set(true), Duration::from_secs(2));
+        let heard = std::future::ready(());
+        let run = admin.lifecycle.clone().run(|| told.set(true), heard, Duration::from_secs(2));
         let begun = tokio::time::Instant::now();
         let ((), (status, _)) = tokio::join!(run, ask(&admin, method, "/drain", headers));
         assert_eq!(status, StatusCode::OK);
