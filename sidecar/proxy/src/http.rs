@@ -2,6 +2,7 @@
 //!
 //! Hyper's own head timeout would set a timer for each request; the worker's tick watches heads instead.
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -9,14 +10,17 @@ use std::task::{Context, Poll};
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use weir_model::limits;
 use weir_runtime::clock::LocalExec;
 use weir_runtime::io::{HyperIo, Rewind};
 
-use crate::downstream::{Downstream, Order, Watched};
+use crate::downstream::{Downstream, Order, Watched, lingering};
 use crate::forward::serve;
-use crate::tcp;
+use crate::notice::Noticed;
+use crate::{respond, tcp};
 
 /// Serves HTTP/1 until the connection ends, and what it is upgraded to.
 pub(crate) async fn serve_http1(downstream: Rc<Downstream>, stream: Rewind<TcpStream>) {
@@ -31,17 +35,31 @@ pub(crate) async fn serve_http1(downstream: Rc<Downstream>, stream: Rewind<TcpSt
     let mut told = false;
     let ended = poll_fn(|cx| {
         let order = downstream.ordered(cx);
-        if order == Order::Finish && !told {
+        let mut polled = close_or(order, Pin::new(&mut connection), cx);
+        // After what has arrived was read: a request among it is answered. That peers are to go elsewhere is said in responses.
+        if polled.is_pending() && order == Order::Finish && !told {
             told = true;
             Pin::new(&mut connection).graceful_shutdown();
+            polled = close_or(order, Pin::new(&mut connection), cx);
         }
-        close_or(order, Pin::new(&mut connection), cx)
+        polled
     });
     let ended = ended.await;
     let upgrade = downstream.upgrade.take();
     if let (Some(Ok(())), Some(upgrade)) = (ended, upgrade) {
         let parts = connection.into_parts();
         tcp::upgraded(parts.io.into_inner().into_inner(), parts.read_buf, upgrade).await;
+    } else if downstream.is_slow() && downstream.is_idle() {
+        let mut stream = connection.into_parts().io.into_inner();
+        // Otherwise the peer is still owed a response, and would take this for a part of it.
+        if !stream.is_stuck() {
+            let told = async {
+                stream.write_all(respond::SLOW_HEAD).await?;
+                stream.shutdown().await
+            };
+            // It does not read either, or is gone.
+            let _ = tokio::time::timeout(limits::LINGER, told).await;
+        }
     }
 }
 
@@ -59,11 +77,20 @@ pub(crate) async fn serve_http2(downstream: Rc<Downstream>, stream: Rewind<TcpSt
         let downstream = downstream.clone();
         move |request| serve(downstream.clone(), request)
     });
-    let mut connection = pin!(builder.serve_connection(HyperIo::new(stream), service));
+    let wanted = Rc::new(Cell::new(false));
+    let io = HyperIo::new(Noticed::new(lingering(stream), wanted.clone()));
+    let mut connection = pin!(builder.serve_connection(io, service));
+    // Runs from the notice to the last moment at which the peer may begin a request.
+    let mut notice = None;
     let mut told = false;
     poll_fn(|cx| {
         let order = downstream.ordered(cx);
-        if order == Order::Finish && !told {
+        if order >= Order::Tell && notice.is_none() {
+            wanted.set(true);
+            notice = Some(Box::pin(tokio::time::sleep(limits::LAST_REQUEST)));
+        }
+        let noticed = |notice: &mut Pin<Box<Sleep>>| notice.as_mut().poll(cx).is_ready();
+        if order >= Order::Finish && !told && notice.as_mut().is_some_and(noticed) {
             told = true;
             connection.as_mut().graceful_shutdown();
         }

@@ -16,6 +16,8 @@ use weir_model::{Random, Time, limits};
 use weir_runtime::drain::WorkerDrain;
 
 use crate::downstream::{Downstream, Order};
+use crate::ending::Streams;
+use crate::mirror::Mirrors;
 use crate::pinned::Pinned;
 use crate::telemetry::Telemetry;
 use crate::timer::now;
@@ -44,6 +46,10 @@ pub(crate) struct Worker {
     pub(crate) drain: WorkerDrain,
     pub(crate) random: RefCell<Random>,
     pub(crate) telemetry: Telemetry,
+    /// Those that are told when time is up.
+    pub(crate) streams: Rc<Streams>,
+    /// The copies of requests it has under way.
+    pub(crate) mirrors: Mirrors,
     entrances: Vec<Entrance>,
     pinned: RefCell<Rc<Pinned>>,
     repinned: Notify,
@@ -80,6 +86,8 @@ impl Worker {
             drain,
             random: RefCell::new(Random::new(seed)),
             telemetry,
+            streams: Rc::default(),
+            mirrors: Mirrors::default(),
             pinned: RefCell::new(Rc::new(pinned)),
             entrances,
             repinned: Notify::new(),
@@ -138,6 +146,13 @@ impl Worker {
         self.next_downstream.set(key + 1);
         self.downstreams.borrow_mut().insert(key, downstream);
         Listed { worker: self.clone(), key }
+    }
+
+    /// Has every connection's peer asked to go elsewhere.
+    pub(crate) fn tell_all(&self) {
+        for downstream in self.downstreams.borrow().values() {
+            downstream.order(Order::Tell);
+        }
     }
 
     /// Tells every connection to end after what is under way.

@@ -15,7 +15,9 @@ fn kinds_have_envoys_flags() {
         (Kind::Protocol, 502, "UPE"),
         (Kind::RequestTimeout, 504, "UT"),
         (Kind::IdleTimeout, 504, "SI"),
+        (Kind::SlowRequest, 408, "SI"),
         (Kind::DownstreamLost, 400, "DC"),
+        (Kind::Draining, 503, "LR"),
         (Kind::NotConfigured, 503, "NC"),
         (Kind::TooManyFields, 431, "DPE"),
     ] {
