@@ -55,9 +55,9 @@ pub use health::{
     EndpointHealth, HealthCheck, HttpProbe, LatencyOutlier, NO_TRAFFIC_INTERVAL, OutlierDetection,
     PANIC_THRESHOLD, Probe, SlowStart,
 };
-pub use listener::{Detection, 
-    Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths, RouteSource,
-    TcpListener, Tracing,
+pub use listener::{
+    Detection, Direction, EscapedSlashes, Forwarded, HttpListener, Listener, ListenerKind, Paths,
+    RouteSource, TcpListener, Tracing,
 };
 pub use mirror::{Fallback, Mirror};
 pub use random::Random;

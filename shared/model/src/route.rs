@@ -62,7 +62,7 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// On query parameters (the first of each name, percent-decoded), all of them.
     pub query: Vec<QueryMatch>,
-    /// Only this share of the requests that match otherwise; all if absent.
+    /// Only this share of the requests that match otherwise; all if absent. One number decides for all routes of a request.
     pub fraction: Option<Fraction>,
 }
 
@@ -97,7 +97,7 @@ pub enum StringMatch {
     Present,
 }
 
-/// A condition on a header field. Several fields of one name are joined by `,` first, as RFC 9110 section 5.3 has it.
+/// A condition on a header field. Of several fields of one name each is looked at alone, and one that fulfils it is enough.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HeaderMatch {
     /// The field.

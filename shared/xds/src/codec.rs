@@ -17,6 +17,7 @@ mod cluster;
 mod detection;
 pub(crate) mod endpoints;
 pub(crate) mod fault;
+mod fallback;
 mod filters;
 mod forward;
 mod header;

@@ -265,19 +265,27 @@ fn forward() -> BoxedStrategy<Forward> {
         let affinity = affinity(clusters.len());
         (Just(clusters), affinity)
     });
-    (clusters, rewrite, timeouts(), of(retry_policy()), priority, vec(mirror(), 0..3)).prop_map(
-        |((clusters, affinity), rewrite, timeouts, retry, priority, mirrors)| Forward {
+    (clusters, rewrite, timeouts(), of(retry_policy()), priority, (vec(mirror(), 0..3), of(fallback()))).prop_map(
+        |((clusters, affinity), rewrite, timeouts, retry, priority, (mirrors, fallback))| Forward {
             clusters,
             rewrite,
             timeouts,
             retry,
             priority,
             mirrors,
-            fallback: None,
+            fallback,
             affinity,
         },
     )
     .boxed()
+}
+
+fn fallback() -> impl Strategy<Value = Box<weir_model::Fallback>> {
+    let response = (200..1000u16, ".{0,40}").prop_map(|(status, body)| {
+        let status = StatusCode::from_u16(status).expect("three digits");
+        weir_model::Fallback::Direct(DirectResponse { status, body })
+    });
+    prop_oneof![name().prop_map(weir_model::Fallback::Cluster), response].prop_map(Box::new)
 }
 
 fn mirror() -> impl Strategy<Value = weir_model::Mirror> {

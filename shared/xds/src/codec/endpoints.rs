@@ -127,6 +127,13 @@ fn from_one(message: &endpoint::LbEndpoint) -> Check<Endpoint> {
 
 fn from_host(host: &endpoint::Endpoint) -> Check<std::net::SocketAddr> {
     refuse!(host; additional_addresses);
+    if let Some(config) = &host.health_check_config {
+        let inner = || {
+            refuse!(config; port_value, hostname, address, disable_active_health_check);
+            Ok(())
+        };
+        inner().at("health_check_config")?;
+    }
     wire::from_address(required("address", host.address.as_ref())?).at("address")
 }
 

@@ -34,9 +34,9 @@ pub(super) fn encode(
     others: HashMap<String, Any>,
     target: Target,
 ) -> HashMap<String, Any> {
-    let Some(filters) = filters.filter(|_| target != Target::Grpc) else { return others };
     let mut entries: Vec<(&str, Any)> =
         others.iter().map(|(name, config)| (name.as_str(), config.clone())).collect();
+    let Some(filters) = filters.filter(|_| target != Target::Grpc) else { return in_order(entries) };
     if let Some(cors) = &filters.cors {
         entries.push((CORS, if cors.origins.is_empty() { off() } else { wire::pack(&cors::encode(cors)) }));
     }

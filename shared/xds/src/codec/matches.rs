@@ -48,7 +48,7 @@ pub(super) fn decode(message: &route::RouteMatch) -> Check<RouteMatch> {
         if matcher.name == METHOD && method.is_none() {
             method = Some(from_method(matcher).at_index("headers", index)?);
         } else {
-            headers.push(from_header_matcher(matcher).at_index("headers", index)?);
+            headers.push(from_header_match(matcher).at_index("headers", index)?);
         }
     }
     Ok(RouteMatch {
@@ -111,6 +111,11 @@ fn bounded(field: &str, path: &str) -> Check<String> {
     Ok(path.to_owned())
 }
 
+/// The message of a condition on a header field.
+pub(super) fn header_match(condition: &HeaderMatch) -> route::HeaderMatcher {
+    header_matcher(condition.name.as_str(), &condition.value)
+}
+
 fn header_matcher(name: &str, value: &StringMatch) -> route::HeaderMatcher {
     let specifier = match text::encode(value) {
         Some(matcher) => HeaderMatchSpecifier::StringMatch(matcher),
@@ -133,7 +138,8 @@ fn from_method(matcher: &route::HeaderMatcher) -> Check<Method> {
     }
 }
 
-fn from_header_matcher(matcher: &route::HeaderMatcher) -> Check<HeaderMatch> {
+/// A condition on a header field.
+pub(super) fn from_header_match(matcher: &route::HeaderMatcher) -> Check<HeaderMatch> {
     let name = super::header::header_name(&matcher.name).at("name")?;
     Ok(HeaderMatch { name, value: from_header_value(matcher)? })
 }

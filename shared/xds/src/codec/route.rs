@@ -3,7 +3,7 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{affinity, filters, forward, header, matches, retry, rewrite, wire};
+use super::{affinity, fallback, filters, forward, header, matches, retry, rewrite, wire};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -86,6 +86,8 @@ fn one(route: &Route, target: Target) -> route::Route {
     };
     let (response_headers_to_add, response_headers_to_remove) = header::encode(&route.response_headers);
     let path = &route.matches.path;
+    let mut configs = affinity::to_route(&route.action, target);
+    fallback::to_route(&route.action, target, &mut configs);
     route::Route {
         name: route.name.clone(),
         stat_prefix: route.stat_prefix.clone(),
@@ -103,11 +105,7 @@ fn one(route: &Route, target: Target) -> route::Route {
         request_headers_to_remove,
         response_headers_to_add,
         response_headers_to_remove,
-        typed_per_filter_config: filters::encode(
-            route.filters.as_deref(),
-            affinity::to_route(&route.action, target),
-            target,
-        ),
+        typed_per_filter_config: filters::encode(route.filters.as_deref(), configs, target),
         ..route::Route::default()
     }
 }
@@ -122,9 +120,11 @@ fn from_one(route: &route::Route) -> Check<Route> {
     }
     let matches = matches::decode(required("match", route.r#match.as_ref())?).at("match")?;
     let session = affinity::of_route(&route.typed_per_filter_config)?;
+    let fallback = fallback::of_route(route)?;
     let action = match route.action.as_ref() {
         Some(route::route::Action::Route(action)) => {
-            RouteAction::Forward(forward::decode(action, &matches.path, session).at("route")?)
+            let forward = forward::decode(action, &matches.path, session).at("route")?;
+            RouteAction::Forward(weir_model::Forward { fallback, ..forward })
         }
         Some(route::route::Action::Redirect(action)) => {
             RouteAction::Redirect(from_redirect(action, &matches.path).at("redirect")?)
@@ -153,7 +153,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
             &route.response_headers_to_add,
             &route.response_headers_to_remove,
         )?,
-        filters: filters::decode(&route.typed_per_filter_config, &[affinity::FILTER])?,
+        filters: filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?,
     })
 }
 

@@ -10,6 +10,7 @@ use weir_model::{
 mod affinity;
 mod envoy;
 mod health;
+mod filters;
 mod mirror;
 mod logs;
 mod refused;
@@ -50,6 +51,10 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         }
     }
     for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+        // Only weir is told what answers instead.
+        if let (RouteAction::Forward(forward), Target::Envoy | Target::Grpc) = (&mut route.action, target) {
+            forward.fallback = None;
+        }
         // What is removed in the end is not added before.
         let mut mutations = vec![&mut route.request_headers, &mut route.response_headers];
         if let RouteAction::Forward(forward) = &mut route.action {
@@ -66,6 +71,10 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         {
             // Only what was not sent is repeated whatever its method.
             retry.on.connect_failure = true;
+        }
+        // Only weir is told what answers instead.
+        if let (RouteAction::Forward(forward), Target::Envoy | Target::Grpc) = (&mut route.action, target) {
+            forward.fallback = None;
         }
         match (&mut route.action, target) {
             (RouteAction::Forward(forward), Target::Envoy)
