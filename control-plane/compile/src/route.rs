@@ -14,9 +14,9 @@ use weir_model::mesh::{Backend, HttpRoute, HttpRule, Mesh, Name, RouteName};
 use weir_model::node::Target;
 use weir_model::precedence::Precedence;
 use weir_model::{
-    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, Resource,
-    Priority, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts,
-    VirtualHost, WeightedCluster, limits,
+    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, Priority, Resource, RetryPolicy, Rewrite,
+    Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts, VirtualHost, WeightedCluster,
+    limits,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -129,7 +129,9 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(), filters: None };
+        response_headers: HeaderMutation::default(),
+        filters: None,
+    };
     let mut route = route;
     affinity::tie(&request.attached(), policy, None, &mut route, (&mut out.clusters, &mut out.diagnostics));
     out.routes.extend(express::route(target, None, policy, route, &mut out.diagnostics));
@@ -164,11 +166,17 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
         let sum = |backends: &[(usize, &Backend)]| {
             backends.iter().map(|(_, backend)| u64::from(backend.weight)).sum::<u64>()
         };
-        let mut left = sum(&apart) + sum(&together) + sum(&missing);
+        let total = sum(&apart) + sum(&together) + sum(&missing);
+        let mut taken = 0;
         let mut take = |mut route: Route, backend: &Backend| {
-            // Of the requests that the shares before did not take.
-            route.matches.fraction = fraction(backend.weight.into(), left);
-            left -= u64::from(backend.weight);
+            let weight = u64::from(backend.weight);
+            route.matches.fraction = match request.target {
+                // It draws for each route: of the requests that the shares before did not take.
+                Target::Grpc => fraction(weight, total - taken),
+                // They draw once for all routes: with the shares before.
+                Target::Envoy | Target::Weir => fraction(taken + weight, total),
+            };
+            taken += weight;
             lowered.push(route);
         };
         for (index, backend) in missing {

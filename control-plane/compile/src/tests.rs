@@ -119,7 +119,9 @@ proptest! {
         let total: f64 = weights.iter().map(|(_, weight)| f64::from(*weight)).sum();
         let (mut left, mut failed, mut served) = (1.0, 0.0, BTreeMap::new());
         for route in &routes {
-            let share = route.matches.fraction.map_or(1.0, |fraction| f64::from(fraction.0) / 1e6) * left;
+            // One number decides over all fractions, so each says how far it reaches.
+            let reach = route.matches.fraction.map_or(1.0, |fraction| f64::from(fraction.0) / 1e6);
+            let share = reach - (1.0 - left);
             left -= share;
             match &route.action {
                 RouteAction::Direct(_) => failed += share,

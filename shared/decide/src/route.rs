@@ -111,7 +111,7 @@ impl Matcher {
     /// The first route of the request's virtual host whose conditions all hold. `None` if no virtual host has the authority or
     /// none of its routes matches.
     ///
-    /// A route with a fraction is taken with that probability where all its other conditions hold, independently of any other.
+    /// A route with a fraction is taken with that probability where all its other conditions hold. A request draws once, for all of them.
     /// Does not allocate but where a request is unusual: capitals in the authority, a repeated header field that is matched on, a
     /// percent sign in a query parameter that is matched on.
     pub fn find(&self, head: &Head<'_>, random: &mut Random) -> Option<RouteIndex> {

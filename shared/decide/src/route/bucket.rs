@@ -4,13 +4,11 @@
 //! header value, an exact query parameter, a method, or a header or parameter that has to be there at all. A request then looks
 //! only at the files it can satisfy.
 
-use super::condition::{Conditions, Value};
+use super::condition::{Conditions, Draw, Value};
 use super::hashing::Table;
 use super::{Head, query};
-use crate::header::joined;
 use http::{HeaderName, Method};
 use std::collections::BTreeMap;
-use weir_model::Random;
 
 /// Routes in ascending order.
 type List = Box<[u32]>;
@@ -89,7 +87,7 @@ impl Bucket {
         &self,
         conditions: &[Conditions],
         head: &Head<'_>,
-        random: &mut Random,
+        draw: &mut Draw<'_>,
         best: &mut u32,
     ) {
         if !self.may_lower(*best) {
@@ -101,7 +99,7 @@ impl Bucket {
         }
         let mut look = |list: &List| {
             let before = list.iter().copied().take_while(|route| *route < *best);
-            if let Some(found) = { before }.find(|route| conditions[*route as usize].hold(head, random)) {
+            if let Some(found) = { before }.find(|route| conditions[*route as usize].hold(head, draw)) {
                 *best = found;
             }
         };
@@ -142,8 +140,9 @@ impl Index {
             look(list);
         }
         let mut header = |name: &HeaderName, values: &Values| {
-            if let Some(actual) = joined(head.headers, name) {
-                values.candidates(&actual, look);
+            // A field that is there twice is looked up twice, which finds nothing new.
+            for actual in head.headers.get_all(name) {
+                values.candidates(actual.as_bytes(), look);
             }
         };
         // Whichever is fewer: the names filed under, or the request's.

@@ -2,8 +2,7 @@
 
 use super::pattern::{Library, Patterns, RegexError};
 use super::{Head, RouteError, query};
-use crate::header::joined;
-use http::{HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method};
 use std::sync::Arc;
 use weir_model::{Random, RouteMatch, StringMatch};
 
@@ -27,6 +26,25 @@ pub(super) enum Value {
 
 /// A whole, as fractions have it.
 pub(super) const WHOLE: u32 = 1_000_000;
+
+/// What a request draws where a fraction is to decide: one number for all of them, as with Envoy, so that routes with the fractions 1/3 and
+/// 2/3 and one without take a third each.
+#[derive(Debug)]
+pub(super) struct Draw<'a> {
+    random: &'a mut Random,
+    value: Option<u64>,
+}
+
+impl<'a> Draw<'a> {
+    pub(super) fn new(random: &'a mut Random) -> Self {
+        Self { random, value: None }
+    }
+
+    /// Below [`WHOLE`].
+    fn value(&mut self) -> u64 {
+        *self.value.get_or_insert_with(|| self.random.below(u64::from(WHOLE)))
+    }
+}
 
 impl Conditions {
     pub(super) fn compile(matches: &RouteMatch, library: &mut Library) -> Result<Self, RouteError> {
@@ -57,18 +75,15 @@ impl Conditions {
     }
 
     /// Whether all hold. Draws only where all others do and a fraction is left to decide.
-    pub(super) fn hold(&self, head: &Head<'_>, random: &mut Random) -> bool {
+    pub(super) fn hold(&self, head: &Head<'_>, draw: &mut Draw<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == head.method)
-            && self
-                .headers
-                .iter()
-                .all(|(name, value)| joined(head.headers, name).is_some_and(|actual| value.holds(&actual)))
+            && self.headers.iter().all(|(name, value)| value.holds_in(head.headers, name))
             && self.query.iter().all(|(name, value)| {
                 head.query
                     .and_then(|query| query::first(query, name))
                     .is_some_and(|raw| value.holds_encoded(raw))
             })
-            && self.fraction.is_none_or(|parts| random.below(u64::from(WHOLE)) < u64::from(parts))
+            && self.fraction.is_none_or(|parts| draw.value() < u64::from(parts))
     }
 }
 
@@ -87,6 +102,11 @@ impl Value {
             Self::Regex(patterns) => patterns.is_match(actual),
             Self::Present => true,
         }
+    }
+
+    /// Whether it holds for a field of this name: of several, one is enough, as with Envoy.
+    pub(super) fn holds_in(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
+        headers.get_all(name).iter().any(|actual| self.holds(actual.as_bytes()))
     }
 
     /// The same for a percent-encoded value.

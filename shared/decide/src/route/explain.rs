@@ -7,7 +7,6 @@ use super::condition::{Value, WHOLE};
 use super::pattern::Library;
 use super::{Head, RouteIndex, host::Names, query};
 use crate::authority;
-use crate::header::joined;
 use std::fmt;
 use weir_model::{Fraction, PathMatch, Route, RouteConfiguration, RouteMatch, StringMatch};
 
@@ -93,13 +92,15 @@ fn failure(matches: &RouteMatch, head: &Head<'_>) -> Option<Failure> {
         })
         .or_else(|| {
             matches.headers.iter().enumerate().find_map(|(index, header)| {
-                let actual = joined(head.headers, &header.name);
-                value(
-                    &header.value,
-                    actual.as_deref(),
-                    &format!("match.headers[{index}]"),
-                    header.name.as_str(),
-                )
+                let field = format!("match.headers[{index}]");
+                let one = |actual| value(&header.value, actual, &field, header.name.as_str());
+                let mut actual = head.headers.get_all(&header.name).iter();
+                match actual.next() {
+                    None => one(None),
+                    // Of several fields one is enough; the first says why, if none is.
+                    Some(first) => one(Some(first.as_bytes()))
+                        .filter(|_| actual.all(|other| one(Some(other.as_bytes())).is_some())),
+                }
             })
         })
         .or_else(|| {

@@ -3,7 +3,6 @@
 use super::RouteError;
 use super::condition::Value;
 use super::pattern::Library;
-use crate::header::joined;
 use http::{HeaderMap, HeaderName};
 use weir_model::{HeaderMatch, StringMatch};
 
@@ -75,9 +74,7 @@ impl FieldCompiler {
 impl AllFields {
     /// Whether all of the conditions hold; so it is where there are none.
     pub fn hold(&self, headers: &HeaderMap) -> bool {
-        self.conditions
-            .iter()
-            .all(|(name, value)| joined(headers, name).is_some_and(|actual| value.holds(&actual)))
+        self.conditions.iter().all(|(name, value)| value.holds_in(headers, name))
     }
 }
 
@@ -96,9 +93,7 @@ impl AnyField {
 
     /// Whether one of the conditions holds.
     pub fn holds(&self, headers: &HeaderMap) -> bool {
-        self.conditions
-            .iter()
-            .any(|(name, value)| joined(headers, name).is_some_and(|actual| value.holds(&actual)))
+        self.conditions.iter().any(|(name, value)| value.holds_in(headers, name))
     }
 }
 

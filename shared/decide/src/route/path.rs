@@ -1,7 +1,7 @@
 //! The routes of one virtual host, found by path.
 
 use super::bucket::Bucket;
-use super::condition::Conditions;
+use super::condition::{Conditions, Draw};
 use super::hashing::Table;
 use super::pattern::{Expression, Library, RegexError};
 use super::prefix::Prefixes;
@@ -59,11 +59,12 @@ impl Paths {
 
     /// The first route whose conditions all hold.
     pub(super) fn find(&self, head: &Head<'_>, random: &mut Random) -> Option<usize> {
+        let mut draw = Draw::new(random);
         // Each bucket can only lower the best index found so far. The most specific come first, as precedence usually has it, so
         // that the rest is passed over unseen.
         let mut best = u32::MAX;
         let mut search = |bucket: &Bucket, best: &mut u32| {
-            bucket.search(&self.conditions, head, random, best);
+            bucket.search(&self.conditions, head, &mut draw, best);
         };
         if let Some(bucket) = self.exact.get(head.path) {
             search(bucket, &mut best);

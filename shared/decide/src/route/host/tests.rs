@@ -6,6 +6,7 @@ fn configuration(domains: &[&[&str]]) -> RouteConfiguration {
         name: index.to_string(),
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
         routes: vec![],
+        filters: None,
     });
     RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect() }
 }

@@ -62,17 +62,12 @@ fn parameter(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
     pairs.find(|(key, _)| key == name.as_bytes()).map(|(_, value)| value)
 }
 
-fn field(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    (!values.is_empty()).then(|| values.join(&b","[..]))
-}
-
 fn route_matches(matches: &RouteMatch, head: &Head<'_>) -> bool {
     path_matches(&matches.path, head.path)
         && matches.method.as_ref().is_none_or(|method| method == head.method)
         && matches.headers.iter().all(|condition| {
-            field(head.headers, &condition.name)
-                .is_some_and(|actual| string_matches(&condition.value, &actual))
+            let mut fields = head.headers.get_all(&condition.name).iter();
+            fields.any(|actual| string_matches(&condition.value, actual.as_bytes()))
         })
         && matches.query.iter().all(|condition| {
             parameter(head.query, &condition.name)
@@ -174,6 +169,7 @@ fn a_configuration() -> impl Strategy<Value = RouteConfiguration> {
             name: index.to_string(),
             domains: if taken.insert(domain.clone()) { vec![domain] } else { vec![] },
             routes: matches.into_iter().map(route).collect(),
+            filters: None,
         });
         RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect() }
     })
