@@ -1,3 +1,4 @@
+use super::count::{GATEWAY, MOST};
 use super::*;
 use proptest::prelude::*;
 use weir_model::LatencyOutlier;

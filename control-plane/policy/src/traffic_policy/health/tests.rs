@@ -1,7 +1,9 @@
+use super::check::jitter;
 use super::*;
 use crate::decode::Report;
 use proptest::option::of;
 use proptest::prelude::*;
+use weir_model::{HeaderMutation, HealthCheck, HttpProbe, NO_TRAFFIC_INTERVAL, Probe};
 
 /// What the fields of a policy say, and the mistakes in them.
 fn parsed(value: &Value) -> (HealthPolicy, Vec<String>) {

@@ -280,3 +280,55 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_newcomers_start_slowly_and_only_where_somebody_says_so() {
+    use crate::snapshot::state::NOT_BEGUN;
+    for slow in [true, false] {
+        let with = |ports: &[u16]| {
+            let Resource::Cluster(mut cluster) = cluster("v1", "v1") else { panic!() };
+            cluster.health.slow_start =
+                slow.then(|| weir_model::SlowStart::new(std::time::Duration::from_secs(10)));
+            set([endpoints("v1", ports), Resource::Cluster(cluster), tcp(9001, "v1")])
+        };
+        let mut linker = Linker::new(1);
+        let began = |snapshot: &Snapshot| {
+            let endpoints = &snapshot.live_clusters().next().unwrap().endpoints;
+            endpoints.iter().map(|endpoint| endpoint.standing.began()).collect::<Vec<_>>()
+        };
+        let first = link(&mut linker, &with(&[1, 2]));
+        assert_eq!(began(&first), [Time(0), Time(0)]);
+        let second = link(&mut linker, &with(&[1, 2, 3]));
+        let newcomer = if slow { NOT_BEGUN } else { Time(0) };
+        assert_eq!(began(&second), [Time(0), Time(0), newcomer]);
+        let cluster = second.live_clusters().next().unwrap();
+        let loads = cluster.loads(Time(5));
+        use weir_decide::balance::Loads;
+        assert_eq!((loads.starting(), loads.part(0)), (slow, 1.0));
+        assert_eq!(loads.part(2), if slow { 0.1 } else { 1.0 });
+    }
+}
+
+#[test]
+fn who_is_checked_takes_nothing_before_it_has_passed() {
+    use weir_decide::balance::Loads;
+    let with = |checked: bool| {
+        let Resource::Cluster(mut cluster) = cluster("v1", "v1") else { panic!() };
+        let second = std::time::Duration::from_secs(1);
+        let probe = weir_model::Probe::Tcp { send: vec![], receive: vec![] };
+        let check = weir_model::HealthCheck::new(probe, second, second, 1, 1);
+        cluster.health.health_check = checked.then(|| Box::new(check));
+        set([endpoints("v1", &[1]), Resource::Cluster(cluster), tcp(9001, "v1")])
+    };
+    let mut linker = Linker::new(1);
+    let unavailable = |snapshot: &Snapshot| {
+        snapshot.live_clusters().next().unwrap().loads(Time(1)).ejected(0)
+    };
+    assert!(unavailable(&link(&mut linker, &with(true))));
+    // Without checks nobody asks; with them again, it is as it was.
+    assert!(!unavailable(&link(&mut linker, &with(false))));
+    let snapshot = link(&mut linker, &with(true));
+    assert!(unavailable(&snapshot));
+    snapshot.live_clusters().next().unwrap().endpoints[0].standing.set_failing(false);
+    assert!(!unavailable(&snapshot));
+}
