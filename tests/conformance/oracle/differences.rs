@@ -2,7 +2,7 @@
 //! case meets any more fails the run, so that the list stays as short as the differences are few.
 
 use crate::compare::Difference;
-use crate::request::{Outcome, Request};
+use crate::request::{Outcome, Payload, Request};
 
 /// A difference that is meant.
 pub(crate) struct Intended {
@@ -26,6 +26,16 @@ impl Case<'_> {
     fn is(&self, part: &str, envoy: &str, weir: &str) -> bool {
         let difference = self.difference;
         difference.part == part && difference.envoy == envoy && difference.weir == weir
+    }
+
+    fn part(&self, part: &str) -> bool {
+        self.difference.part == part
+    }
+
+    /// Whether they went different ways, so that everything else may differ too.
+    fn routes_differ(&self) -> bool {
+        let route = |outcome: &Outcome| outcome.logged.as_ref().map(|logged| logged.route.clone());
+        route(self.envoy) != route(self.weir)
     }
 
     /// Whether no upstream answered either.
@@ -56,27 +66,134 @@ pub(crate) const INTENDED: &[Intended] = &[
         reason: "it is read from two clocks",
         is: |case| {
             let [envoy, weir] = [&case.difference.envoy, &case.difference.weir].map(|date| seconds(date));
-            let both = envoy.zip(weir).is_some_and(|(one, other)| one.abs_diff(other) <= 5);
-            case.difference.part == "answer.header.date" && both
+            let near = envoy.zip(weir).is_some_and(|(one, other)| one.abs_diff(other) <= 5);
+            case.part("answer.header.date") && near
         },
     },
     Intended {
         what: "the words of a refusal",
-        reason: "weir says why in its own words and names the response flag, an Envoy says less or nothing",
+        reason: "weir says why in its own words and names the response flag; Envoy says less or nothing",
         is: |case| {
             let parts = ["answer.body", "answer.header.content-length", "answer.header.content-type"];
-            case.both_refuse() && parts.contains(&case.difference.part.as_str())
+            case.both_refuse() && parts.iter().any(|part| case.part(part))
         },
+    },
+    Intended {
+        what: "the framing of an answer without content",
+        reason: "weir says the length: 0, or what it would be were it no HEAD (RFC 9110 section 8.6); Envoy says nothing, or `chunked` to HEAD",
+        is: |case| {
+            let said = !case.difference.weir.is_empty() && case.difference.envoy.is_empty();
+            let length = case.part("answer.header.content-length") && said;
+            let chunked = case.is("answer.header.transfer-encoding", "\"chunked\"", "");
+            let head = chunked && case.request.method == "HEAD";
+            case.weir.answer.body.is_empty() && (head || (length && case.local()))
+        },
+    },
+    Intended {
+        what: "`connection: close` where an answer comes before the request's body was read",
+        reason: "weir reads what is left, within a bound, and keeps the connection; Envoy closes it",
+        is: |case| {
+            case.local()
+                && case.request.body != Payload::None
+                && case.is("answer.header.connection", "\"close\"", "")
+        },
+    },
+    Intended {
+        what: "`content-length: 0` towards the upstream of a request that has no content",
+        reason: "the caller did not say it, and for these methods nothing follows from it",
+        is: |case| {
+            let parts = ["seen[0].header.content-length", "seen[1].header.content-length"];
+            parts.iter().any(|part| case.is(part, "\"0\"", "")) && case.request.body == Payload::None
+        },
+    },
+    Intended {
+        what: "a well-known port in `location`",
+        reason: "the same address (RFC 3986 section 6.2.3); the Gateway API asks to leave it out",
+        is: |case| {
+            let bare = |text: &str| match text.split_once("://") {
+                Some(("\"http", rest)) => rest.replacen(":80/", "/", 1),
+                Some(("\"https", rest)) => rest.replacen(":443/", "/", 1),
+                _ => text.to_owned(),
+            };
+            case.part("answer.header.location") && bare(&case.difference.envoy) == bare(&case.difference.weir)
+        },
+    },
+    Intended {
+        what: "`location` of direct answers that are no redirect",
+        reason: "an Envoy answers a direct 201 or 3xx with the request's own address as `location`; nobody asked for that",
+        is: |case| {
+            let redirect = matches!(case.envoy.answer.status, 201 | 304);
+            case.local() && redirect && case.part("answer.header.location") && case.difference.weir.is_empty()
+        },
+    },
+    Intended {
+        what: "`content-type` of direct answers whose route removes it",
+        reason: "a route's changes come last in weir; Envoy adds the type of its text after them",
+        is: |case| case.local() && case.is("answer.header.content-type", "\"text/plain\"", ""),
+    },
+    Intended {
+        what: "the route of a query parameter with percent signs",
+        reason: "weir compares parameters decoded, so that `?a=%62` is `?a=b` as it is to every application; Envoy compares them as written",
+        is: |case| {
+            let query = case.request.target.split_once('?').map(|(_, query)| query);
+            query.is_some_and(|query| query.contains('%')) && case.routes_differ()
+        },
+    },
+    Intended {
+        what: "the virtual host of an authority that ends in a dot",
+        reason: "the root's name means the same host (RFC 3986 section 3.2.2)",
+        is: |case| case.request.host.ends_with('.') && case.routes_differ(),
+    },
+    Intended {
+        what: "a fragment in the request target",
+        reason: "weir cuts it off before anything looks at the target, so that nobody sees it; Envoy refuses it",
+        is: |case| case.request.target.contains('#') && case.envoy.answer.status == 400,
+    },
+    Intended {
+        what: "methods that Envoy's parser does not know",
+        reason: "any token is a method (RFC 9110 section 9.1) and matched as such",
+        is: |case| case.request.method == "get" && case.envoy.answer.status == 400,
+    },
+    Intended {
+        what: "the flag of `OPTIONS *`",
+        reason: "both answer 404, weir with the flag of what it is: no route",
+        is: |case| {
+            let words =
+                ["log.flags", "answer.body", "answer.header.content-length", "answer.header.content-type"];
+            case.request.target == "*" && words.iter().any(|part| case.part(part))
+        },
+    },
+    Intended {
+        what: "`te: trailers` and trailers of requests towards HTTP/1.1",
+        reason: "trailers pass through weir; Envoy drops them there, and passes on the caller's word for its own hop",
+        is: |case| {
+            let te = case.is("seen[0].header.te", "\"trailers\"", "");
+            let trailers =
+                case.difference.part.starts_with("seen[0].trailer.") && case.difference.envoy.is_empty();
+            te || trailers
+        },
+    },
+    Intended {
+        what: "what attempts say of themselves",
+        reason: "sidecars keep retries from multiplying through a chain of services (`x-weir-attempt`, `x-weir-no-retry`); Envoys do not",
+        is: |case| {
+            let part = &case.difference.part;
+            let named = part.ends_with(".header.x-weir-attempt") || part == "answer.header.x-weir-no-retry";
+            named && case.difference.envoy.is_empty()
+        },
+    },
+    Intended {
+        what: "the flag of a response that breaks off",
+        reason: "the connection went away (UC); that this made the message incomplete (Envoy's UPE) follows from it",
+        is: |case| case.envoy.answer.broken.is_some() && case.is("log.flags", "UPE", "UC"),
     },
     Intended {
         what: "`x-forwarded-proto` of a request that has none",
         reason: "nothing behind a sidecar on a plain-text listener learns from it",
         is: |case| {
             let part = &case.difference.part;
-            part.starts_with("seen[")
-                && part.ends_with("].header.x-forwarded-proto")
-                && case.difference.envoy == "\"http\""
-                && case.difference.weir.is_empty()
+            let said = case.difference.envoy == "\"http\"" && case.difference.weir.is_empty();
+            part.starts_with("seen[") && part.ends_with("].header.x-forwarded-proto") && said
         },
     },
 ];

@@ -21,9 +21,11 @@ mod differences;
 mod generate;
 mod oracle;
 mod plane;
+mod refused;
 mod request;
 mod resources;
 mod rules;
+mod shares;
 mod written;
 
 use oracle::Oracle;
@@ -56,4 +58,21 @@ fn generated_cases() {
         oracle.run(&generate::suite(seed, number));
     }
     oracle.judge(if only.is_some() { 0 } else { 3_000 });
+}
+
+#[test]
+fn shares_of_requests() {
+    shares::run(&mut Oracle::start());
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let mut oracle = Oracle::start();
+    let good =
+        rules::configuration(vec![rules::host(&["good.test"], [rules::prefix("/").answer(200, "good")])]);
+    assert_eq!(oracle.apply(&good), vec![]);
+    let count = refused::run(&mut oracle);
+    oracle.weir.serves("good.test", "good");
+    println!("{count} resources refused by the name of the field");
+    assert!(count >= 25);
 }

@@ -83,6 +83,16 @@ impl Oracle {
         refused
     }
 
+    /// Sends requests to both, at the same time and in the same order.
+    pub(crate) fn ask(&mut self, requests: &[Request]) -> (Vec<Outcome>, Vec<Outcome>) {
+        let (envoy, weir) = (&mut self.envoy, &mut self.weir);
+        std::thread::scope(|scope| {
+            let one = scope.spawn(|| requests.iter().map(|request| envoy.ask(request)).collect::<Vec<_>>());
+            let other: Vec<_> = requests.iter().map(|request| weir.ask(request)).collect();
+            (one.join().unwrap(), other)
+        })
+    }
+
     /// Runs all requests of a suite on both.
     pub(crate) fn run(&mut self, suite: &Suite) {
         let refused = self.apply(&suite.routes);
@@ -91,12 +101,7 @@ impl Oracle {
             return;
         }
         let requests = &suite.requests;
-        let (envoy, weir) = (&mut self.envoy, &mut self.weir);
-        let (mut one, mut other) = std::thread::scope(|scope| {
-            let one = scope.spawn(|| requests.iter().map(|request| envoy.ask(request)).collect::<Vec<_>>());
-            let other: Vec<_> = requests.iter().map(|request| weir.ask(request)).collect();
-            (one.join().unwrap(), other)
-        });
+        let (mut one, mut other) = self.ask(requests);
         let backend = |outcome: &Outcome| outcome.seen.first().map(|seen| seen.backend.clone());
         for (index, request) in requests.iter().enumerate() {
             // A split may fall either way. What each side of it does is compared on the same side.

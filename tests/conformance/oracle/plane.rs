@@ -1,6 +1,6 @@
 //! The two data planes as processes: a stock Envoy and the sidecar as it is shipped, both with one worker, both fed by [`crate::ads`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -159,9 +159,12 @@ fn parse(text: &str) -> BTreeMap<String, Vec<Logged>> {
             serde_json::Value::Number(number) => number.to_string(),
             _ => String::new(),
         };
+        // Which of several came first says nothing.
+        let flags = field("response_flags");
+        let flags: BTreeSet<&str> = flags.split(',').collect();
         let logged = Logged {
             status: field("status"),
-            flags: field("response_flags"),
+            flags: flags.into_iter().collect::<Vec<_>>().join(","),
             route: field("route"),
             cluster: field("cluster"),
         };

@@ -16,12 +16,15 @@ use weir_proto::envoy::google::protobuf as google;
 
 use crate::rules::ROUTES;
 
+pub(crate) use cluster::Cluster;
+pub(crate) use hcm::HttpConnectionManager as Manager;
+
 /// The name of the listener.
 pub(crate) const LISTENER: &str = "oracle";
 
 /// What is logged of each request, under the names of weir's own log.
 const LOG: [(&str, &str); 5] = [
-    ("peer", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+    ("peer", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"),
     ("status", "%RESPONSE_CODE%"),
     ("response_flags", "%RESPONSE_FLAGS%"),
     ("route", "%ROUTE_NAME%"),
@@ -50,7 +53,7 @@ fn address(address: SocketAddr) -> Option<core::Address> {
 }
 
 /// The connection manager. What is switched off in it is what weir has no notion of; see `differences.rs` for what is left.
-pub(crate) fn manager() -> hcm::HttpConnectionManager {
+pub(crate) fn manager() -> Manager {
     let router = router::Router { suppress_envoy_headers: true, ..Default::default() };
     hcm::HttpConnectionManager {
         stat_prefix: LISTENER.to_owned(),
@@ -76,6 +79,11 @@ pub(crate) fn manager() -> hcm::HttpConnectionManager {
     }
 }
 
+/// The configuration of an HTTP filter.
+pub(crate) fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
+    hcm::http_filter::ConfigType::TypedConfig(config)
+}
+
 fn log() -> accesslog::AccessLog {
     let fields = LOG.iter().map(|(name, command)| {
         let kind = google::value::Kind::StringValue((*command).to_owned());
@@ -97,7 +105,7 @@ fn log() -> accesslog::AccessLog {
 }
 
 /// A listener on an address, with this connection manager.
-pub(crate) fn listener(on: SocketAddr, manager: &hcm::HttpConnectionManager) -> listener::Listener {
+pub(crate) fn listener(on: SocketAddr, manager: &Manager) -> listener::Listener {
     let filter = listener::Filter {
         name: "envoy.filters.network.http_connection_manager".to_owned(),
         config_type: Some(listener::filter::ConfigType::TypedConfig(pack(manager))),
@@ -112,7 +120,7 @@ pub(crate) fn listener(on: SocketAddr, manager: &hcm::HttpConnectionManager) -> 
 }
 
 /// A cluster whose endpoints come by EDS.
-pub(crate) fn cluster(name: &str, http2: bool) -> cluster::Cluster {
+pub(crate) fn cluster(name: &str, http2: bool) -> Cluster {
     use upstreams::http_protocol_options::{
         ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
     };

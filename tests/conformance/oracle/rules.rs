@@ -121,12 +121,6 @@ impl Rule {
         self.matches(|matches| matches.headers.push(header(name, &text)))
     }
 
-    /// Only without this header, or with another value.
-    pub(crate) fn unless(self, name: &str, text: Text) -> Self {
-        let header = pb::HeaderMatcher { invert_match: true, ..header(name, &text) };
-        self.matches(|matches| matches.headers.push(header))
-    }
-
     /// Only with this query parameter.
     pub(crate) fn query(self, name: &str, text: Text) -> Self {
         let specifier = match text.pattern() {

@@ -77,7 +77,11 @@ fn miss(dice: &mut Dice, sample: &mut Sample) {
                 *value = dice.pick(&["", "1", "one", "ONE", "1,one", "123"]);
             }
         }
-        10 => sample.headers.push((dice.pick(&["x-a", "x-b"]), "1")),
+        10 => {
+            let name = dice.pick(&["x-a", "x-b"]);
+            sample.headers.retain(|(known, _)| *known != name);
+            sample.headers.push((name, "1"));
+        }
         _ => {
             sample.query = match &sample.query {
                 Some(query) => Some(format!("{query}{}", dice.pick(&["x", "&q=1", ""]))),

@@ -1,0 +1,201 @@
+//! What the sidecar does not take: each resource is good for Envoy, and the sidecar must refuse it by the name of the field, rather than take
+//! it and do something else. What it served before it goes on serving.
+
+use weir_proto::envoy::envoy::config::core::v3 as core;
+use weir_proto::envoy::google::protobuf as google;
+
+use crate::oracle::Oracle;
+use crate::resources::{self, pack};
+use crate::rules::{self, Rule, Text, everywhere, pb, prefix, regex, status};
+use core::header_value_option::HeaderAppendAction;
+
+/// Route configurations with the field that is not supported.
+fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
+    let one = |rule: Rule| everywhere([rule]);
+    let to = || prefix("/").to("alpha");
+    let at = |change: fn(&mut pb::RouteMatch)| {
+        let Rule(mut route) = to();
+        change(route.r#match.get_or_insert_default());
+        one(Rule(route))
+    };
+    let with = |change: fn(&mut pb::RouteAction)| one(to().with(change));
+    let host = |change: fn(&mut pb::VirtualHost)| {
+        let mut routes = one(to());
+        change(&mut routes.virtual_hosts[0]);
+        routes
+    };
+    let whole = |change: fn(&mut pb::RouteConfiguration)| {
+        let mut routes = one(to());
+        change(&mut routes);
+        routes
+    };
+    let added = |action: HeaderAppendAction, value: &str| {
+        let Rule(mut route) = to();
+        route.request_headers_to_add.push(rules::option("x-new", value, action));
+        one(Rule(route))
+    };
+    let mut body = prefix("/").answer(200, "said");
+    if let Some(pb::route::Action::DirectResponse(direct)) = &mut body.0.action {
+        direct.body_format = Some(core::SubstitutionFormatString {
+            format: Some(core::substitution_format_string::Format::TextFormatSource(core::DataSource {
+                specifier: Some(core::data_source::Specifier::InlineString("%LOCAL_REPLY_BODY%".to_owned())),
+                ..Default::default()
+            })),
+            ..Default::default()
+        });
+    }
+    let append = HeaderAppendAction::AppendIfExistsOrAdd;
+    vec![
+        (
+            at(|matches| matches.case_sensitive = Some(google::BoolValue { value: false })),
+            "match.case_sensitive",
+        ),
+        (one(to().header(":authority", Text::Exact("a"))), "match.headers[0].name"),
+        (one(to().header(":path", Text::Exact("/"))), "match.headers[0].name"),
+        (one(to().rewrite_regex("/(a+)/.*", "/\\1")), "route.regex_rewrite.pattern"),
+        (one(prefix("/").redirect(status(301).regex("/(a+)/.*", "/\\1"))), "redirect.regex_rewrite.pattern"),
+        (one(prefix("/").redirect(status(301).strip_query())), "redirect.strip_query"),
+        (one(body), "direct_response.body_format"),
+        (one(regex("/a").to("alpha").header("x-a", Text::Regex("\\C"))), "match.headers[0]"),
+        (added(HeaderAppendAction::AddIfAbsent, "1"), "request_headers_to_add[0].append_action"),
+        (added(HeaderAppendAction::OverwriteIfExists, "1"), "request_headers_to_add[0].append_action"),
+        (added(append, "%REQ(x-other)%"), "request_headers_to_add[0].header.value"),
+        (
+            with(|action| {
+                let cluster = pb::route_action::ClusterSpecifier::ClusterHeader("x-cluster".to_owned());
+                action.cluster_specifier = Some(cluster);
+            }),
+            "route.cluster_header",
+        ),
+        (
+            with(|action| {
+                let host = pb::route_action::HostRewriteSpecifier::HostRewriteHeader("x-host".to_owned());
+                action.host_rewrite_specifier = Some(host);
+            }),
+            "route.host_rewrite_header",
+        ),
+        (
+            with(|action| {
+                let auto = google::BoolValue { value: true };
+                action.host_rewrite_specifier =
+                    Some(pb::route_action::HostRewriteSpecifier::AutoHostRewrite(auto));
+            }),
+            "route.auto_host_rewrite",
+        ),
+        (with(|action| action.append_x_forwarded_host = true), "route.append_x_forwarded_host"),
+        (
+            with(|action| {
+                action.internal_redirect_policy = Some(pb::InternalRedirectPolicy::default());
+            }),
+            "route.internal_redirect_policy",
+        ),
+        (
+            host(|host| host.request_headers_to_remove.push("x-old".to_owned())),
+            "virtual_hosts[0].request_headers_to_remove",
+        ),
+        (
+            host(|host| {
+                let action = HeaderAppendAction::AppendIfExistsOrAdd;
+                host.response_headers_to_add.push(rules::option("x-new", "1", action));
+            }),
+            "virtual_hosts[0].response_headers_to_add",
+        ),
+        (
+            host(|host| host.require_tls = pb::virtual_host::TlsRequirementType::All as i32),
+            "virtual_hosts[0].require_tls",
+        ),
+        (
+            whole(|routes| routes.response_headers_to_remove.push("x-old".to_owned())),
+            "response_headers_to_remove",
+        ),
+        (whole(|routes| routes.ignore_port_in_host_matching = true), "ignore_port_in_host_matching"),
+        (whole(|routes| routes.internal_only_headers.push("x-in".to_owned())), "internal_only_headers"),
+    ]
+}
+
+/// Refuses each of them, and nothing else.
+pub(crate) fn run(oracle: &mut Oracle) -> usize {
+    let mut count = 0;
+    for (routes, field) in routes().into_iter() {
+        let refused = oracle.apply(&routes);
+        let [one] = refused.as_slice() else { panic!("{field} is not refused by name: {refused:?}") };
+        assert!(one.message.contains(&format!("{field}:")), "{field} is refused otherwise: {}", one.message);
+        count += 1;
+    }
+    for (what, type_url, message, field) in others() {
+        oracle.ads.put("weir", vec![("refused".to_owned(), message)]);
+        let refused = oracle.weir.settled(&oracle.ads);
+        let found = refused.iter().any(|one| one.message.contains(&format!("{field}:")));
+        assert!(found, "{what}: {field} is not refused by name: {refused:?}");
+        oracle.ads.remove("weir", type_url, "refused");
+        count += 1;
+    }
+    count
+}
+
+/// Listeners and clusters: what it is, its type, itself, the field.
+fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
+    use weir_proto::envoy::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+    const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+    const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    let address = ([127, 0, 0, 1], 1).into();
+    let listener = |change: &dyn Fn(&mut resources::Manager)| {
+        let mut manager = resources::manager();
+        change(&mut manager);
+        let mut listener = resources::listener(address, &manager);
+        listener.name = "refused".to_owned();
+        pack(&listener)
+    };
+    let cluster = |change: &dyn Fn(&mut resources::Cluster)| {
+        let mut cluster = resources::cluster("refused", false);
+        change(&mut cluster);
+        pack(&cluster)
+    };
+    let filter = |optional: bool| {
+        move |manager: &mut resources::Manager| {
+            let mut filter = manager.http_filters[0].clone();
+            filter.name = "unknown".to_owned();
+            filter.is_optional = optional;
+            filter.config_type = Some(resources::filter_config(google::Any {
+                type_url: "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer".to_owned(),
+                value: vec![],
+            }));
+            manager.http_filters.insert(0, filter);
+        }
+    };
+    vec![
+        ("an unknown filter", LISTENER, listener(&filter(false)), "http_filters[0].typed_config"),
+        ("no router", LISTENER, listener(&|manager| manager.http_filters.clear()), "http_filters"),
+        (
+            "a name of the mesh's own in `via`",
+            LISTENER,
+            listener(&|manager| manager.via = "mesh".to_owned()),
+            "via",
+        ),
+        ("another codec", LISTENER, listener(&|manager| manager.codec_type = 1), "codec_type"),
+        (
+            "names that are resolved",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.cluster_discovery_type =
+                    Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns as i32));
+            }),
+            "type",
+        ),
+        (
+            "a transport socket",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.transport_socket =
+                    Some(core::TransportSocket { name: "tls".to_owned(), ..Default::default() });
+            }),
+            "transport_socket",
+        ),
+        (
+            "a pool for each connection",
+            CLUSTER,
+            cluster(&|cluster| cluster.connection_pool_per_downstream_connection = true),
+            "connection_pool_per_downstream_connection",
+        ),
+    ]
+}
