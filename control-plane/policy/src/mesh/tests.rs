@@ -1,6 +1,6 @@
 use super::*;
 use std::time::Duration;
-use weir_model::LoadBalancing;
+use weir_model::{AskedWait, LoadBalancing};
 use weir_model::mesh::AppProtocol;
 
 fn mesh(text: &str) -> Mesh {
@@ -128,6 +128,21 @@ fn retry_conditions_unfold() {
     let statuses: Vec<u16> = on.statuses.iter().map(StatusCode::as_u16).collect();
     assert_eq!(statuses, [429, 502, 503, 504]);
     assert_eq!(on.grpc, [1, 14]);
-    assert_eq!((on.connect_failure, on.refused_stream, on.reset), (false, true, false));
+    assert_eq!((on.connect_failure, on.refused_stream, on.reset), (false, true, true), "no answer is a gateway's error");
     assert_eq!(policy("retries: {on: [5xx]}").retry.unwrap().on.statuses.len(), 100);
+    let plain = policy("retries: {on: [503, rate-limited]}").retry.unwrap().on;
+    assert!(plain.rate_limited && !plain.reset);
+}
+
+#[test]
+fn hedging_waiting_and_the_life_of_connections_are_what_the_policy_says() {
+    let retry = policy("retries: {hedge: true, retryAfter: 2s}").retry.unwrap();
+    assert_eq!((retry.hedge, retry.asked), (true, Some(AskedWait::retry_after(Duration::from_secs(2)))));
+    assert_eq!(policy("retries: {retryAfter: 0s}").retry.unwrap().asked, None);
+    let limits = "maxConnectionsPerEndpoint: 3, maxRequestsPerConnection: 100, maxConnectionDuration: 5m";
+    let breakers = policy(&format!("circuitBreakers: {{{limits}}}")).circuit_breakers.unwrap();
+    assert_eq!(breakers.max_endpoint_connections, Some(3));
+    assert_eq!(breakers.connection.max_requests, Some(100));
+    assert_eq!(breakers.connection.max_duration, Some(Duration::from_secs(300)));
+    assert_eq!(policy("timeouts: {stream: 1h}").timeouts.stream, Some(Duration::from_secs(3600)));
 }
