@@ -48,6 +48,8 @@ pub(crate) struct Exchange {
     /// Where it went, as far as it got.
     pub(crate) policy: Option<Rc<Policy>>,
     pub(crate) route: Option<RouteIndex>,
+    /// Which of the route's targets, if that one changes responses.
+    pub(crate) target: Option<usize>,
     pub(crate) cluster: Option<Rc<ClusterShared>>,
     admitted: Option<Counted>,
     pub(crate) active: Option<Active>,
@@ -203,6 +205,7 @@ impl Exchange {
             grpc,
             policy: None,
             route: None,
+            target: None,
             cluster: None,
             admitted: None,
             active: None,

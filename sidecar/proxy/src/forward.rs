@@ -9,7 +9,7 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use weir_config::Action;
-use weir_decide::deadline;
+use weir_decide::{deadline, hop};
 use weir_model::Forwarded;
 
 use crate::body::Body;
@@ -59,8 +59,12 @@ fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
     exchange.fail(&reject.kind);
     let mut response = respond::rejected(reject, exchange.grpc);
     if let Some(route) = exchange.route() {
-        // What a route changes in responses it changes in refusals too.
-        respond::changed(response.headers_mut(), route, None);
+        // What a route and its chosen target change in responses they change in refusals too.
+        let target = match (&route.action, exchange.target) {
+            (Action::Forward(forward), Some(target)) => forward.targets.get(target),
+            _ => None,
+        };
+        respond::changed(response.headers_mut(), route, target);
     }
     respond::against_retry(response.headers_mut(), exchange);
     if closes(exchange, &reject.kind) {
@@ -76,6 +80,10 @@ async fn forward(
     let downstream = exchange.downstream.clone();
     let worker = &downstream.worker;
     sound::request(&downstream, request)?;
+    if exchange.version == Version::HTTP_2 {
+        // Before anything looks at them: routes match on the whole.
+        hop::join_cookies(request.headers_mut());
+    }
 
     let mut authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
@@ -119,6 +127,9 @@ async fn forward(
     let headers = request.headers();
     let target =
         affinity::target(worker, forward, tied.as_deref(), &scope.pinned, headers, exchange.started);
+    if !target.response_headers.is_empty() {
+        exchange.target = forward.targets.iter().position(|one| std::ptr::eq(one, target));
+    }
     let cluster = &scope.pinned.clusters[target.cluster];
     exchange.admit(cluster, forward.priority)?;
 

@@ -60,9 +60,6 @@ impl Outgoing {
         };
         let upstream = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         hop::request(&mut head.headers, upstream);
-        if !http2 && head.version == Version::HTTP_2 {
-            hop::join_cookies(&mut head.headers);
-        }
         // We say "continue" ourselves as soon as an upstream wants the body. Other expectations are the upstream's to judge.
         if head.headers.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
             head.headers.remove(EXPECT);

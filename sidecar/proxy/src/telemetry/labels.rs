@@ -109,8 +109,9 @@ pub(super) const DELAYED: &str = "DI";
 /// The flags of an exchange, as Envoy lists them.
 pub(super) fn flags(exchange: &Exchange) -> String {
     let mut flags: Vec<&str> = exchange.flag().into_iter().collect();
-    let exhausted =
-        exchange.retries > 0 && exchange.failure.as_ref().is_some_and(|kind| kind.safety() != Safety::Never);
+    let in_vain =
+        exchange.spent || exchange.failure.as_ref().is_some_and(|kind| kind.safety() != Safety::Never);
+    let exhausted = exchange.retries > 0 && in_vain;
     if exhausted {
         flags.push("URX");
     }
