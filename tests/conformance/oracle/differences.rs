@@ -164,10 +164,10 @@ pub(crate) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
-        what: "`te: trailers` and trailers of requests towards HTTP/1.1",
-        reason: "trailers pass through weir; Envoy drops them there, and passes on the caller's word for its own hop",
+        what: "trailers of requests towards HTTP/1.1, and the `connection: te` that goes with `te`",
+        reason: "trailers pass through weir, Envoy drops them there; `te` is for one hop and says so (RFC 9110 section 10.1.4)",
         is: |case| {
-            let te = case.is("seen[0].header.te", "\"trailers\"", "");
+            let te = case.is("seen[0].header.connection", "", "\"te\"");
             let trailers =
                 case.difference.part.starts_with("seen[0].trailer.") && case.difference.envoy.is_empty();
             te || trailers

@@ -56,7 +56,7 @@ fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
         (one(prefix("/").redirect(status(301).regex("/(a+)/.*", "/\\1"))), "redirect.regex_rewrite.pattern"),
         (one(prefix("/").redirect(status(301).strip_query())), "redirect.strip_query"),
         (one(body), "direct_response.body_format"),
-        (one(regex("/a").to("alpha").header("x-a", Text::Regex("\\C"))), "match.headers[0]"),
+        (one(regex("/a").to("alpha").header("x-a", Text::Regex("\\C"))), "match.headers[0].value.regex"),
         (added(HeaderAppendAction::AddIfAbsent, "1"), "request_headers_to_add[0].append_action"),
         (added(HeaderAppendAction::OverwriteIfExists, "1"), "request_headers_to_add[0].append_action"),
         (added(append, "%REQ(x-other)%"), "request_headers_to_add[0].header.value"),
