@@ -121,6 +121,7 @@ pub struct Fraction(pub u32);
 
 /// What happens to a request.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all routes forward")]
 pub enum RouteAction {
     /// It goes upstream.
     Forward(Forward),

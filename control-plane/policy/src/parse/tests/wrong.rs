@@ -374,10 +374,10 @@ fn rules() {
         rule(one)
     };
     one(
-        with("sessionPersistence", json!({})),
-        "spec.rules[0].sessionPersistence: sessionPersistence is not supported yet",
+        with("sessionPersistence", json!({"type": "Header"})),
+        "spec.rules[0].sessionPersistence.type: session persistence by \"Header\" is not supported yet",
     );
-    one(with("retry", json!({})), "spec.rules[0].retry: retry is not supported yet");
+    one(with("retry", json!({"codes": [200]})), "spec.rules[0].retry.codes[0]: 200 is not an integer from 400 to 599");
     one(with("timeout", json!("1s")), "spec.rules[0].timeout: there is no field \"timeout\"");
     one(
         with("timeouts", json!({"request": "1.5s"})),
@@ -433,7 +433,7 @@ fn policies() {
     one(hashing(json!({"header": "a", "query": "b"})), both);
     one(
         hashing(json!({"sourceAddress": false})),
-        "spec.loadBalancing.consistentHash.sourceAddress: false is not allowed",
+        "spec.loadBalancing.consistentHash.sourceAddress: false is not allowed here",
     );
     one(
         hashing(json!({"cookie": {"name": "a;b"}})),
@@ -458,7 +458,7 @@ fn policies() {
     let sizes = json!({"policy": "RingHash", "consistentHash": {"query": "q"}, "minimumRingSize": 9, "maximumRingSize": 8});
     one(balancing(sizes), "spec.loadBalancing: minimumRingSize is above maximumRingSize");
     one(
-        with("splitting", json!({"stickyBy": {"query": "q"}})),
+        with("splitting", json!({"stickyBy": {"header": "a", "query": "q"}})),
         "spec.splitting.stickyBy.query: there is no field \"query\"",
     );
     one(with("splitting", json!({})), "spec.splitting.stickyBy: it is missing");
@@ -470,11 +470,11 @@ fn policies() {
     let session = |value: Value| with("sessionPersistence", value);
     one(
         session(json!({"type": "Header"})),
-        "spec.sessionPersistence.type: session persistence by \"Header\"",
+        "spec.sessionPersistence.type: session persistence by \"Header\" is not supported yet",
     );
     one(
         session(json!({"idleTimeout": "1m"})),
-        "spec.sessionPersistence.idleTimeout: idleTimeout is not supported",
+        "spec.sessionPersistence.idleTimeout: idleTimeout is not supported yet",
     );
     one(
         session(json!({"cookieConfig": {"lifetimeType": "Permanent"}})),
