@@ -35,6 +35,10 @@ pub struct Ambiguity {
     pub head: u64,
     /// What is wrong with it.
     pub what: &'static str,
+    /// Whether it was found in the body of the message before: that one does not end.
+    pub in_body: bool,
+    /// How many of the bytes that were followed last come before the line it was found in.
+    pub before: usize,
 }
 
 /// Where in a message the next byte is.
@@ -106,6 +110,7 @@ impl Framing {
 
     /// Follows these bytes. Tells the first ambiguity, once; nothing is followed after it.
     pub fn advance(&mut self, mut bytes: &[u8]) -> Option<Ambiguity> {
+        let all = bytes.len();
         while let Some(first) = bytes.first() {
             match self.state {
                 State::Start => match first {
@@ -119,9 +124,11 @@ impl Framing {
                 State::Head | State::Size | State::Trailers => match memchr::memchr(b'\n', bytes) {
                     Some(end) => {
                         let (line, rest) = bytes.split_at(end);
+                        let in_body = self.state != State::Head;
                         if let Err(what) = self.line(line) {
                             self.state = State::Over;
-                            return Some(Ambiguity { head: self.heads, what });
+                            let before = all - bytes.len();
+                            return Some(Ambiguity { head: self.heads, what, in_body, before });
                         }
                         bytes = &rest[1..];
                     }

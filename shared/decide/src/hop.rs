@@ -15,7 +15,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// Prepares a request's fields for an upstream that is spoken to in `upstream`.
 ///
-/// An upgrade stays (`Connection: upgrade` and `Upgrade`) if both sides can carry it, which is to say towards HTTP/1.x; `TE:
+/// An upgrade stays (`Connection: upgrade` and `Upgrade`) if both sides can carry it, which is to say towards HTTP/1.x, but for one to HTTP/2 itself; `TE:
 /// trailers` stays, towards HTTP/1.x with `Connection: te`, which HTTP/1.1 demands.
 pub fn request(headers: &mut HeaderMap, upstream: Version) {
     let ending = Ending::of(headers);
@@ -23,7 +23,7 @@ pub fn request(headers: &mut HeaderMap, upstream: Version) {
         return;
     }
     let http1 = upstream <= Version::HTTP_11;
-    let protocol = if http1 { upgrade(headers).cloned() } else { None };
+    let protocol = if http1 { upgrade(headers).filter(|asked| !is_http2(asked)).cloned() } else { None };
     let trailers = ending.contains(TE_BIT) && takes_trailers(headers);
     strip(headers, ending);
     if trailers {
@@ -94,6 +94,11 @@ pub fn join_cookies(headers: &mut HeaderMap) {
 pub fn upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     let protocol = headers.get(UPGRADE)?;
     lists(headers, &CONNECTION, "upgrade").then_some(protocol)
+}
+
+/// Whether an upgrade would change to HTTP/2, whose requests nobody here would see (RFC 9113 section 3.1 has abolished it).
+fn is_http2(protocol: &HeaderValue) -> bool {
+    tokens(protocol).any(|token| token.eq_ignore_ascii_case(b"h2c"))
 }
 
 /// Whether the content is gRPC's (`application/grpc`, with or without a format and parameters).

@@ -186,6 +186,8 @@ pub(crate) struct Watched {
     stream: Lingering<Rewind<TcpStream>>,
     downstream: Rc<Downstream>,
     framing: Framing,
+    /// Whether a body was found to have no certain end.
+    broken: bool,
     /// Whether the last write could not be finished.
     stuck: bool,
 }
@@ -197,7 +199,7 @@ pub(crate) fn lingering(stream: Rewind<TcpStream>) -> Lingering<Rewind<TcpStream
 
 impl Watched {
     pub(crate) fn new(stream: Rewind<TcpStream>, downstream: Rc<Downstream>) -> Watched {
-        Watched { stream: lingering(stream), downstream, framing: Framing::new(), stuck: false }
+        Watched { stream: lingering(stream), downstream, framing: Framing::new(), broken: false, stuck: false }
     }
 
     pub(crate) fn into_inner(self) -> Rewind<TcpStream> {
@@ -216,9 +218,12 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         let this = &mut *self;
+        if this.broken {
+            return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
         let read = &buf.filled()[before..];
         if read.is_empty() {
             if polled.is_pending() && this.framing.place() == Place::Body {
@@ -231,6 +236,14 @@ impl AsyncRead for Watched {
             this.downstream.received();
             if let Some(ambiguity) = this.framing.advance(read) {
                 this.downstream.ambiguity.set(Some(ambiguity));
+                if ambiguity.in_body {
+                    // The codec might see an end where there is none: it gets what is sound, and an error after it.
+                    this.broken = true;
+                    buf.set_filled(before + ambiguity.before);
+                    if ambiguity.before == 0 {
+                        return Poll::Ready(Err(std::io::ErrorKind::InvalidData.into()));
+                    }
+                }
             }
         }
         polled

@@ -74,6 +74,17 @@ fn upgrades_go_through_between_http1_hops() {
 }
 
 #[test]
+fn an_upgrade_to_http2_ends_here() {
+    for protocol in ["h2c", "H2C", "websocket, h2c"] {
+        let mut headers =
+            fields(&[("connection", "Upgrade, HTTP2-Settings"), ("http2-settings", "AAMAAABkAAQAAP__")]);
+        headers.insert("upgrade", protocol.parse().unwrap());
+        request(&mut headers, Version::HTTP_11);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+}
+
+#[test]
 fn a_granted_upgrade_goes_back() {
     let answer =
         || fields(&[("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", "a")]);
