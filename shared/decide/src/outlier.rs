@@ -294,8 +294,9 @@ impl Detector {
         let host = self.hosts.get_mut(&id).filter(|host| host.until.is_none())?;
         let spared = |why| Some(Event::Spared { id, reason, why });
         let allowed = config.max_ejection_percent.min(100) as usize;
-        let room = 100 * (ejected + 1) <= allowed * hosts.len();
-        if !room && !(config.always_eject_one_host && ejected == 0) {
+        let first = config.always_eject_one_host && ejected == 0;
+        let room = first || 100 * (ejected + 1) <= allowed * hosts.len();
+        if !room {
             return spared(Mercy::Overflow);
         }
         if !others {

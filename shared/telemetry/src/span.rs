@@ -112,6 +112,8 @@ pub struct SpanRecord {
     pub endpoint: Text,
     /// `weir.response_flags`: Envoy's short flags, such as `UF` or `UT`.
     pub response_flags: Text,
+    /// `weir.mirror`: whether it is a copy of a request, which nobody waits for.
+    pub mirror: bool,
 }
 
 impl SpanRecord {

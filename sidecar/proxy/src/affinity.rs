@@ -19,7 +19,7 @@ use crate::worker::Worker;
 
 /// What ties one request.
 pub(crate) struct Tied {
-    hash: Option<u64>,
+    pub(crate) hash: Option<u64>,
     /// `Set-Cookie` values for the response.
     issued: Vec<HeaderValue>,
     /// Its session's endpoint.

@@ -13,6 +13,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::exchange::Exchange;
 use crate::upload::Upload;
+use crate::upload::tee::Copied;
 
 /// A message body.
 pub(crate) enum Body {
@@ -22,6 +23,8 @@ pub(crate) enum Body {
     Full(Bytes),
     /// A request body on its way up.
     Upload(Upload),
+    /// A copy of a request body on its way up.
+    Copied(Copied),
     /// A response body on its way down.
     Download(Box<Exchange>),
 }
@@ -73,6 +76,7 @@ impl http_body::Body for Body {
             Body::Upload(upload) => {
                 return upload.poll(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Hyper)));
             }
+            Body::Copied(copied) => return copied.poll_frame(cx),
             Body::Download(exchange) => return exchange.poll_frame(cx),
             Body::Empty => None,
             Body::Full(bytes) => Some(Frame::data(std::mem::take(bytes))),
@@ -86,6 +90,7 @@ impl http_body::Body for Body {
             Body::Empty => true,
             Body::Full(bytes) => bytes.is_empty(),
             Body::Upload(upload) => upload.is_end(),
+            Body::Copied(copied) => copied.is_end(),
             Body::Download(exchange) => exchange.is_end(),
         }
     }
@@ -95,6 +100,7 @@ impl http_body::Body for Body {
             Body::Empty => SizeHint::with_exact(0),
             Body::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Body::Upload(upload) => upload.size_hint(),
+            Body::Copied(copied) => copied.size_hint(),
             Body::Download(exchange) => exchange.size_hint(),
         }
     }

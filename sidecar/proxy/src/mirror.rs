@@ -68,7 +68,13 @@ impl Outcome {
 }
 
 /// Starts the copies of a request that is about to be sent.
-pub(crate) fn start(exchange: &Exchange, pinned: &Pinned, forward: &Forward, outgoing: &mut Outgoing) {
+pub(crate) fn start(
+    exchange: &Exchange,
+    pinned: &Pinned,
+    forward: &Forward,
+    hash: Option<u64>,
+    outgoing: &mut Outgoing,
+) {
     let worker = &exchange.downstream.worker;
     for mirror in &forward.mirrors {
         if !decide::selected(mirror.fraction, &mut worker.random.borrow_mut()) {
@@ -76,7 +82,7 @@ pub(crate) fn start(exchange: &Exchange, pinned: &Pinned, forward: &Forward, out
         }
         let cluster = &pinned.clusters[mirror.cluster];
         let room = take_place(worker, cluster);
-        let copy = room.and_then(|place| Copy::of(exchange, cluster, mirror, outgoing, place));
+        let copy = room.and_then(|place| Copy::of(exchange, cluster, mirror, hash, outgoing, place));
         match copy {
             Some(copy) => {
                 let time = forward.timeouts.request.unwrap_or(limits::MIRROR_TIME);
@@ -127,6 +133,7 @@ impl Copy {
         exchange: &Exchange,
         cluster: &Rc<WorkerCluster>,
         mirror: &Mirror,
+        hash: Option<u64>,
         outgoing: &mut Outgoing,
         place: Place,
     ) -> Option<Copy> {
@@ -154,7 +161,6 @@ impl Copy {
             }
         }
         head.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        let hash = weir_decide::balance::hash(&cluster.config.model.load_balancing, &head.headers);
         let span = place.worker.telemetry.mirror_span(exchange, &cluster.shared, &mut head.headers);
         let watch = body.as_ref().map(|body| body.watch());
         let body = body.map_or(Body::Empty, Body::Copied);

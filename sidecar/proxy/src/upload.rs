@@ -3,6 +3,8 @@
 //! The body is read once, by whichever attempt is the current one. If a retry may need it, what was read is also kept, up to
 //! [`limits::RETRY_BODY_BYTES`]; beyond that it is let go and the request can no longer be repeated. Nothing is read ahead.
 
+pub(crate) mod tee;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,9 +15,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use weir_decide::hop;
 use weir_model::limits;
 
 use crate::pool::driving;
+use tee::{Copied, Tee};
 
 /// The downstream's body, shared by the attempts of one request.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(crate) struct Source {
     broken: Cell<bool>,
     /// Attempts that still read.
     readers: Cell<u32>,
+    /// Copies of what is read.
+    copies: RefCell<Vec<Tee>>,
 }
 
 /// What was read so far.
@@ -49,6 +55,7 @@ impl Source {
             bytes: Cell::new(0),
             broken: Cell::new(false),
             readers: Cell::new(0),
+            copies: RefCell::default(),
         })
     }
 
@@ -56,6 +63,13 @@ impl Source {
     pub(crate) fn read(self: &Rc<Source>) -> Upload {
         self.readers.set(self.readers.get() + 1);
         Upload { source: self.clone(), next: 0 }
+    }
+
+    /// A copy of the whole body, which follows as it is read. Nothing may have been read yet.
+    pub(crate) fn tee(&self) -> Copied {
+        let (tee, copied) = tee::tee(self.incoming.borrow().size_hint().exact());
+        self.copies.borrow_mut().push(tee);
+        copied
     }
 
     /// Whether [`Source::read`] would give the whole body again.
@@ -69,7 +83,7 @@ impl Source {
     }
 
     /// Whether everything was read.
-    fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         self.incoming.borrow().is_end_stream()
     }
 
@@ -115,6 +129,15 @@ impl Source {
         self.bytes.get()
     }
 
+    fn copy(&self, frame: &Frame<Bytes>, last: bool) {
+        for copy in &*self.copies.borrow() {
+            copy.offer(frame);
+            if last {
+                copy.end();
+            }
+        }
+    }
+
     fn keep(&self, frame: &Frame<Bytes>) {
         let mut kept = self.kept.borrow_mut();
         let Kept::All { data, bytes, trailers } = &mut *kept else { return };
@@ -154,16 +177,23 @@ impl Upload {
             }
         }
         let incoming = &mut *self.source.incoming.borrow_mut();
-        let frame = ready!(driving::outside(cx, |cx| Pin::new(incoming).poll_frame(cx)));
-        match &frame {
+        let mut frame = ready!(driving::outside(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)));
+        match &mut frame {
             Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    hop::trailers(trailers);
+                }
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.source.bytes.set(self.source.bytes.get() + length as u64);
                 self.source.keep(frame);
                 self.next += 1;
+                self.source.copy(frame, incoming.is_end_stream());
             }
-            Some(Err(_)) => self.source.broken.set(true),
-            None => {}
+            Some(Err(_)) => {
+                self.source.broken.set(true);
+                self.source.copies.take();
+            }
+            None => self.source.copies.take().iter().for_each(Tee::end),
         }
         Poll::Ready(frame)
     }

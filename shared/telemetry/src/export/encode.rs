@@ -133,6 +133,9 @@ fn attributes(record: &SpanRecord) -> Vec<KeyValue> {
     to.text("weir.cluster", &record.cluster);
     to.text("weir.endpoint", &record.endpoint);
     to.text("weir.response_flags", &record.response_flags);
+    if record.mirror {
+        to.push("weir.mirror", Value::BoolValue(true));
+    }
     to.0
 }
 

@@ -66,8 +66,6 @@ pub struct Excess {
     pub bucket: Bucket,
     /// Until the next request may pass.
     pub wait: Duration,
-    /// Until the bucket is full again, if no more come.
-    pub reset: Duration,
 }
 
 impl<T> Clone for Said<T> {
@@ -145,16 +143,11 @@ impl Limits {
     }
 }
 
-fn excess(bucket: &Bucket, word: u64, wait: Duration, now: Time) -> Excess {
-    let (_, reset) = bucket.left(word, now);
-    Excess { bucket: *bucket, wait, reset }
-}
-
 fn take(word: &AtomicU64, bucket: &Bucket, now: Time) -> Result<(), Excess> {
     let mut seen = word.load(Relaxed);
     loop {
         match bucket.take(seen, now) {
-            Verdict::Wait(wait) => return Err(excess(bucket, seen, wait, now)),
+            Verdict::Wait(wait) => return Err(Excess { bucket: *bucket, wait }),
             Verdict::Pass(next) => match word.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
                 Ok(_) => return Ok(()),
                 Err(other) => seen = other,
@@ -177,7 +170,7 @@ impl Keyed {
                 .min_by_key(|(_, word)| **word)
                 .map_or((0, words[0]), |(least, word)| (least, *word));
             let next = match self.bucket.take(word, now) {
-                Verdict::Wait(wait) => return Err(excess(&self.bucket, word, wait, now)),
+                Verdict::Wait(wait) => return Err(Excess { bucket: self.bucket, wait }),
                 Verdict::Pass(next) => next,
             };
             for (index, cell) in cells.iter().enumerate() {

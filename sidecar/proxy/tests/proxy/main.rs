@@ -3,6 +3,7 @@
 
 mod affinity;
 mod detection;
+mod filters;
 mod hardening;
 mod health;
 mod hostile;

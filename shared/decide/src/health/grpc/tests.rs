@@ -29,7 +29,8 @@ fn only_serving_serves() {
 
 #[test]
 fn what_is_no_answer_does_not_serve() {
-    for body in [&[][..], &[0, 0, 0, 0], &[1, 0, 0, 0, 2, 8, 1], &[0, 0, 0, 0, 3, 8, 1], &[0, 0, 0, 0, 1, 8]] {
+    for body in [&[][..], &[0, 0, 0, 0], &[1, 0, 0, 0, 2, 8, 1], &[0, 0, 0, 0, 3, 8, 1], &[0, 0, 0, 0, 1, 8]]
+    {
         assert!(!serves(body), "{body:?}");
     }
     assert!(!serves(&answer(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])));
