@@ -18,7 +18,7 @@ pub enum Spec {
     /// Routes of gRPC calls.
     GrpcRoute(GrpcRouteSpec),
     /// How traffic to services is handled.
-    TrafficPolicy(TrafficPolicySpec),
+    TrafficPolicy(Box<TrafficPolicySpec>),
 }
 
 /// Kubernetes `ServiceSpec`, as far as a mesh reads it.

@@ -428,7 +428,7 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
             workload().prop_map(Spec::Workload).boxed(),
             route(namespace.clone()).prop_map(Spec::HttpRoute).boxed(),
             route(namespace.clone()).prop_map(|route| Spec::GrpcRoute(calls(route))).boxed(),
-            policy(namespace).prop_map(Spec::TrafficPolicy).boxed(),
+            policy(namespace).prop_map(|spec| Spec::TrafficPolicy(Box::new(spec))).boxed(),
         ]
     };
     (label(), label(), metadata).prop_flat_map(move |(namespace, name, metadata)| {

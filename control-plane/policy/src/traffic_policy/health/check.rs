@@ -89,7 +89,7 @@ pub(super) fn write(check: &HealthCheck) -> Value {
         ("intervalJitter", unless(check.interval_jitter, jitter(check.interval))),
         ("unhealthyThreshold", Some(json!(check.unhealthy_threshold))),
         ("healthyThreshold", Some(json!(check.healthy_threshold))),
-        ("reuseConnection", (!check.reuse_connection).then(|| json!(false))),
+        ("reuseConnection", (!check.reuse_connection).then_some(Value::Bool(false))),
         ("noTrafficInterval", unless(check.no_traffic_interval, NO_TRAFFIC_INTERVAL)),
         ("noTrafficHealthyInterval", unless(check.no_traffic_healthy_interval, check.no_traffic_interval)),
         ("unhealthyInterval", unless(check.unhealthy_interval, check.interval)),
@@ -187,7 +187,7 @@ fn write_http(http: &HttpProbe) -> Value {
         ("path", Some(json!(http.path))),
         ("host", (!http.host.is_empty()).then(|| json!(http.host))),
         ("method", (http.method != http::Method::GET).then(|| json!(http.method.as_str()))),
-        ("http2", http.http2.then(|| json!(true))),
+        ("http2", http.http2.then_some(Value::Bool(true))),
         ("expectedStatuses", ranges(&http.expected)),
         ("retriableStatuses", ranges(&http.retriable)),
     ])
