@@ -1,6 +1,6 @@
 //! Three backends and their sidecars are restarted one after the other, ten times over, under load: no request fails.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,6 +51,35 @@ fn sidecar(dir: &Path, xds: SocketAddr, id: &str, listen: [SocketAddr; 2], app: 
     let inbound = [format!("http={}={}", listen[0], app.http1), format!("grpc={}={}", listen[1], app.grpc)];
     let service = ["--service", "default/backend", "--inbound", &inbound[0], "--inbound", &inbound[1]];
     Sidecar::start(dir, id, xds, &[&service[..], &["--drain-pause", "200ms"]].concat())
+}
+
+/// A sidecar that is told to end does so when its peers have acknowledged that it is gone, not before.
+#[test]
+fn the_end_waits_until_peers_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = ControlPlane::start(dir.path());
+    plane.apply(MANIFEST);
+    let app = App::start_anywhere();
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut called = sidecar(dir.path(), plane.xds, "backend", [anywhere; 2], &app);
+    let caller = ["--service", "default/frontend", "--outbound", "127.0.0.1:0"];
+    let caller = Sidecar::start(dir.path(), "frontend", plane.xds, &caller);
+    called.wait_ready();
+    caller.wait_ready();
+    eventually("the mesh serves", Duration::from_secs(10), || {
+        http::get(caller.outbound.unwrap(), "backend:8080", "/").is_ok_and(|answer| answer.status == 200)
+    });
+    caller.process.signal("STOP");
+    called.process.signal("TERM");
+    std::thread::sleep(Duration::from_secs(2));
+    let running = called.process.running();
+    let ready = http::get(called.admin, "localhost", "/ready");
+    let served = http::get(called.inbound[0], "backend", "/still");
+    caller.process.signal("CONT");
+    assert!(running, "its drain pause is over, but its peer does not know yet");
+    assert_eq!(ready.unwrap().status, 503, "it is not ready any more");
+    assert_eq!(served.unwrap().text(), "/still 0", "and it still serves");
+    eventually("it ends", Duration::from_secs(2), || !called.process.running());
 }
 
 #[test]

@@ -148,6 +148,25 @@ async fn a_grpc_stream_that_outlasts_the_drain_ends_with_a_status() {
     assert_eq!(patient(proxy.drain.drained()).await, 0, "nothing is left to be cut off");
 }
 
+/// An upstream that ends without a word: a request whose effect nobody can repeat goes on another connection all the same, as
+/// long as nothing of it was sent on the dead one.
+#[tokio::test]
+async fn a_connection_that_was_reset_while_idle_is_passed_over() {
+    let upstream = Upstream::bind().await;
+    let proxy = Proxy::inbound(cluster("app", HttpVersion::Http1, &[upstream.address]));
+    let mut client = Peer::connect(proxy.inbound).await;
+    for _ in 0..5 {
+        client.send("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 2\r\n\r\nhi").await;
+        let mut server = upstream.accept().await;
+        assert_eq!(server.message().await.1, "hi");
+        server.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        assert_eq!(client.message().await.1, "ok");
+        server.stream.set_zero_linger().unwrap();
+        drop(server);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test]
 async fn draining_tells_http2_clients_to_go_elsewhere() {
     let upstream = Upstream::bind().await;
