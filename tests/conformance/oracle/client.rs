@@ -18,18 +18,14 @@ pub(crate) struct Client {
     http2: Option<Multiplexed>,
 }
 
-/// An HTTP/1.1 connection with how many requests were sent on it.
+/// An HTTP/1.1 connection.
 struct Connection {
     stream: TcpStream,
-    from: String,
-    sent: usize,
 }
 
 struct Multiplexed {
     runtime: tokio::runtime::Runtime,
     sender: h2::client::SendRequest<bytes::Bytes>,
-    from: String,
-    sent: usize,
 }
 
 impl Client {
@@ -37,35 +33,31 @@ impl Client {
         Self { to, http1: None, http2: None }
     }
 
-    /// Sends one request and reads what comes back; and who sent it, and as which request of its connection.
-    pub(crate) fn ask(&mut self, request: &Request) -> (Answer, (String, usize)) {
+    /// Sends one request and reads what comes back.
+    pub(crate) fn ask(&mut self, request: &Request) -> Answer {
         let mut answer = match request.version {
             Version::Http1 => self.ask_http1(request),
             Version::Http2 => self.ask_http2(request),
         };
         // Not of one name, their order says nothing (RFC 9110 section 5.3).
-        answer.0.headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+        answer.headers.sort_by(|(one, _), (other, _)| one.cmp(other));
         answer
     }
 
-    fn ask_http1(&mut self, request: &Request) -> (Answer, (String, usize)) {
+    fn ask_http1(&mut self, request: &Request) -> Answer {
         let kept = self.http1.take().filter(|kept| !request.alone && kept.is_open());
         let mut connection = kept.unwrap_or_else(|| Connection::open(self.to));
-        let line = (connection.from.clone(), connection.sent);
-        connection.sent += 1;
         // A proxy may answer and close before it has read everything.
         let _closed = connection.stream.write_all(&request.bytes());
         let (answer, ends) = read(&mut connection.stream, &request.method);
         if !ends && !request.alone && answer.broken.is_none() {
             self.http1 = Some(connection);
         }
-        (answer, line)
+        answer
     }
 
-    fn ask_http2(&mut self, request: &Request) -> (Answer, (String, usize)) {
-        let mut kept = self.http2.take().unwrap_or_else(|| Multiplexed::open(self.to));
-        let line = (kept.from.clone(), kept.sent);
-        kept.sent += 1;
+    fn ask_http2(&mut self, request: &Request) -> Answer {
+        let kept = self.http2.take().unwrap_or_else(|| Multiplexed::open(self.to));
         let answered = kept
             .runtime
             .block_on(async { tokio::time::timeout(PATIENCE, converse(kept.sender.clone(), request)).await });
@@ -80,7 +72,7 @@ impl Client {
             kept.runtime.shutdown_background();
         }
         answer.headers.retain(|(name, _)| !name.starts_with(':'));
-        (answer, line)
+        answer
     }
 }
 
@@ -89,8 +81,7 @@ impl Connection {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let from = stream.local_addr().unwrap().to_string();
-        Self { stream, from, sent: 0 }
+        Self { stream }
     }
 
     /// Whether the other end has not closed it.
@@ -106,15 +97,14 @@ impl Multiplexed {
     fn open(to: SocketAddr) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (sender, from) = runtime.block_on(async {
+        let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(to).await.unwrap();
             stream.set_nodelay(true).unwrap();
-            let from = stream.local_addr().unwrap().to_string();
             let (sender, connection) = h2::client::handshake(stream).await.unwrap();
             tokio::spawn(connection);
-            (sender, from)
+            sender
         });
-        Self { runtime, sender, from, sent: 0 }
+        Self { runtime, sender }
     }
 }
 
@@ -134,7 +124,7 @@ async fn converse(
     let mut head = http::Request::builder()
         .method(request.method.as_str())
         .uri(format!("http://{}{}", request.host, request.target));
-    for (name, value) in &request.headers {
+    for (name, value) in &request.fields() {
         head = head.header(name, value);
     }
     let head = head.body(()).unwrap_or_else(|error| panic!("{request} cannot be said in HTTP/2: {error}"));

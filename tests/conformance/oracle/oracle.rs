@@ -47,6 +47,7 @@ pub(crate) struct Oracle {
     pub(crate) weir: Plane,
     dir: tempfile::TempDir,
     changes: u64,
+    asked: usize,
     suites: Vec<Suite>,
     done: Vec<Done>,
     refused: Vec<(String, Vec<Refusal>)>,
@@ -58,8 +59,17 @@ impl Oracle {
         let ads = Ads::start();
         let envoy = Plane::envoy(dir.path(), &ads);
         let weir = Plane::weir(dir.path(), &ads);
-        let mut oracle =
-            Self { ads, envoy, weir, dir, changes: 0, suites: vec![], done: vec![], refused: vec![] };
+        let mut oracle = Self {
+            ads,
+            envoy,
+            weir,
+            dir,
+            changes: 0,
+            asked: 0,
+            suites: vec![],
+            done: vec![],
+            refused: vec![],
+        };
         let refused = oracle.apply(&rules::configuration(vec![]));
         assert_eq!(refused, vec![], "the sidecar refuses what every case needs");
         oracle
@@ -100,8 +110,12 @@ impl Oracle {
             self.refused.push((suite.name.clone(), refused));
             return;
         }
-        let requests = &suite.requests;
-        let (mut one, mut other) = self.ask(requests);
+        let mut requests = suite.requests.clone();
+        for request in &mut requests {
+            self.asked += 1;
+            request.number = self.asked;
+        }
+        let (one, mut other) = self.ask(&requests);
         let backend = |outcome: &Outcome| outcome.seen.first().map(|seen| seen.backend.clone());
         for (index, request) in requests.iter().enumerate() {
             // A split may fall either way. What each side of it does is compared on the same side.
@@ -111,23 +125,20 @@ impl Oracle {
                 tries -= 1;
             }
         }
-        for (request, (envoy, weir)) in requests.iter().zip(one.drain(..).zip(other.drain(..))) {
-            self.done.push(Done { suite: self.suites.len(), request: request.clone(), envoy, weir });
+        for (request, (envoy, weir)) in requests.into_iter().zip(one.into_iter().zip(other)) {
+            self.done.push(Done { suite: self.suites.len(), request, envoy, weir });
         }
         self.suites.push(suite.clone());
     }
 
     /// Compares everything; fails on what is not explained, and if fewer cases ran than were promised.
     pub(crate) fn judge(mut self, promised: usize) {
-        let logs = [
-            self.envoy.logged(self.done.iter().map(|done| &done.envoy.line)),
-            self.weir.logged(self.done.iter().map(|done| &done.weir.line)),
-        ];
+        let numbers = self.done.iter().map(|done| done.request.number);
+        let logs = [self.envoy.logged(numbers.clone()), self.weir.logged(numbers)];
         for done in &mut self.done {
-            for (outcome, log) in [(&mut done.envoy, &logs[0]), (&mut done.weir, &logs[1])] {
-                let (peer, index) = &outcome.line;
-                outcome.logged = log.get(peer).and_then(|lines| lines.get(*index)).cloned();
-            }
+            let number = done.request.number;
+            done.envoy.logged = logs[0].get(&number).cloned();
+            done.weir.logged = logs[1].get(&number).cloned();
         }
         let mut used = vec![0; INTENDED.len()];
         let mut failed: Vec<(&Done, Vec<Difference>)> = Vec::new();

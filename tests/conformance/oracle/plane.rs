@@ -123,25 +123,20 @@ impl Plane {
     /// One request, and all that came of it.
     pub(crate) fn ask(&mut self, request: &Request) -> Outcome {
         self.notes.lock().unwrap().clear();
-        let (answer, line) = self.client.ask(request);
+        let answer = self.client.ask(request);
         let mut seen = std::mem::take(&mut *self.notes.lock().unwrap());
         for seen in &mut seen {
             seen.headers.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
-        Outcome { answer, seen, line, logged: None }
+        Outcome { answer, seen, logged: None }
     }
 
-    /// The access log: by caller, in the order of its requests. Waits until these lines are there, or for a few seconds.
-    pub(crate) fn logged<'a>(
-        &self,
-        lines: impl Iterator<Item = &'a (String, usize)> + Clone,
-    ) -> BTreeMap<String, Vec<Logged>> {
+    /// The access log, by the numbers of requests. Waits until these are there, or for a few seconds.
+    pub(crate) fn logged(&self, numbers: impl Iterator<Item = usize> + Clone) -> BTreeMap<usize, Logged> {
         let deadline = Instant::now() + LOG;
         loop {
             let logged = parse(&std::fs::read_to_string(&self.log).unwrap_or_default());
-            let complete =
-                lines.clone().all(|(peer, index)| logged.get(peer).is_some_and(|lines| lines.len() > *index));
-            if complete || Instant::now() > deadline {
+            if numbers.clone().all(|number| logged.contains_key(&number)) || Instant::now() > deadline {
                 return logged;
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -149,8 +144,9 @@ impl Plane {
     }
 }
 
-fn parse(text: &str) -> BTreeMap<String, Vec<Logged>> {
-    let mut all = BTreeMap::<String, Vec<Logged>>::new();
+/// Of several lines with one number the last counts: an earlier one is of a split that fell the other way.
+fn parse(text: &str) -> BTreeMap<usize, Logged> {
+    let mut all = BTreeMap::new();
     for line in text.lines().filter(|line| line.starts_with('{')) {
         let Ok(json) = serde_json::from_str::<serde_json::Value>(line) else { continue };
         let field = |name: &str| match &json[name] {
@@ -168,7 +164,9 @@ fn parse(text: &str) -> BTreeMap<String, Vec<Logged>> {
             route: field("route"),
             cluster: field("cluster"),
         };
-        all.entry(field("peer")).or_default().push(logged);
+        if let Ok(number) = field("case").parse() {
+            all.insert(number, logged);
+        }
     }
     all
 }

@@ -15,7 +15,12 @@ pub(crate) struct Request {
     pub(crate) body: Payload,
     /// On a connection of its own, which is closed afterwards.
     pub(crate) alone: bool,
+    /// Which request of the run it is: the log line is found by it.
+    pub(crate) number: usize,
 }
+
+/// The header with a request's number.
+pub(crate) const NUMBER: &str = "x-case";
 
 /// What is spoken to the proxy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -54,6 +59,7 @@ pub(crate) fn call(method: &str, target: &str) -> Request {
         headers: vec![],
         body: Payload::None,
         alone: false,
+        number: 0,
     }
 }
 
@@ -96,10 +102,17 @@ impl Request {
         self
     }
 
+    /// Its header fields, the number among them.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        let mut fields = self.headers.clone();
+        fields.push((NUMBER.to_owned(), self.number.to_string()));
+        fields
+    }
+
     /// The bytes of it in HTTP/1.1.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", self.method, self.target, self.host);
-        for (name, value) in &self.headers {
+        for (name, value) in &self.fields() {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         match &self.body {
@@ -182,7 +195,5 @@ pub(crate) struct Outcome {
     pub(crate) answer: Answer,
     /// One for each attempt that reached a backend.
     pub(crate) seen: Vec<Seen>,
-    /// The caller's address and which of its requests this was, by which the log line is found.
-    pub(crate) line: (String, usize),
     pub(crate) logged: Option<Logged>,
 }

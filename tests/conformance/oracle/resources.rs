@@ -24,7 +24,7 @@ pub(crate) const LISTENER: &str = "oracle";
 
 /// What is logged of each request, under the names of weir's own log.
 const LOG: [(&str, &str); 5] = [
-    ("peer", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%"),
+    ("case", "%REQ(X-CASE)%"),
     ("status", "%RESPONSE_CODE%"),
     ("response_flags", "%RESPONSE_FLAGS%"),
     ("route", "%ROUTE_NAME%"),
