@@ -10,6 +10,7 @@ use crate::span::{MAX_TEXT, Text};
 /// A line of the access log; `type` says which.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[allow(clippy::large_enum_variant, reason = "nearly all are requests, and none is allocated for")]
 pub enum AccessRecord {
     /// A request.
     Http(HttpAccess),

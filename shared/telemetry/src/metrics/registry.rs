@@ -122,7 +122,7 @@ impl Registry {
             let rows = read().into_iter().take(family.max_series);
             observers.extend(rows.map(|(labels, value)| Observer {
                 family,
-                labels: labels.iter().map(|label| Text::new(label)).collect(),
+                labels: labels.iter().map(Text::new).collect(),
                 read: Arc::new(move || value),
             }));
         }
