@@ -48,7 +48,7 @@ fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
             OutlierDetection {
                 interval,
                 base_ejection_time,
-                max_ejection_time,
+                max_ejection_time: max_ejection_time.max(base_ejection_time),
                 max_ejection_time_jitter: jitter.unwrap_or_default(),
                 max_ejection_percent,
                 always_eject_one_host: flags[0],

@@ -119,7 +119,7 @@ fn a_full_graph_refuses_new_names_and_takes_new_versions() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Put(Resource),
+    Put(Box<Resource>),
     Take(ResourceType, String),
 }
 
@@ -140,7 +140,7 @@ fn resource() -> impl Strategy<Value = Resource> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => resource().prop_map(Step::Put),
+        3 => resource().prop_map(|resource| Step::Put(Box::new(resource))),
         1 => (prop::sample::select(ResourceType::ALL.to_vec()), name()).prop_map(|(kind, name)| Step::Take(kind, name)),
     ]
 }
@@ -155,8 +155,8 @@ proptest! {
         for (step, settle) in steps {
             match step {
                 Step::Put(resource) => {
-                    last.insert(resource.clone());
-                    graph.upsert(resource.version(), Arc::new(resource)).unwrap();
+                    last.insert((*resource).clone());
+                    graph.upsert(resource.version(), Arc::from(resource)).unwrap();
                 }
                 Step::Take(kind, name) => {
                     let was_there = last.remove(kind, &name);

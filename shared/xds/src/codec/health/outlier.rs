@@ -62,10 +62,14 @@ pub(super) fn decode(message: &cluster::OutlierDetection) -> Check<OutlierDetect
     let least = limits::SHORTEST_INTERVAL;
     let base = time("base_ejection_time", message.base_ejection_time.as_ref(), is.base_ejection_time, least)?;
     let longest = is.max_ejection_time.max(base);
+    let longest = time("max_ejection_time", message.max_ejection_time.as_ref(), longest, least)?;
+    if longest < base {
+        return Err(Fault::of("max_ejection_time", "shorter than base_ejection_time"));
+    }
     Ok(OutlierDetection {
         interval: time("interval", message.interval.as_ref(), is.interval, least)?,
         base_ejection_time: base,
-        max_ejection_time: time("max_ejection_time", message.max_ejection_time.as_ref(), longest, least)?,
+        max_ejection_time: longest,
         max_ejection_time_jitter: time(
             "max_ejection_time_jitter",
             message.max_ejection_time_jitter.as_ref(),

@@ -39,7 +39,7 @@ fn an_empty_outlier_detection_is_envoys() {
         let outliers = Outliers { base_ejection_time: base, max_ejection_time: longest, ..Outliers::default() };
         decoded(|it| it.outlier_detection = Some(outliers)).outlier_detection.unwrap().max_ejection_time.as_secs()
     };
-    assert_eq!([longest(None, None), longest(seconds(400), None), longest(None, seconds(7))], [300, 400, 7]);
+    assert_eq!([longest(None, None), longest(seconds(400), None), longest(None, seconds(40))], [300, 400, 40]);
 }
 
 #[test]
@@ -50,6 +50,7 @@ fn what_outlier_detection_cannot_be_is_refused() {
     assert_eq!(field(|it| it.enforcing_success_rate = wire::wrap(101)), "outlier_detection.enforcing_success_rate");
     assert_eq!(field(|it| it.max_ejection_percent = wire::wrap(200)), "outlier_detection.max_ejection_percent");
     assert_eq!(field(|it| it.interval = seconds(0)), "outlier_detection.interval");
+    assert_eq!(field(|it| it.max_ejection_time = seconds(7)), "outlier_detection.max_ejection_time");
     assert_eq!(field(|it| it.base_ejection_time = seconds(-1)), "outlier_detection.base_ejection_time");
     let degraded = Some(google::BoolValue { value: true });
     assert_eq!(
