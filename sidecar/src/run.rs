@@ -62,6 +62,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let inherited = takeover.as_mut().map(|takeover| std::mem::take(&mut takeover.listening));
     let sockets = Sockets::bind(&options, inherited.unwrap_or_default())?;
     let predecessor = takeover.as_ref().map(|takeover| takeover.node_id.clone());
+    let takes_over = predecessor.is_some();
     let node = node(&options, &sockets, state_dir.as_deref(), predecessor)?;
     let telemetry = Telemetry::start(&options, &node)?;
     let (snapshots, demand, status, config) = Config::start(ConfigOptions {
@@ -109,7 +110,14 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         .handover
         .as_ref()
         .map(|path| Handover::open(path, sockets.kept, node.id, status.clone(), options.handover_timeout));
-    let handover = handover.transpose().context("--handover")?;
+    let handover = match handover.transpose().context("--handover") {
+        // The other one has yielded: nobody else serves.
+        Err(error) if takes_over => {
+            tracing::error!("{error:#}; serving all the same, but no other process can take over");
+            None
+        }
+        opened => opened?,
+    };
     let succeeded = Rc::new(Cell::new(false));
     let tell = {
         let (status, drain, succeeded) = (status.clone(), drain.clone(), succeeded.clone());
