@@ -16,7 +16,7 @@ use weir_model::access_log::{
     AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFormat, LogOutput, Template,
 };
 use weir_model::node::{Inbound, Node, Target};
-use weir_model::{Detection, Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
+use weir_model::{Detection, Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpLimits, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
 
 /// Any resource.
 pub fn resource() -> BoxedStrategy<Resource> {
@@ -87,11 +87,16 @@ fn forwarded() -> impl Strategy<Value = weir_model::Forwarded> {
     prop_oneof![Just(Pass), edge]
 }
 
+fn http_limits() -> impl Strategy<Value = HttpLimits> {
+    (of(duration()), of(duration()), of(duration()), of(duration()))
+        .prop_map(|(stream_idle, stream, idle, connection)| HttpLimits { stream_idle, stream, idle, connection })
+}
+
 /// A listener, with an address or to be asked for by name.
 pub fn listener() -> BoxedStrategy<Listener> {
-    let http = (route_source(), of(fraction()), of(access_log()), paths(), forwarded(), of(filters::of_listener())).prop_map(|(routes, sampling, access_log, paths, forwarded, filters)| {
+    let http = (route_source(), of(fraction()), of(access_log()), paths(), forwarded(), of(filters::of_listener()), http_limits()).prop_map(|(routes, sampling, access_log, paths, forwarded, filters, limits)| {
         let tracing = sampling.map(|sampling| Tracing { sampling });
-        ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters, paths, forwarded })
+        ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters, paths, forwarded, limits })
     });
     let tcp = || {
         (name(), of(access_log())).prop_map(|(cluster, access_log)| TcpListener { cluster, access_log })
@@ -430,7 +435,7 @@ fn spread() -> impl Strategy<Value = Spread> {
 }
 
 /// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
-fn affinity(clusters: usize) -> impl Strategy<Value = Option<Box<Affinity>>> {
+pub fn affinity(clusters: usize) -> impl Strategy<Value = Option<Box<Affinity>>> {
     let source = prop_oneof![
         header_name().prop_map(HashSource::Header),
         cookie().prop_map(HashSource::Cookie),

@@ -61,10 +61,43 @@ fn a_stock_envoy_accepts_every_balancing_policy() {
 }
 
 #[test]
+fn a_stock_envoy_accepts_every_affinity() {
+    let mut runner = TestRunner::deterministic();
+    let mut resources =
+        bootstrap::bootstrap::StaticResources { clusters: vec![control_plane()], ..Default::default() };
+    resources.clusters.push(repack(Resource::Cluster(cluster())));
+    for index in 0..40u16 {
+        let mut route = forward();
+        let RouteAction::Forward(forward) = &mut route.action else { unreachable!("it forwards") };
+        forward.clusters.push(forward.clusters[0].clone());
+        forward.affinity = strategies::affinity(2).new_tree(&mut runner).unwrap().current();
+        let http = weir_model::HttpListener {
+            routes: RouteSource::Inline(routes(route)),
+            tracing: None,
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+            limits: Default::default(),
+        };
+        let listener = Listener {
+            name: format!("outbound-{index}"),
+            address: Some(([127, 0, 0, 1], 20_000 + index).into()),
+            direction: weir_model::Direction::Outbound,
+            kind: ListenerKind::Http(http),
+        };
+        resources.listeners.push(repack(Resource::Listener(listener)));
+    }
+    assert_eq!(judge(resources), Ok(()));
+}
+
+#[test]
 fn a_stock_envoy_does_look_at_it() {
     let mut route = forward();
     route.matches.path = PathMatch::Regex("(".to_owned());
     let http = weir_model::HttpListener {
+        limits: Default::default(),
         routes: RouteSource::Inline(routes(route)),
         tracing: None,
         access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
