@@ -101,6 +101,13 @@ fn an_upgrade_costs_no_request() {
     let sidecars = status["sidecars"].as_array().unwrap();
     assert!(sidecars.len() == 2 && sidecars.iter().all(|one| one["connected"] == true), "{status:#}");
     plane.process.kill();
+    eventually("the outage is noticed", Duration::from_secs(10), || {
+        let metrics = http::get(caller.admin, "localhost", "/metrics").unwrap().text();
+        metrics.lines().any(|line| line == "weir_config_connected 0")
+    });
+    // Without a control plane an upgrade serves what was last good, as before.
+    frontend.upgrade(&mut caller, "1");
+    assert_eq!(http::get(outbound, "backend:8080", "/outage").unwrap().text(), "/outage 0");
     caller.process.kill();
     let outbound = outbound.to_string();
     let caller = node("frontend", &["--service", "default/frontend", "--outbound", &outbound]).start(&[]);
