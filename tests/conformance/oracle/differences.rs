@@ -1,5 +1,5 @@
 //! The intended differences between the sidecar and Envoy: each with its reason, each matched as narrowly as it can be told. One that no
-//! case meets any more fails the run, so that the list stays as short as the differences are few.
+//! written case meets any more fails the run, so that the lists stay as short as the differences are few.
 
 use crate::compare::Difference;
 use crate::request::{Outcome, Payload, Request};
@@ -194,6 +194,33 @@ pub(crate) const INTENDED: &[Intended] = &[
             let part = &case.difference.part;
             let said = case.difference.envoy == "\"http\"" && case.difference.weir.is_empty();
             part.starts_with("seen[") && part.ends_with("].header.x-forwarded-proto") && said
+        },
+    },
+];
+
+/// What differs besides on a listener that does not switch off what Envoy does unasked.
+pub(crate) const UNASKED: &[Intended] = &[
+    Intended {
+        what: "whose name is in `server`",
+        reason: "weir leaves it to whoever answered; Envoy puts its own in the place of the upstream's",
+        is: |case| case.part("answer.header.server") && case.difference.envoy == "\"envoy\"",
+    },
+    Intended {
+        what: "`x-request-id` of a request that has none",
+        reason: "weir's own trace context identifies requests; an id of the caller's is passed on",
+        is: |case| {
+            let part = &case.difference.part;
+            let seen = part.starts_with("seen[") && part.ends_with("].header.x-request-id");
+            seen && case.difference.weir.is_empty()
+        },
+    },
+    Intended {
+        what: "headers that Envoy names after itself",
+        reason: "they tell of one proxy's view, and `suppress_envoy_headers` is how weir behaves",
+        is: |case| {
+            let names = ["upstream-service-time", "expected-rq-timeout-ms", "original-path", "original-host"];
+            let name = case.difference.part.split_once(".header.x-envoy-").map(|(_, name)| name);
+            name.is_some_and(|name| names.contains(&name)) && case.difference.weir.is_empty()
         },
     },
 ];

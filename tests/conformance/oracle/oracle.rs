@@ -7,10 +7,10 @@ use weir_tests::http;
 
 use crate::ads::{Ads, Refusal};
 use crate::compare::{Difference, compare};
-use crate::differences::{Case, INTENDED};
+use crate::differences::{Case, INTENDED, Intended, UNASKED};
 use crate::plane::Plane;
 use crate::request::{Outcome, Request};
-use crate::resources::pack;
+use crate::resources::{self, Manager, pack};
 use crate::rules::{self, pb};
 
 /// An authority that nobody else asks for: what it answers tells which routes a worker has.
@@ -46,6 +46,9 @@ pub(crate) struct Oracle {
     pub(crate) envoy: Plane,
     pub(crate) weir: Plane,
     dir: tempfile::TempDir,
+    /// Whether its cases meet every intended difference.
+    pub(crate) complete: bool,
+    stock: bool,
     changes: u64,
     asked: usize,
     suites: Vec<Suite>,
@@ -54,16 +57,24 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
+    /// With a listener in which everything is off that a sidecar has no notion of.
     pub(crate) fn start() -> Self {
+        Self::start_with(&resources::manager())
+    }
+
+    /// With this listener.
+    pub(crate) fn start_with(manager: &Manager) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ads = Ads::start();
-        let envoy = Plane::envoy(dir.path(), &ads);
-        let weir = Plane::weir(dir.path(), &ads);
+        let envoy = Plane::envoy(dir.path(), &ads, manager);
+        let weir = Plane::weir(dir.path(), &ads, manager);
         let mut oracle = Self {
             ads,
             envoy,
             weir,
             dir,
+            complete: false,
+            stock: manager.generate_request_id.is_none(),
             changes: 0,
             asked: 0,
             suites: vec![],
@@ -140,14 +151,16 @@ impl Oracle {
             done.envoy.logged = logs[0].get(&number).cloned();
             done.weir.logged = logs[1].get(&number).cloned();
         }
-        let mut used = vec![0; INTENDED.len()];
+        let lists = [INTENDED, if self.stock { UNASKED } else { &[] }];
+        let intended: Vec<&Intended> = lists.into_iter().flatten().collect();
+        let mut used = vec![0; intended.len()];
         let mut failed: Vec<(&Done, Vec<Difference>)> = Vec::new();
         for done in &self.done {
             let mut left = compare(&done.envoy, &done.weir);
             left.retain(|difference| {
                 let Done { request, envoy, weir, .. } = done;
                 let case = Case { request, envoy, weir, difference };
-                let known = INTENDED.iter().position(|intended| (intended.is)(&case));
+                let known = intended.iter().position(|intended| (intended.is)(&case));
                 if let Some(known) = known {
                     used[known] += 1;
                 }
@@ -163,7 +176,7 @@ impl Oracle {
         });
         let ran = self.done.len();
         println!("{ran} cases on {} route configurations; by status {statuses:?}", self.suites.len());
-        for (intended, used) in INTENDED.iter().zip(&used) {
+        for (intended, used) in intended.iter().zip(&used) {
             println!("  {used:5} × intended: {}: {}", intended.what, intended.reason);
         }
         self.show(&failed);
@@ -174,6 +187,10 @@ impl Oracle {
         assert!(missed.is_empty(), "routes that no request of their suite takes: {missed:?}");
         assert!(self.refused.is_empty(), "the sidecar refuses {} configurations", self.refused.len());
         assert!(failed.is_empty(), "{} of {ran} cases differ without explanation", failed.len());
+        let first = if self.stock { INTENDED.len() } else { 0 };
+        let stale = intended.iter().zip(&used).skip(first).filter(|(_, used)| **used == 0);
+        let stale: Vec<&str> = stale.map(|(intended, _)| intended.what).collect();
+        assert!(!self.complete || stale.is_empty(), "nothing differs any more in {stale:?}");
         assert!(ran >= promised, "only {ran} cases ran, {promised} were promised");
     }
 

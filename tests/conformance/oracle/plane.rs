@@ -12,7 +12,7 @@ use crate::ads::{Ads, Refusal};
 use crate::backend::{self, Notes};
 use crate::client::Client;
 use crate::request::{Logged, Outcome, Request};
-use crate::resources::{self, LISTENER, pack};
+use crate::resources::{self, LISTENER, Manager, pack};
 use crate::rules::pb;
 
 /// How long a data plane may take over a change.
@@ -35,7 +35,7 @@ pub(crate) struct Plane {
 
 impl Plane {
     /// A stock Envoy.
-    pub(crate) fn envoy(dir: &Path, ads: &Ads) -> Self {
+    pub(crate) fn envoy(dir: &Path, ads: &Ads, manager: &Manager) -> Self {
         let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let file = dir.join("envoy.yaml");
         std::fs::write(&file, bootstrap(ads.address)).unwrap();
@@ -44,16 +44,16 @@ impl Plane {
         command
             .args(["--file-flush-interval-msec", "50", "--admin-address-path"])
             .arg(dir.join("envoy.admin"));
-        Self::start("envoy", dir, ads, command, |_| entrance)
+        Self::start("envoy", dir, (ads, manager), command, |_| entrance)
     }
 
     /// The sidecar.
-    pub(crate) fn weir(dir: &Path, ads: &Ads) -> Self {
+    pub(crate) fn weir(dir: &Path, ads: &Ads, manager: &Manager) -> Self {
         let mut command = Command::new(binary("weir-sidecar"));
         command.args(["--xds", &ads.address.to_string(), "--node-id", "weir", "--workers", "1"]);
         command.args(["--admin-listen", "127.0.0.1:0", "--outbound", "127.0.0.1:0", "--access-log"]);
         command.arg("--state-dir").arg(dir.join("state"));
-        Self::start("weir", dir, ads, command, |said| {
+        Self::start("weir", dir, (ads, manager), command, |said| {
             let mut found = None;
             eventually("the sidecar says where it listens", CHANGE, || {
                 let text = std::fs::read_to_string(said).unwrap_or_default();
@@ -70,7 +70,7 @@ impl Plane {
     fn start(
         name: &'static str,
         dir: &Path,
-        ads: &Ads,
+        (ads, manager): (&Ads, &Manager),
         mut command: Command,
         entrance: impl Fn(&Path) -> SocketAddr,
     ) -> Self {
@@ -96,7 +96,7 @@ impl Plane {
             all.push((name.to_owned(), pack(&resources::cluster(name, name == "delta"))));
             all.push((name.to_owned(), pack(&resources::endpoints(name, &addresses))));
         }
-        let listener = resources::listener(entrance, &resources::manager());
+        let listener = resources::listener(entrance, manager);
         all.push((LISTENER.to_owned(), pack(&listener)));
         ads.put(name, all);
         Self { name, entrance, process, log, client: Client::new(entrance), notes, _refusing: refusing }

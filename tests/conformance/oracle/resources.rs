@@ -79,6 +79,15 @@ pub(crate) fn manager() -> Manager {
     }
 }
 
+/// A connection manager as most control planes send it: what Envoy does unasked is on.
+pub(crate) fn stock_manager() -> Manager {
+    let mut manager = manager();
+    manager.http_filters[0].config_type = Some(filter_config(pack(&router::Router::default())));
+    manager.generate_request_id = None;
+    manager.server_header_transformation = 0;
+    manager
+}
+
 /// The configuration of an HTTP filter.
 pub(crate) fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
     hcm::http_filter::ConfigType::TypedConfig(config)
