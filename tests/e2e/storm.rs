@@ -106,7 +106,11 @@ fn backend(asked: Arc<AtomicU64>) -> App {
 }
 
 /// Calls the next service through its sidecar and fails as that does. With `hands_on` it passes on what the sidecars tell each other.
-fn middle(next: &'static str, outbound: Arc<std::sync::OnceLock<SocketAddr>>, hands_on: Arc<AtomicBool>) -> App {
+fn middle(
+    next: &'static str,
+    outbound: Arc<std::sync::OnceLock<SocketAddr>>,
+    hands_on: Arc<AtomicBool>,
+) -> App {
     App::start(move || {
         let outbound = *outbound.wait();
         let stream = std::sync::Mutex::new(TcpStream::connect(outbound).unwrap());
@@ -149,8 +153,7 @@ fn load(outbound: SocketAddr, host: &'static str) -> u64 {
 fn sidecar(dir: &Path, xds: SocketAddr, name: &str, app: &App) -> Sidecar {
     let (inbound, label) = (format!("127.0.0.1:0={}", app.address), format!("app={name}"));
     let service = format!("default/{name}");
-    let args =
-        ["--service", &service, "--label", &label, "--inbound", &inbound, "--outbound", "127.0.0.1:0"];
+    let args = ["--service", &service, "--label", &label, "--inbound", &inbound, "--outbound", "127.0.0.1:0"];
     Sidecar::start(dir, name, xds, &args)
 }
 

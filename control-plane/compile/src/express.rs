@@ -22,8 +22,8 @@ use http::{Method, StatusCode};
 use weir_model::mesh::{HttpRule, Name, RouteName};
 use weir_model::node::Target;
 use weir_model::{
-    CircuitBreakers, Diagnostic, DirectResponse, Forward, HeaderMutation, LoadBalancing, RetryOn, Rewrite, RingSize,
-    Route, RouteAction, Severity,
+    CircuitBreakers, Diagnostic, DirectResponse, Forward, HeaderMutation, LoadBalancing, RetryOn, Rewrite,
+    RingSize, Route, RouteAction, Severity,
 };
 
 /// The match of a rule that a route was made from.
@@ -100,7 +100,9 @@ pub(crate) fn connection(policy: &Policy<'_>, target: Target, diagnostics: &mut 
     if let Some((name, breakers)) = policy.circuit_breakers() {
         let default = CircuitBreakers::default();
         let connections = |breakers: &CircuitBreakers| {
-            let CircuitBreakers { max_connections, max_pending, max_endpoint_connections, connection, .. } = breakers;
+            let CircuitBreakers {
+                max_connections, max_pending, max_endpoint_connections, connection, ..
+            } = breakers;
             (*max_connections, *max_pending, *max_endpoint_connections, connection.clone())
         };
         if connections(breakers) != connections(&default) {

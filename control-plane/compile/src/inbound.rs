@@ -3,8 +3,8 @@
 //! What is spoken on an inbound listener is what the services that select the node say of the port it serves. All policy of the way there was
 //! enforced by the caller; here everything goes to the application.
 
-use crate::health;
 use crate::actions;
+use crate::health;
 use crate::scope::Pass;
 use crate::service::http_version;
 use std::collections::BTreeMap;
@@ -14,11 +14,11 @@ use std::time::Duration;
 use weir_model::access_log::AccessLog;
 use weir_model::mesh::{AppProtocol, Name, WorkloadPort};
 use weir_model::node::{Inbound, Node};
-use weir_model::{Filters, Detection, 
-    CircuitBreakers, Cluster, ClusterKind, Diagnostic, Direction, Discovery, Endpoint, Endpoints, Forward,
-    HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints,
-    Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource,
-    Severity, TcpListener, Timeouts, VirtualHost, WeightedCluster, limits,
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, Detection, Diagnostic, Direction, Discovery, Endpoint, Endpoints,
+    Filters, Forward, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality,
+    LocalityEndpoints, Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration,
+    RouteMatch, RouteSource, Severity, TcpListener, Timeouts, VirtualHost, WeightedCluster, limits,
 };
 
 /// The listeners and application clusters of a node.
@@ -104,7 +104,16 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Li
                 Box::new(Detection { otherwise, wait: limits::SNIFF_WAIT })
             });
             let routes = RouteSource::Inline(routes(name.clone(), cluster, admission(pass, inbound)));
-            ListenerKind::Http(HttpListener { routes, tracing: pass.tracing(), access_log, detection, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass })
+            ListenerKind::Http(HttpListener {
+                limits: Default::default(),
+                routes,
+                tracing: pass.tracing(),
+                access_log,
+                detection,
+                filters: None,
+                paths: weir_model::Paths::BASE,
+                forwarded: weir_model::Forwarded::Pass,
+            })
         }
     };
     Listener { name, address: Some(inbound.listen), direction: Direction::Inbound, kind }
@@ -128,15 +137,25 @@ fn routes(name: String, cluster: String, filters: Option<Box<Filters>>) -> Route
         timeouts: Timeouts::default(),
         retry: Some(retry()),
         priority: Default::default(),
-        affinity: None, mirrors: Vec::new(), fallback: None };
+        affinity: None,
+        mirrors: Vec::new(),
+        fallback: None,
+    };
     let route = Route {
         name: "inbound".to_owned(),
         stat_prefix: String::new(),
         matches: RouteMatch::default(),
         action: RouteAction::Forward(forward),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(), filters: None };
-    let host = VirtualHost { name: "inbound".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters };
+        response_headers: HeaderMutation::default(),
+        filters: None,
+    };
+    let host = VirtualHost {
+        name: "inbound".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        filters,
+    };
     RouteConfiguration { name, virtual_hosts: vec![host] }
 }
 
@@ -158,7 +177,11 @@ fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
         endpoints: vec![endpoint],
     };
     Cluster {
-        discovery: Discovery::Static(Endpoints { name: name.clone(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
+        discovery: Discovery::Static(Endpoints {
+            name: name.clone(),
+            localities: vec![locality],
+            overprovisioning: weir_model::OVERPROVISIONING,
+        }),
         name,
         kind: ClusterKind::Application,
         load_balancing: LoadBalancing::RoundRobin,

@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use weir_model::mesh::{FallbackPolicy, HttpRoute, LocalityFailover, Mesh, Name, RouteName, Selection, TrafficPolicy};
-use weir_model::{Fault, RateLimits, CircuitBreakers, HashSource, Session, HealthCheck, LoadBalancing, OutlierDetection, RetryPolicy, SlowStart};
+use weir_model::mesh::{
+    FallbackPolicy, HttpRoute, LocalityFailover, Mesh, Name, RouteName, Selection, TrafficPolicy,
+};
+use weir_model::{
+    CircuitBreakers, Fault, HashSource, HealthCheck, LoadBalancing, OutlierDetection, RateLimits,
+    RetryPolicy, Session, SlowStart,
+};
 
 /// What is attached to what.
 #[derive(Debug)]

@@ -7,7 +7,12 @@ mod health;
 use http::StatusCode;
 use std::fmt::{Display, Write};
 use std::time::Duration;
-use weir_model::{Fallback, Detection, CircuitBreakers, Cluster, ClusterKind, DirectResponse, Discovery, Endpoints, Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts};
+use weir_model::{
+    CircuitBreakers, Cluster, ClusterKind, Detection, DirectResponse, Discovery, Endpoints, Fallback,
+    Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing,
+    OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route,
+    RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts,
+};
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
 pub fn render(resource: &Resource) -> String {
@@ -157,13 +162,33 @@ fn http_listener(out: &mut Lines, it: &HttpListener) {
         out.line(1, "access log");
     }
     filters::filters(out, 1, it.filters.as_deref());
+    let limits = [
+        ("silent stream", it.limits.stream_idle),
+        ("stream", it.limits.stream),
+        ("idle connection", it.limits.idle),
+        ("connection", it.limits.connection),
+    ];
+    for (name, limit) in limits {
+        if let Some(limit) = limit {
+            out.line(1, format_args!("{name} within {}", time(limit)));
+        }
+    }
+    if it.paths != weir_model::Paths::BASE {
+        out.line(1, format_args!("paths by {:?}", it.paths));
+    }
+    if it.forwarded != weir_model::Forwarded::Pass {
+        out.line(1, format_args!("forwarded by {:?}", it.forwarded));
+    }
     match &it.routes {
         RouteSource::Rds(name) => out.line(1, format_args!("routes from {name}")),
         RouteSource::Inline(inline) => routes(out, 1, inline),
     }
     if let Some(detection) = &it.detection {
         let Detection { otherwise, wait } = &**detection;
-        out.line(1, format_args!("bytes that are not HTTP, or nothing for {wait:?}, to {}", otherwise.cluster));
+        out.line(
+            1,
+            format_args!("bytes that are not HTTP, or nothing for {wait:?}, to {}", otherwise.cluster),
+        );
     }
 }
 

@@ -109,7 +109,16 @@ impl<'a> Pass<'a> {
     }
 
     fn outbound_listener(&mut self, address: SocketAddr, name: String, routes: RouteSource) {
-        let http = HttpListener { routes, tracing: self.tracing(), access_log: access_log(self.node), detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        let http = HttpListener {
+            limits: Default::default(),
+            routes,
+            tracing: self.tracing(),
+            access_log: access_log(self.node),
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+        };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name,
@@ -172,7 +181,16 @@ impl<'a> Pass<'a> {
     }
 
     fn named_listener(&mut self, authority: String, routes: String) {
-        let http = HttpListener { routes: RouteSource::Rds(routes), tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        let http = HttpListener {
+            limits: Default::default(),
+            routes: RouteSource::Rds(routes),
+            tracing: None,
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+        };
         let kind = ListenerKind::Http(http);
         self.insert(Resource::Listener(Listener {
             name: authority,
@@ -273,7 +291,8 @@ impl<'a> Pass<'a> {
                 }
                 let compiled = self.routes(name, port.port);
                 let (routes, filters) = (compiled.routes.clone(), compiled.filters.clone());
-                let host = VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters };
+                let host =
+                    VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters };
                 hosts.insert((name.clone(), port.port), host);
             }
         }

@@ -54,6 +54,21 @@ pub struct HttpListener {
     pub forwarded: Forwarded,
     /// What becomes of connections that turn out not to speak HTTP; absent: they are taken for bad HTTP.
     pub detection: Option<Box<Detection>>,
+    /// How long its connections, and requests whose route does not say, may take.
+    pub limits: HttpLimits,
+}
+
+/// How long connections and requests of a listener may take; no limit where absent, but those of [`crate::limits`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct HttpLimits {
+    /// As [`crate::Timeouts::idle`], where the route says nothing.
+    pub stream_idle: Option<Duration>,
+    /// As [`crate::Timeouts::stream`], where the route says nothing.
+    pub stream: Option<Duration>,
+    /// How long a connection may stay without a request.
+    pub idle: Option<Duration>,
+    /// How long a connection is used: after it, what is under way ends in order, and the caller makes another one.
+    pub connection: Option<Duration>,
 }
 
 /// A listener that finds out what is spoken.

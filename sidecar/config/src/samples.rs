@@ -116,7 +116,7 @@ fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) 
         name: name.to_owned(),
         address,
         direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
-        kind: ListenerKind::Http(HttpListener { routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
+        kind: ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
     })
 }
 

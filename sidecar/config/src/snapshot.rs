@@ -71,6 +71,8 @@ pub struct NamedRoutes {
     pub filters: Option<Arc<Filters>>,
     /// The form in which paths are matched and sent on.
     pub paths: weir_model::Paths,
+    /// How long requests whose route does not say may take.
+    pub limits: weir_model::HttpLimits,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +114,8 @@ pub enum ListenerKind {
         paths: weir_model::Paths,
         /// What is believed and told about who asks.
         forwarded: weir_model::Forwarded,
+        /// How long its connections, and requests whose route does not say, may take.
+        limits: weir_model::HttpLimits,
     },
     /// Bytes.
     Tcp {
@@ -203,8 +207,19 @@ pub struct Forward {
     pub affinity: Option<Box<weir_model::Affinity>>,
     /// Where copies go.
     pub mirrors: Box<[Mirror]>,
+    /// What answers where the targets cannot.
+    pub fallback: Option<Box<Fallback>>,
     /// Which circuit breakers count it.
     pub priority: Priority,
+}
+
+/// What answers where the targets of a route cannot.
+#[derive(Debug)]
+pub enum Fallback {
+    /// Another cluster: an index into [`Snapshot::clusters`].
+    Cluster(usize),
+    /// This sidecar, with these words.
+    Direct(DirectResponse),
 }
 
 /// Where copies of requests go.

@@ -117,7 +117,7 @@ fn snapshot(
         name: "inbound".to_owned(),
         address: Some(address),
         direction: Direction::Inbound,
-        kind: ListenerKind::Http(HttpListener { routes, tracing, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
+        kind: ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
     };
     let mut linker = Linker::new(1);
     let mut set = ResourceSet::default();

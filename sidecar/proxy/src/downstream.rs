@@ -13,7 +13,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use weir_decide::framing::{Ambiguity, Framing, Place};
-use weir_model::{Time, limits};
+use weir_config::ListenerKind;
+use weir_model::{HttpLimits, Time, limits};
 use weir_runtime::io::{Lingering, Rewind};
 
 use crate::pool::driving::write_gathered;
@@ -38,6 +39,8 @@ pub(crate) struct Downstream {
     in_head: Cell<bool>,
     /// When it last became idle, or when the head began.
     since: Cell<Time>,
+    /// When it was accepted.
+    opened: Time,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     /// Requests that have begun on an HTTP/1 connection, and the first that is ambiguous.
@@ -67,6 +70,7 @@ impl Downstream {
         let order = if worker.drain.is_draining() { Order::Finish } else { Order::Serve };
         Downstream {
             since: Cell::new(worker.recently()),
+            opened: worker.recently(),
             worker,
             entrance,
             peer,
@@ -146,6 +150,10 @@ impl Downstream {
 
     /// Ends the connection if it has taken too long over a head, or was idle for too long, and a body that has stopped coming.
     pub(crate) fn sweep(&self, now: Time) {
+        let limits = self.limits();
+        if limits.connection.is_some_and(|limit| now.since(self.opened) >= limit) {
+            self.order(Order::Finish);
+        }
         if self.requests.get() > 0 {
             if self.starving.get().is_some_and(|since| now.since(since) >= limits::BODY_TIMEOUT) {
                 // The next read fails.
@@ -160,8 +168,16 @@ impl Downstream {
                 self.slow.set(true);
                 self.order(Order::Close);
             }
-        } else if waited >= limits::DOWNSTREAM_IDLE {
+        } else if waited >= limits.idle.unwrap_or(limits::DOWNSTREAM_IDLE) {
             self.order(Order::Finish);
+        }
+    }
+
+    /// What its listener says now.
+    fn limits(&self) -> HttpLimits {
+        match self.worker.pinned().listener(self.entrance).map(|listener| &listener.kind) {
+            Some(ListenerKind::Http { limits, .. }) => *limits,
+            Some(ListenerKind::Tcp { .. }) | None => HttpLimits::default(),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
 use crate::hedge::Hedges;
 use crate::reject::{Kind, Reject};
-use crate::{filter, mirror, retry};
+use crate::{fallback, filter, mirror, retry};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
 use crate::{affinity, canonical, health, respond, route, sound, upload};
@@ -131,7 +131,10 @@ async fn forward(
         exchange.target = forward.targets.iter().position(|one| std::ptr::eq(one, target));
     }
     let cluster = &scope.pinned.clusters[target.cluster];
-    exchange.admit(cluster, forward.priority)?;
+    let admitted = exchange.admit(cluster, forward.priority);
+    if forward.fallback.is_none() {
+        admitted.clone()?;
+    }
 
     let caller = request
         .headers()
@@ -143,7 +146,12 @@ async fn forward(
     // The time it was held up on purpose is not its own.
     let until = limit.map(|limit| exchange.started + exchange.held() + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
-    timer.start(until, &forward.timeouts, exchange.started);
+    timer.start(until, &forward.timeouts, &scope.policy.limits, exchange.started);
+    let way = fallback::Way { pinned: &scope.pinned, route, forward, target };
+    if let Err(kind) = admitted {
+        let whole = fallback::Left::Whole(request);
+        return Box::pin(fallback::answer(exchange, way, whole, timer, Err(kind.into()))).await;
+    }
     let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
     if !forward.mirrors.is_empty() {
@@ -155,10 +163,13 @@ async fn forward(
     let mut hedges = Hedges::of(forward, cluster, exchange, &outgoing);
     let mut tried = Vec::new();
     let mut begun = exchange.started;
-    let mut response = loop {
+    let result: Result<Response<Source>, Reject> = loop {
         let tied = (tied.as_deref(), &**forward);
         let first = exchange.retries == 0;
-        let endpoint = affinity::endpoint(worker, (target, cluster), tied, &tried, first, begun)?;
+        let endpoint = match affinity::endpoint(worker, (target, cluster), tied, &tried, first, begun) {
+            Ok(endpoint) => endpoint,
+            Err(kind) => break Err(kind.into()),
+        };
         exchange.attempted = begun;
         timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
         if exchange.grpc {
@@ -180,9 +191,9 @@ async fn forward(
             if let Some(hedges) = &mut hedges
                 && let Some(won) = Box::pin(hedges.wait(exchange, None, &mut timer)).await?
             {
-                break won;
+                break Ok(won);
             }
-            break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 })?;
+            break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 });
         };
         exchange.retry(outcome.as_ref(), outgoing.head_mut().map(|head| &mut head.headers));
         if let Ok(response) = outcome {
@@ -195,12 +206,22 @@ async fn forward(
         match &mut hedges {
             Some(hedges) => {
                 if let Some(won) = Box::pin(hedges.wait(exchange, Some(pause), &mut timer)).await? {
-                    break won;
+                    break Ok(won);
                 }
             }
             None => within(&mut timer, Box::pin(tokio::time::sleep(pause)).as_mut()).await?,
         }
         begun = now();
+    };
+
+    let mut response = match result {
+        Ok(response) if !exchange.spent || forward.fallback.is_none() => response,
+        Err(reject) if forward.fallback.is_none() => return Err(reject),
+        failed => {
+            drop(hedges);
+            let left = fallback::Left::Outgoing(Box::new(outgoing));
+            return Box::pin(fallback::answer(exchange, way, left, timer, failed)).await;
+        }
     };
 
     if let Some(body) = outgoing.body() {
@@ -210,7 +231,7 @@ async fn forward(
         response = Box::pin(upstream::switched(response, &outgoing)).await?;
     }
     exchange.timer = timer;
-    respond::finish(&mut response, route, target, exchange.version);
+    respond::finish(&mut response, route, Some(target), exchange.version);
     if let Some(tied) = tied {
         let address = exchange.active.as_ref().map(|active| active.pool.endpoint.address);
         tied.tell(response.headers_mut(), forward, target, address);

@@ -15,7 +15,7 @@ use weir_config::snapshot::filters::Filters;
 use weir_decide::authority;
 use weir_decide::route::{Head, RouteIndex};
 use weir_telemetry::access_log::Layout;
-use weir_model::{Forwarded, Paths, Time, Tracing, limits};
+use weir_model::{HttpLimits, Forwarded, Paths, Time, Tracing, limits};
 
 use crate::downstream::Downstream;
 use crate::pinned::Pinned;
@@ -44,6 +44,8 @@ pub(crate) struct Policy {
     pub(crate) filters: Option<Arc<Filters>>,
     pub(crate) paths: Paths,
     pub(crate) forwarded: Forwarded,
+    /// How long requests whose route does not say may take.
+    pub(crate) limits: HttpLimits,
 }
 
 /// The authority of a request: of its URI, which counts where it has one (RFC 9112 section 3.2.2), else its only `Host`.
@@ -109,7 +111,7 @@ enum Found {
 fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Time) -> Found {
     let listener = pinned.listener(downstream.entrance);
     let (tracing, access_log, filters, forwarded) = match listener.map(|listener| &listener.kind) {
-        Some(ListenerKind::Http { routes, tracing, access_log, filters, paths, forwarded, .. }) => {
+        Some(ListenerKind::Http { routes, tracing, access_log, filters, paths, forwarded, limits, .. }) => {
             if !routes.hosts.is_empty() {
                 let policy = Rc::new(Policy {
                     routes: routes.clone(),
@@ -118,6 +120,7 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
                     filters: filters.clone(),
                     paths: *paths,
                     forwarded: *forwarded,
+                    limits: *limits,
                 });
                 return Found::Scope(Scope { pinned, policy, authority: None, looked_up: now });
             }
@@ -140,6 +143,7 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
         filters: found.filters.clone().or(filters),
         paths: found.paths,
         forwarded,
+        limits: found.limits,
     });
     Found::Scope(Scope { pinned, policy, authority: Some(authority.into()), looked_up: now })
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
-use weir_model::{Time, Timeouts};
+use weir_model::{HttpLimits, Time, Timeouts};
 use weir_runtime::clock;
 
 use crate::reject::Kind;
@@ -40,9 +40,12 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// Starts the limits that hold for the whole exchange.
-    pub(crate) fn start(&mut self, request: Option<Time>, timeouts: &Timeouts, now: Time) {
-        let (end, ends_stream) = sooner(request, timeouts.stream.map(|limit| now + limit));
-        let (idle, idles_attempt) = sooner(timeouts.idle, timeouts.attempt_idle);
+    pub(crate) fn start(&mut self, request: Option<Time>, timeouts: &Timeouts, limits: &HttpLimits, now: Time) {
+        // Zero is no limit, whatever the listener says.
+        let said = |route: Option<Duration>, listener| route.or(listener).filter(|limit| !limit.is_zero());
+        let stream = said(timeouts.stream, limits.stream);
+        let (end, ends_stream) = sooner(request, stream.map(|limit| now + limit));
+        let (idle, idles_attempt) = sooner(said(timeouts.idle, limits.stream_idle), timeouts.attempt_idle);
         *self = Timer {
             end,
             ends_stream,

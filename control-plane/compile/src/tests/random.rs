@@ -128,14 +128,16 @@ fn filters() -> impl Strategy<Value = HttpFilters> {
         credentials: true,
     });
     (mutation(), mutation(), redirect, of("[ab]"), rewrite(), (vec(mirror, 0..3), of(cors))).prop_map(
-        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path, (mirrors, cors))| HttpFilters {
-            request_headers,
-            response_headers,
-            redirect,
-            rewrite_host,
-            rewrite_path,
-            mirrors,
-            cors,
+        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path, (mirrors, cors))| {
+            HttpFilters {
+                request_headers,
+                response_headers,
+                redirect,
+                rewrite_host,
+                rewrite_path,
+                mirrors,
+                cors,
+            }
         },
     )
 }
@@ -263,8 +265,11 @@ fn actions() -> impl Strategy<Value = ActionPolicy> {
         (name(), port()).prop_map(|(service, port)| FallbackPolicy::Backend(BackendTarget { service, port })),
         Just(FallbackPolicy::Response(DirectResponse { status: StatusCode::OK, body: "later".to_owned() })),
     ];
-    (of(Just(limits)), of(Just(fault)), of(fallback))
-        .prop_map(|(limits, fault, fallback)| ActionPolicy { limits, fault, fallback })
+    (of(Just(limits)), of(Just(fault)), of(fallback)).prop_map(|(limits, fault, fallback)| ActionPolicy {
+        limits,
+        fault,
+        fallback,
+    })
 }
 
 fn health() -> impl Strategy<Value = HealthPolicy> {

@@ -6,7 +6,7 @@ use super::{access_log, affinity};
 use super::fault::{At, Check, Fault, refuse};
 use super::pb::stateful_session::StatefulSession;
 use super::pb::{google, hcm, router};
-use super::{route, wire};
+use super::{route, timing, wire};
 use hcm::http_connection_manager::{self as parts, RouteSpecifier};
 use prost::Name;
 use weir_model::node::Target;
@@ -52,8 +52,9 @@ pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm
             upgrade_type: UPGRADE.to_owned(),
             ..parts::UpgradeConfig::default()
         }],
-        // Envoy would end a stream that is silent for five minutes; where a route wants that, it says so.
-        stream_idle_timeout: Some(google::Duration::default()),
+        // Absent would mean five minutes.
+        stream_idle_timeout: Some(listener.limits.stream_idle.map(wire::duration).unwrap_or_default()),
+        common_http_protocol_options: timing::listener(&listener.limits),
         request_headers_timeout: Some(wire::duration(limits::HEAD_TIMEOUT)),
         tracing: listener.tracing.as_ref().map(tracing),
         access_log: access_log::encode(listener.access_log.as_ref(), access_log::Protocol::Http, target),
@@ -79,9 +80,6 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         forward_client_cert_matcher, proxy_100_continue, request_id_extension,
         local_reply_config, strip_matching_host_port, strip_trailing_host_dot, strip_port_mode, path_normalization_options,
         typed_header_validation_config, append_x_forwarded_port, add_proxy_protocol_connection_state, forward_proto_config);
-    wire::timeout("stream_idle_timeout", message.stream_idle_timeout.as_ref())?.map_or(Ok(()), |_| {
-        Err(Fault::of("stream_idle_timeout", "only 0s is supported; set idle_timeout on routes"))
-    })?;
     for (index, upgrade) in message.upgrade_configs.iter().enumerate() {
         from_upgrade(upgrade).at_index("upgrade_configs", index)?;
     }
@@ -104,7 +102,7 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         Some(tracing) => Some(from_tracing(tracing).at("tracing")?),
         None => None,
     };
-    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, detection: None, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)? })
+    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, detection: None, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)?, limits: timing::from_listener(message)? })
 }
 
 fn from_paths(message: &hcm::HttpConnectionManager) -> Check<Paths> {

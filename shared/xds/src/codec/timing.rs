@@ -13,16 +13,19 @@
 //! **A route that has a `max_stream_duration` message has no `timeout`** in Envoy, whatever it says there; so it is read, and so it is
 //! written: a route with both limits is given only the former. Without the message, an absent `timeout` means 15 s.
 //!
+//! What a listener says (`stream_idle_timeout`, 5 min where absent, and `max_stream_duration` of its `common_http_protocol_options`) holds for
+//! routes that say nothing; zero on a route is no limit.
+//!
 //! `grpc-timeout` limits a request to weir always; an Envoy looks at it only where `grpc_timeout_header_max` is there. The older fields
 //! `max_grpc_timeout` and `grpc_timeout_offset` are refused by name.
 
-use super::fault::{At, Check, Fault};
-use super::pb::{core, route};
+use super::fault::{At, Check, Fault, refuse};
+use super::pb::{core, hcm, route};
 use super::wire;
 use route::route_action::MaxStreamDuration;
 use std::time::Duration;
 use weir_model::node::Target;
-use weir_model::{GrpcTimeout, Priority, Timeouts};
+use weir_model::{GrpcTimeout, HttpLimits, Priority, Timeouts};
 
 /// What Envoy takes if a route says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -48,7 +51,8 @@ pub(super) fn stream(timeouts: &Timeouts, target: Target) -> Option<MaxStreamDur
 
 /// The limits of a route, but for those of its attempts.
 pub(super) fn decode(action: &route::RouteAction) -> Check<Timeouts> {
-    let idle = wire::timeout("idle_timeout", action.idle_timeout.as_ref())?;
+    // None at all is not what the listener says.
+    let idle = wire::optional_duration("idle_timeout", action.idle_timeout.as_ref())?;
     if let Some(limit) = &action.max_stream_duration {
         // What is not meant must make sense all the same.
         wire::timeout("timeout", action.timeout.as_ref())?;
@@ -64,13 +68,48 @@ pub(super) fn decode(action: &route::RouteAction) -> Check<Timeouts> {
 fn from_stream(limit: &MaxStreamDuration) -> Check<Timeouts> {
     let offset = "grpc_timeout_header_offset";
     Ok(Timeouts {
-        stream: wire::timeout("max_stream_duration", limit.max_stream_duration.as_ref())?,
+        stream: wire::optional_duration("max_stream_duration", limit.max_stream_duration.as_ref())?,
         grpc: GrpcTimeout {
             max: wire::timeout("grpc_timeout_header_max", limit.grpc_timeout_header_max.as_ref())?,
             offset: wire::optional_duration(offset, limit.grpc_timeout_header_offset.as_ref())?.unwrap_or_default(),
         },
         ..Timeouts::default()
     })
+}
+
+/// Envoy's own limit on silent streams where a listener says nothing.
+const STREAM_IDLE: Duration = Duration::from_secs(300);
+
+/// What a listener says of its connections and of the streams of routes that say nothing; but for silent streams, which it says elsewhere.
+pub(super) fn listener(limits: &HttpLimits) -> Option<core::HttpProtocolOptions> {
+    let HttpLimits { stream_idle: _, stream, idle, connection } = *limits;
+    (stream.is_some() || idle.is_some() || connection.is_some()).then(|| core::HttpProtocolOptions {
+        max_stream_duration: stream.map(wire::duration),
+        idle_timeout: idle.map(wire::duration),
+        max_connection_duration: connection.map(wire::duration),
+        ..core::HttpProtocolOptions::default()
+    })
+}
+
+/// The limits of a listener.
+pub(super) fn from_listener(message: &hcm::HttpConnectionManager) -> Check<HttpLimits> {
+    let stream_idle = match &message.stream_idle_timeout {
+        Some(limit) => wire::timeout("stream_idle_timeout", Some(limit))?,
+        None => Some(STREAM_IDLE),
+    };
+    let Some(options) = &message.common_http_protocol_options else {
+        return Ok(HttpLimits { stream_idle, ..HttpLimits::default() });
+    };
+    let inner = || {
+        refuse!(options; max_headers_count, headers_with_underscores_action, max_requests_per_connection);
+        Ok(HttpLimits {
+            stream_idle,
+            stream: wire::timeout("max_stream_duration", options.max_stream_duration.as_ref())?,
+            idle: wire::timeout("idle_timeout", options.idle_timeout.as_ref())?,
+            connection: wire::timeout("max_connection_duration", options.max_connection_duration.as_ref())?,
+        })
+    };
+    inner().at("common_http_protocol_options")
 }
 
 /// The word for a priority.

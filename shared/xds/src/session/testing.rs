@@ -77,6 +77,7 @@ pub(crate) fn listener(name: &str, route: &str) -> Resource {
         address: None,
         direction: Direction::Outbound,
         kind: ListenerKind::Http(HttpListener {
+            limits: Default::default(),
             routes: RouteSource::Rds(route.to_owned()),
             tracing: None,
             access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),

@@ -23,6 +23,7 @@ use weir_model::{
     RouteConfiguration, RouteSource, Time, Version,
 };
 
+use super::Fallback;
 use super::filters::{Filters, Known};
 use super::state::{ClusterState, EndpointState, LastUse, NOT_BEGUN, Standing};
 use super::{
@@ -162,10 +163,10 @@ impl Linker {
             let Resource::Listener(listener) = &**resource else { continue };
             let linked = self.link_listener(version, listener)?;
             match linked.kind {
-                ListenerKind::Http { routes, tracing, access_log, filters, paths, .. }
+                ListenerKind::Http { routes, tracing, access_log, filters, paths, limits, .. }
                     if listener.address.is_none() =>
                 {
-                    let routes = Some(NamedRoutes { routes, tracing, access_log, filters, paths });
+                    let routes = Some(NamedRoutes { routes, tracing, access_log, filters, paths, limits });
                     named.insert(Arc::from(name), NamedEntry { used: Arc::default(), routes });
                 }
                 ListenerKind::Http { .. } | ListenerKind::Tcp { .. } => listeners.push(linked),
@@ -327,6 +328,7 @@ impl Linker {
                     filters: self.listener_filters(listener, http)?,
                     paths: http.paths,
                     forwarded: http.forwarded,
+                    limits: http.limits,
                 }
             }
             weir_model::ListenerKind::Tcp(tcp) => {
@@ -455,6 +457,11 @@ impl Linker {
                 response_headers: target.response_headers.clone(),
             });
         }
+        let fallback = match model.fallback.as_deref() {
+            Some(weir_model::Fallback::Cluster(cluster)) => Some(Fallback::Cluster(self.slot(cluster)?)),
+            Some(weir_model::Fallback::Direct(direct)) => Some(Fallback::Direct(direct.clone())),
+            None => None,
+        };
         let mirrors = model.mirrors.iter().map(|mirror| {
             let (fraction, marks_host) = (mirror.fraction, mirror.marks_host);
             Ok(Mirror { cluster: self.slot(&mirror.cluster)?, fraction, marks_host })
@@ -467,6 +474,7 @@ impl Linker {
             affinity: model.affinity.clone(),
             retry: model.retry.as_ref().map(|retry| compile_retry(retry, fields)).transpose()?,
             priority: model.priority, mirrors: mirrors.collect::<Result<_, LinkError>>()?,
+            fallback: fallback.map(Box::new),
         })
     }
 

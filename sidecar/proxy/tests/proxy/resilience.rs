@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use weir_model::{
-    AskedWait, Cluster, Forward, HeaderMatch, HttpVersion, PathMatch, Priority, Resource, RetryOn,
+    AskedWait, Cluster, Forward, HeaderMatch, HttpLimits, HttpVersion, ListenerKind, PathMatch, Priority, Resource, RetryOn,
     RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, Timeouts,
 };
 
@@ -509,4 +509,51 @@ async fn streams_are_hedged_too() {
     assert!(client.head().await.starts_with("HTTP/1.1 202 "));
     let reset = patient(std::future::poll_fn(|cx| slow.poll_reset(cx))).await;
     assert_eq!(reset.unwrap(), h2::Reason::CANCEL);
+}
+
+/// A worker whose inbound listener has limits of its own.
+fn limited(cluster: Cluster, limits: HttpLimits) -> Proxy {
+    let mut proxy = Proxy::start();
+    let mut listener = inbound_listener(proxy.inbound, vec![route(forward("app"))]);
+    let ListenerKind::Http(http) = &mut listener.kind else { unreachable!() };
+    http.limits = limits;
+    proxy.publish(vec![Resource::Cluster(cluster), Resource::Listener(listener)], &[]);
+    proxy
+}
+
+#[tokio::test]
+async fn a_listener_s_connections_end_in_order_after_their_time() {
+    let upstream = Upstream::answering("good").await;
+    let connection = Some(Duration::from_millis(300));
+    let proxy = limited(to(&[upstream.address]), HttpLimits { connection, ..HttpLimits::default() });
+    let mut client = Peer::connect(proxy.inbound).await;
+    ask(&mut client, "").await;
+    assert_eq!(client.message().await.1, "good");
+    assert!(client.closed().await);
+    let mut client = Peer::connect(proxy.inbound).await;
+    ask(&mut client, "").await;
+    assert_eq!(client.message().await.1, "good");
+}
+
+#[tokio::test]
+async fn a_listener_s_idle_connections_end_sooner_if_it_says_so() {
+    let upstream = Upstream::answering("good").await;
+    let idle = Some(Duration::from_millis(300));
+    let proxy = limited(to(&[upstream.address]), HttpLimits { idle, ..HttpLimits::default() });
+    let mut client = Peer::connect(proxy.inbound).await;
+    ask(&mut client, "").await;
+    assert_eq!(client.message().await.1, "good");
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
+async fn a_listener_s_silent_streams_end() {
+    let upstream = Upstream::bind().await;
+    let stream_idle = Some(Duration::from_millis(100));
+    let proxy = limited(to(&[upstream.address]), HttpLimits { stream_idle, ..HttpLimits::default() });
+    let mut client = Peer::connect(proxy.inbound).await;
+    ask(&mut client, "").await;
+    let _silent = upstream.accept().await;
+    let (head, body) = client.message().await;
+    assert!(head.starts_with("HTTP/1.1 504 ") && body.ends_with("(SI)\n"), "{head}{body}");
 }

@@ -166,7 +166,7 @@ pub fn http_listener(
 ) -> Listener {
     let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
     let access_log = access_log.then(std::sync::Arc::default);
-    let kind = ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
+    let kind = ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing, access_log, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
     Listener {
         name: format!("{direction:?}/{address}").to_lowercase(),
         address: Some(address),
@@ -178,7 +178,7 @@ pub fn http_listener(
 /// A listener that is asked for by name.
 pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
     let routes = RouteSource::Inline(any_host(name, routes));
-    let kind = ListenerKind::Http(HttpListener { routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
+    let kind = ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
     Listener { name: name.to_owned(), address: None, direction: Direction::Outbound, kind }
 }
 

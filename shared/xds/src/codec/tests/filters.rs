@@ -170,6 +170,7 @@ fn unknown_filters_are_refused_unless_they_may_be_left_out() {
 #[test]
 fn a_chain_has_each_filter_once_and_those_that_are_disabled_not_at_all() {
     let http = |filters| weir_model::HttpListener {
+        limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
         access_log: None,

@@ -140,6 +140,7 @@ fn an_envoy_is_told_what_weirs_own_format_says() {
 fn detecting() -> Listener {
     let otherwise = TcpListener { cluster: "app".to_owned(), access_log: None };
     let http = HttpListener {
+        limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         detection: Some(Box::new(Detection { otherwise, wait: Duration::from_millis(100) })),
         ..http::decode(&http_manager()).unwrap()

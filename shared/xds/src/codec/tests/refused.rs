@@ -31,6 +31,7 @@ fn refused_cluster(change: impl FnOnce(&mut pb::cluster::Cluster)) -> String {
 
 fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) -> String {
     let http = weir_model::HttpListener {
+        limits: Default::default(),
         routes: RouteSource::Rds("outbound".to_owned()),
         tracing: None,
         access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
@@ -159,13 +160,57 @@ fn listeners() {
     });
     assert_eq!(filter, format!("{chain}.http_filters[0].typed_config"));
     assert_eq!(refused_listener(|it| it.http_filters.clear()), format!("{chain}.http_filters"));
-    assert_eq!(refused_listener(|it| it.merge_slashes = true), format!("{chain}.merge_slashes"));
+    let unknown = refused_listener(|it| it.path_with_escaped_slashes_action = 99);
+    assert_eq!(unknown, format!("{chain}.path_with_escaped_slashes_action"));
+    // Without use_remote_address it would say which address a request comes from.
+    assert_eq!(refused_listener(|it| it.xff_num_trusted_hops = 1), format!("{chain}.xff_num_trusted_hops"));
+    assert_eq!(refused_listener(|it| it.via = "x".to_owned()), format!("{chain}.via"));
     assert_eq!(refused_listener(|it| it.route_specifier = None), format!("{chain}.route_specifier"));
+}
+
+/// What Envoy leaves as it comes by default is left so here too, whatever weir's own listeners say.
+#[test]
+fn paths_and_forwarding_are_as_the_listener_says() {
+    use weir_model::{EscapedSlashes, Forwarded, Paths};
+    let decoded = |change: &dyn Fn(&mut pb::hcm::HttpConnectionManager)| {
+        let http = weir_model::HttpListener {
+            limits: Default::default(),
+            routes: RouteSource::Rds("r".to_owned()),
+            tracing: None,
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: Paths::NONE,
+            forwarded: Forwarded::Pass,
+        };
+        let mut manager = super::http::encode("x", &http, Target::Weir);
+        change(&mut manager);
+        let http = super::http::decode(&manager).unwrap();
+        (http.paths, http.forwarded)
+    };
+    let on = || Some(google::BoolValue { value: true });
+    assert_eq!(decoded(&|_| {}), (Paths::NONE, Forwarded::Pass));
+    let off = google::BoolValue { value: false };
+    let all_off = |it: &mut pb::hcm::HttpConnectionManager| {
+        (it.normalize_path, it.use_remote_address) = (Some(off), Some(off));
+        (it.path_with_escaped_slashes_action, it.skip_xff_append) = (1, true);
+    };
+    assert_eq!(decoded(&all_off), (Paths::NONE, Forwarded::Pass));
+    assert_eq!(decoded(&|it| it.normalize_path = on()).0, Paths::BASE);
+    assert!(decoded(&|it| it.merge_slashes = true).0.merge_slashes);
+    for (action, expected) in [(2, EscapedSlashes::Reject), (3, EscapedSlashes::Redirect), (4, EscapedSlashes::Forward)] {
+        assert_eq!(decoded(&|it| it.path_with_escaped_slashes_action = action).0.escaped_slashes, expected);
+    }
+    let edge = decoded(&|it| {
+        (it.use_remote_address, it.xff_num_trusted_hops, it.skip_xff_append) = (on(), 2, true);
+    });
+    assert_eq!(edge.1, Forwarded::Edge { trusted_hops: 2, append: false });
 }
 
 #[test]
 fn an_optional_filter_may_be_unknown() {
     let http = weir_model::HttpListener {
+        limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
         access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };

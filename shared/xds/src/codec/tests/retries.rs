@@ -248,3 +248,49 @@ fn breakers_are_those_of_each_priority() {
     });
     assert_eq!(wrong.unwrap_err().field, "circuit_breakers.per_host_thresholds[0].max_requests");
 }
+
+#[test]
+fn a_listener_limits_what_its_routes_leave_open() {
+    use pb::hcm::HttpConnectionManager;
+    let read = |change: &dyn Fn(&mut HttpConnectionManager)| {
+        let routes = weir_model::RouteSource::Rds("outbound".to_owned());
+        let http = weir_model::HttpListener {
+            routes,
+            tracing: None,
+            access_log: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+            detection: None,
+            limits: weir_model::HttpLimits::default(),
+        };
+        let mut manager = super::super::http::encode("x", &http, Target::Weir);
+        change(&mut manager);
+        super::super::http::decode(&manager).map(|http| http.limits).map_err(|fault| fault.path)
+    };
+    assert_eq!(read(&|_| {}), Ok(weir_model::HttpLimits::default()));
+    let unsaid = read(&|it| it.stream_idle_timeout = None).unwrap();
+    assert_eq!(unsaid.stream_idle, Some(300 * SECOND), "Envoy's default");
+    let said = read(&|it| {
+        it.common_http_protocol_options = Some(pb::core::HttpProtocolOptions {
+            idle_timeout: Some(wire::duration(SECOND)),
+            max_stream_duration: Some(wire::duration(2 * SECOND)),
+            max_connection_duration: Some(wire::duration(3 * SECOND)),
+            ..Default::default()
+        });
+    })
+    .unwrap();
+    let expected = (Some(SECOND), Some(2 * SECOND), Some(3 * SECOND));
+    assert_eq!((said.idle, said.stream, said.connection), expected);
+    let refused = read(&|it| {
+        it.common_http_protocol_options =
+            Some(pb::core::HttpProtocolOptions { max_headers_count: wire::wrap(5), ..Default::default() });
+    });
+    assert_eq!(refused, Err("common_http_protocol_options.max_headers_count".to_owned()));
+    let silent = read_idle(Some(Duration::ZERO));
+    assert_eq!((silent, read_idle(None)), (Some(Duration::ZERO), None), "none at all is not the listener's");
+}
+
+fn read_idle(idle: Option<Duration>) -> Option<Duration> {
+    read(Action { idle_timeout: idle.map(wire::duration), ..base() }, |_| {}).timeouts.idle
+}

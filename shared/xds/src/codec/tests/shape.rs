@@ -194,6 +194,7 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
         address: None,
         direction: weir_model::Direction::Outbound,
         kind: weir_model::ListenerKind::Http(weir_model::HttpListener {
+            limits: Default::default(),
             routes: RouteSource::Rds("outbound/default/reviews:9080".to_owned()),
             tracing: None,
             access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
