@@ -142,3 +142,33 @@ fn a_port_that_is_taken_is_an_error_at_once() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("error: --outbound: cannot listen on"), "{text}");
 }
+
+/// A sidecar without a control plane has nothing to serve, so none can take over from it; but it is found.
+#[test]
+fn a_handover_needs_a_closed_directory_the_same_name_and_something_to_serve() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let door = directory.path().join("doors").join("a.sock");
+    let door = door.to_str().unwrap();
+    let usual = ["--outbound", "127.0.0.1:0", "--drain-pause", "0s", "--handover", door];
+    let running = Running::start(&[&usual[..], &["--node-id", "a"]].concat());
+    let next = |more: &[&str]| {
+        let fixed = ["--xds", "127.0.0.1:1", "--admin-listen", "127.0.0.1:0"];
+        let output = sidecar(&[&fixed[..], &usual[..], more].concat()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        text
+    };
+    let text = next(&["--handover-timeout", "300ms"]);
+    assert!(text.contains("the running sidecar goes on"), "{text}");
+    let text = next(&["--node-id", "b"]);
+    assert!(text.contains("--node-id b") && text.contains("\"a\""), "{text}");
+    assert!(running.ask("admin", "GET", "/live", "localhost").starts_with("HTTP/1.1 200"));
+    let doors = directory.path().join("doors");
+    std::fs::set_permissions(&doors, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = next(&[]);
+    assert!(text.contains("error: --handover") && text.contains("chmod 700"), "{text}");
+    let output = running.terminate();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!std::path::Path::new(door).exists(), "the way is clear for the next one");
+}
