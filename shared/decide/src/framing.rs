@@ -163,7 +163,10 @@ impl Framing {
             return Err("a line ends without a carriage return");
         }
         if !started_before {
-            return self.whole(&line[..line.len() - 1], false);
+            // As much of it as would be kept: what is said must not depend on how the bytes come.
+            let cut = line.len() > KEPT;
+            let length = if cut { KEPT } else { line.len() - 1 };
+            return self.whole(&line[..length], cut);
         }
         self.keep(line);
         let (kept, cut) = (self.kept, self.cut);

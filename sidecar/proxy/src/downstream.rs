@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use weir_decide::framing::{Ambiguity, Framing, Place};
 use weir_config::ListenerKind;
+use weir_decide::framing::{Ambiguity, Framing, Place};
 use weir_model::{HttpLimits, Time, limits};
 use weir_runtime::io::{Lingering, Rewind};
 
@@ -90,7 +90,10 @@ impl Downstream {
 
     /// What is ambiguous in the request that has just begun, or was in one before it.
     pub(crate) fn ambiguous(&self) -> Option<&'static str> {
-        self.ambiguity.get().filter(|ambiguity| ambiguity.head < self.served.get()).map(|ambiguity| ambiguity.what)
+        self.ambiguity
+            .get()
+            .filter(|ambiguity| ambiguity.head < self.served.get())
+            .map(|ambiguity| ambiguity.what)
     }
 
     /// Whether the peer took too long over what it sends.
@@ -215,7 +218,13 @@ pub(crate) fn lingering(stream: Rewind<TcpStream>) -> Lingering<Rewind<TcpStream
 
 impl Watched {
     pub(crate) fn new(stream: Rewind<TcpStream>, downstream: Rc<Downstream>) -> Watched {
-        Watched { stream: lingering(stream), downstream, framing: Framing::new(), broken: false, stuck: false }
+        Watched {
+            stream: lingering(stream),
+            downstream,
+            framing: Framing::new(),
+            broken: false,
+            stuck: false,
+        }
     }
 
     pub(crate) fn into_inner(self) -> Rewind<TcpStream> {

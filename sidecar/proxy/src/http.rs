@@ -107,3 +107,6 @@ fn close_or<F: Future>(
 ) -> Poll<Option<F::Output>> {
     if order == Order::Close { Poll::Ready(None) } else { connection.poll(cx).map(Some) }
 }
+
+#[cfg(test)]
+mod tests;

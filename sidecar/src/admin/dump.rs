@@ -7,7 +7,7 @@ use weir_config::{Answer, Snapshot, Status};
 use weir_model::node::Node;
 use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat};
 use weir_model::{
-    Cluster, ClusterKind, Discovery, Endpoints, Forward, HeaderMutation, Listener, ListenerKind,
+    Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, Listener, ListenerKind,
     LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy, Route, RouteAction,
     RouteConfiguration, RouteMatch, RouteSource, StringMatch,
 };
@@ -161,6 +161,12 @@ fn listener(listener: &Listener) -> Value {
                     RouteSource::Rds(name) => json!({"rds": name}),
                     RouteSource::Inline(routes) => json!({"inline": route_configuration(routes)}),
                 },
+                "paths": {
+                    "normalize": http.paths.normalize,
+                    "merge_slashes": http.paths.merge_slashes,
+                    "escaped_slashes": format!("{:?}", http.paths.escaped_slashes).to_lowercase(),
+                },
+                "forwarded": forwarded(http.forwarded),
                 "sampling_parts_per_million": http.tracing.as_ref().map(|tracing| tracing.sampling.0),
                 "access_log": access_log(http.access_log.as_deref()),
                 "otherwise": http.detection.as_ref().map(|detection| json!({"cluster": detection.otherwise.cluster, "wait_ms": detection.wait.as_millis() as u64})),
@@ -193,6 +199,15 @@ fn log_member(member: &JsonTemplate) -> Value {
         JsonTemplate::Number(number) => number.parse().map_or(Value::Null, Value::Number),
         JsonTemplate::Bool(value) => json!(value),
         JsonTemplate::Null => Value::Null,
+    }
+}
+
+fn forwarded(forwarded: Forwarded) -> Value {
+    match forwarded {
+        Forwarded::Pass => json!("pass"),
+        Forwarded::Edge { trusted_hops, append } => {
+            json!({"edge": {"trusted_hops": trusted_hops, "append": append}})
+        }
     }
 }
 

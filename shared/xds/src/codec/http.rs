@@ -2,10 +2,10 @@
 //!
 //! Envoy's own limits that weir's model does not have are switched off (idle streams), and upgrades are allowed as weir always does.
 
-use super::{access_log, affinity};
 use super::fault::{At, Check, Fault, refuse};
 use super::pb::stateful_session::StatefulSession;
 use super::pb::{google, hcm, router};
+use super::{access_log, affinity};
 use super::{route, timing, wire};
 use hcm::http_connection_manager::{self as parts, RouteSpecifier};
 use prost::Name;
@@ -102,7 +102,16 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         Some(tracing) => Some(from_tracing(tracing).at("tracing")?),
         None => None,
     };
-    Ok(HttpListener { routes, tracing, access_log: access_log::decode(&message.access_log)?, detection: None, filters, paths: from_paths(message)?, forwarded: from_forwarded(message)?, limits: timing::from_listener(message)? })
+    Ok(HttpListener {
+        routes,
+        tracing,
+        access_log: access_log::decode(&message.access_log)?,
+        detection: None,
+        filters,
+        paths: from_paths(message)?,
+        forwarded: from_forwarded(message)?,
+        limits: timing::from_listener(message)?,
+    })
 }
 
 fn from_paths(message: &hcm::HttpConnectionManager) -> Check<Paths> {

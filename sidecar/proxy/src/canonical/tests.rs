@@ -20,7 +20,10 @@ fn an_escaped_slash_is_refused_or_redirected() {
     let Ok(Target::Redirect(response)) = target(&request, &rules(EscapedSlashes::Redirect)) else {
         panic!("it is not redirected")
     };
-    assert_eq!((response.status().as_u16(), &response.headers()[LOCATION]), (307, &"/a/b?c".parse().unwrap()));
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()[LOCATION]),
+        (307, &"/a/b?c".parse().unwrap())
+    );
 }
 
 #[test]
@@ -38,7 +41,8 @@ fn the_edge_tells_who_asks() {
         };
         (value("x-forwarded-for"), value("x-forwarded-proto"))
     };
-    let known = &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("x-forwarded-proto", "https")];
+    let known =
+        &[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2"), ("x-forwarded-proto", "https")];
     let edge = |trusted_hops, append| Forwarded::Edge { trusted_hops, append };
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(told(known, Forwarded::Pass), pair("1.1.1.1|2.2.2.2", "https"));

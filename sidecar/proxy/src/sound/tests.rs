@@ -42,7 +42,8 @@ fn answered(fields: &[(&str, &str)], open: bool) -> Result<(), Kind> {
         builder = builder.header(*name, *value);
     }
     if open {
-        let stream = futures_util::stream::empty::<Result<http_body::Frame<Bytes>, std::convert::Infallible>>();
+        let stream =
+            futures_util::stream::empty::<Result<http_body::Frame<Bytes>, std::convert::Infallible>>();
         response(&builder.body(StreamBody::new(stream)).unwrap())
     } else {
         response(&builder.body(Full::new(Bytes::from_static(b"abc"))).unwrap())

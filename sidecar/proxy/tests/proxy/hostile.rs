@@ -157,7 +157,8 @@ impl Bench {
             Seen::Exactly(expected) => seen == *expected,
             Seen::Repeatedly(one) => seen.replace(one, "").is_empty(),
             Seen::Part => {
-                seen.is_empty() || (seen.starts_with("POST / HTTP/1.1\r\n") && whole(seen.as_bytes()).is_none())
+                seen.is_empty()
+                    || (seen.starts_with("POST / HTTP/1.1\r\n") && whole(seen.as_bytes()).is_none())
             }
         };
         if let Some(wrong) = wrong {
@@ -170,7 +171,13 @@ impl Bench {
 
     /// The end of a table of at least so many rows.
     pub fn finish(self, at_least: usize) {
-        assert!(self.failures.is_empty(), "{} of {} rows:\n{}", self.failures.len(), self.rows, self.failures.join("\n"));
+        assert!(
+            self.failures.is_empty(),
+            "{} of {} rows:\n{}",
+            self.failures.len(),
+            self.rows,
+            self.failures.join("\n")
+        );
         assert!(self.rows >= at_least, "{} rows", self.rows);
         let grown = resident().saturating_sub(self.before);
         assert!(grown <= GROWTH, "{grown} bytes more than before");

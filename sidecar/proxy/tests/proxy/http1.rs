@@ -1,6 +1,7 @@
 //! HTTP/1.1 byte by byte.
 
 use crate::support::*;
+use std::time::Duration;
 use weir_model::HttpVersion;
 
 async fn front() -> (Upstream, Proxy, Peer) {
@@ -295,4 +296,97 @@ async fn an_early_response_of_http2_leaves_the_callers_connection_whole() {
     client.send(vec![b'x'; 300_000]).await;
     client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(server.request().await.0.uri().path(), "/next");
+}
+
+/// What comes of a request to a listener with these settings.
+async fn under(paths: weir_model::Paths, forwarded: weir_model::Forwarded) -> (Upstream, Proxy, Peer) {
+    let upstream = Upstream::bind().await;
+    let mut proxy = Proxy::start();
+    let mut listener = inbound_listener(proxy.inbound, vec![route(forward("app"))]);
+    let weir_model::ListenerKind::Http(http) = &mut listener.kind else { panic!("{listener:?}") };
+    (http.paths, http.forwarded) = (paths, forwarded);
+    let cluster = cluster("app", HttpVersion::Http1, &[upstream.address]);
+    proxy
+        .publish(vec![weir_model::Resource::Cluster(cluster), weir_model::Resource::Listener(listener)], &[]);
+    let client = Peer::connect(proxy.inbound).await;
+    (upstream, proxy, client)
+}
+
+#[tokio::test]
+async fn paths_take_the_form_that_the_listener_gives_them() {
+    use weir_model::{EscapedSlashes, Forwarded, Paths};
+    let merging = Paths { merge_slashes: true, escaped_slashes: EscapedSlashes::Forward, ..Paths::BASE };
+    for (rules, sent, seen) in [
+        (Paths::NONE, "/a/../b//c%2Fd", "/a/../b//c%2Fd"),
+        (Paths::BASE, "/a/../b//c%2Fd?e=../", "/b//c%2Fd?e=../"),
+        (merging, "/a/..%2f..\\b//c%2Fd?e=../", "/b/c/d?e=../"),
+    ] {
+        let (upstream, _proxy, mut client) = under(rules, Forwarded::Pass).await;
+        client.send(format!("GET {sent} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+        let head = upstream.accept().await.head().await;
+        assert!(head.starts_with(&format!("GET {seen} HTTP/1.1\r\n")), "{head}");
+    }
+    let escaped = |escaped_slashes| Paths { escaped_slashes, ..Paths::NONE };
+    let (_upstream, _proxy, mut client) = under(escaped(EscapedSlashes::Redirect), Forwarded::Pass).await;
+    client.send("GET /a%2fb?c HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let (head, _) = client.message().await;
+    assert!(head.starts_with("HTTP/1.1 307 "), "{head}");
+    assert_eq!(field(&head, "location"), Some("/a/b?c"));
+    let (_upstream, _proxy, mut client) = under(escaped(EscapedSlashes::Reject), Forwarded::Pass).await;
+    client.send("GET /a%5Cb HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn only_an_edge_says_who_asks() {
+    use weir_model::{Forwarded, Paths};
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\nForwarded: for=2.2.2.2\r\n\r\n";
+    for (rules, addresses, scheme) in [
+        (Forwarded::Pass, "1.1.1.1", "https"),
+        (Forwarded::Edge { trusted_hops: 0, append: true }, "1.1.1.1,127.0.0.1", "http"),
+        (Forwarded::Edge { trusted_hops: 1, append: false }, "1.1.1.1", "https"),
+    ] {
+        let (upstream, _proxy, mut client) = under(Paths::BASE, rules).await;
+        client.send(sent).await;
+        let head = upstream.accept().await.head().await;
+        assert_eq!(field(&head, "x-forwarded-for"), Some(addresses), "{head}");
+        assert_eq!(field(&head, "x-forwarded-proto"), Some(scheme), "{head}");
+        assert_eq!(
+            (field(&head, "x-forwarded-host"), field(&head, "forwarded")),
+            (Some("b"), Some("for=2.2.2.2"))
+        );
+    }
+}
+
+/// A caller that stops amid its body is told that it was too slow; one whose upstream is silent, that the upstream was.
+#[tokio::test]
+async fn whoever_is_slow_is_blamed() {
+    let upstream = Upstream::bind().await;
+    let mut forward = forward_to(&[("app", 1)]);
+    forward.timeouts.idle = Some(Duration::from_millis(150));
+    let routes = vec![route(weir_model::RouteAction::Forward(forward))];
+    let proxy = Proxy::routes(vec![cluster("app", HttpVersion::Http1, &[upstream.address])], routes);
+    for (sent, status) in [("abc", "408"), ("abcd", "504")] {
+        let mut client = Peer::connect(proxy.inbound).await;
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n{sent}")).await;
+        let _server = upstream.accept().await;
+        let (head, body) = client.message().await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && body.ends_with("(SI)\n"), "{head}{body}");
+    }
+}
+
+/// Trailers go on where both sides say that they take them, whatever the content is.
+#[tokio::test]
+async fn trailers_are_welcome_where_the_caller_says_so() {
+    let (upstream, _proxy, mut client) = front().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: te\r\nTE: trailers\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert_eq!((field(&head, "te"), field(&head, "connection")), (Some("trailers"), Some("te")));
+    server
+        .send(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x\r\n\r\n2\r\nok\r\n0\r\nx: y\r\n\r\n",
+        )
+        .await;
+    assert!(client.until("0\r\nx: y\r\n\r\n").await.contains("2\r\nok\r\n"));
 }

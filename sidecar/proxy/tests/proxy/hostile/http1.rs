@@ -33,7 +33,14 @@ fn bad(name: impl Into<String>, sent: impl AsRef<[u8]>) -> Row {
 
 fn passed(name: &str, sent: impl AsRef<[u8]>, seen: &str) -> Row {
     let sent = sent.as_ref().to_vec();
-    Row { name: name.into(), sent, ends: false, statuses: &[200], closes: false, seen: Seen::Exactly(seen.into()) }
+    Row {
+        name: name.into(),
+        sent,
+        ends: false,
+        statuses: &[200],
+        closes: false,
+        seen: Seen::Exactly(seen.into()),
+    }
 }
 
 /// A body that breaks off, whatever the caller is told of it.
@@ -237,15 +244,27 @@ fn targets() -> Vec<Row> {
     .collect();
     rows.extend([
         refused(&[404], "CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"),
-        refused(&[404], "CONNECT, and what would go through its tunnel", format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{SMUGGLED}")),
+        refused(
+            &[404],
+            "CONNECT, and what would go through its tunnel",
+            format!("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n{SMUGGLED}"),
+        ),
         refused(&[404], "CONNECT to a path", line("CONNECT / HTTP/1.1")),
         bad("no Host for an absolute target", "GET http://a/ HTTP/1.1\r\n\r\n"),
         bad("two hosts for an absolute target", "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
         refused(&[431], "a target without end", format!("GET /{}", "a".repeat(limits::HEAD_BYTES + 1024))),
         refused(&[431], "a method without end", "A".repeat(limits::HEAD_BYTES + 1024)),
         passed("an absolute target", "GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n", &seen("/c", "b")),
-        passed("an absolute target of https", "GET https://b:1/c HTTP/1.1\r\nHost: a\r\n\r\n", &seen("/c", "b:1")),
-        passed("an absolute target without a path", "GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n", &seen("/?c", "b")),
+        passed(
+            "an absolute target of https",
+            "GET https://b:1/c HTTP/1.1\r\nHost: a\r\n\r\n",
+            &seen("/c", "b:1"),
+        ),
+        passed(
+            "an absolute target without a path",
+            "GET http://b?c HTTP/1.1\r\nHost: a\r\n\r\n",
+            &seen("/?c", "b"),
+        ),
         passed("two slashes in front", line("GET //b/c HTTP/1.1"), &seen("//b/c", "a")),
         passed("a fragment", line("GET /b#c HTTP/1.1"), &seen("/b", "a")),
         passed("dots", line("GET /b/../c/./d?x=/../ HTTP/1.1"), &seen("/c/d?x=/../", "a")),
@@ -254,7 +273,11 @@ fn targets() -> Vec<Row> {
         passed("backslashes", line("GET /b\\..\\c HTTP/1.1"), &seen("/c", "a")),
         passed("escaped slashes", line("GET /b%2F..%5cc HTTP/1.1"), &seen("/b%2F..%5cc", "a")),
         passed("a method of its own", line("get / HTTP/1.1"), "get / HTTP/1.1\r\nhost: a\r\n\r\n"),
-        passed("a target for the server", line("OPTIONS * HTTP/1.1"), "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"),
+        passed(
+            "a target for the server",
+            line("OPTIONS * HTTP/1.1"),
+            "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+        ),
         passed("empty lines in front", format!("\r\n\r\n{}", get("")), &seen("/", "a")),
         Row { closes: true, ..passed("HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", &seen("/", "a")) },
     ]);
@@ -263,17 +286,47 @@ fn targets() -> Vec<Row> {
 
 fn hosts() -> Vec<Row> {
     let mut rows: Vec<Row> = [
-        "", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a\r\nX: y\r\nhost: b\r\n", "Host:\r\n", "Host: \r\n", "Host: a b\r\n", "Host: a,b\r\n",
-        "Host: a/b\r\n", "Host: a\\b\r\n", "Host: u@a\r\n", "Host: a?b\r\n", "Host: a#b\r\n", "Host: a:80:90\r\n", "Host: a:b\r\n", "Host: a:-1\r\n",
-        "Host: a:999999\r\n", "Host: [::1\r\n", "Host: ::1\r\n", "Host: [a]\r\n", "Host: [::1]a\r\n", "Host: \u{e9}\r\n", "Host: a\0\r\n",
-        "Host: a\rb\r\n", "Host : a\r\n", " Host: a\r\n", "Host: a\r\n b\r\n", "Host: http://a\r\n", "Host: <a>\r\n", "Host: :80\r\n",
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a\r\nX: y\r\nhost: b\r\n",
+        "Host:\r\n",
+        "Host: \r\n",
+        "Host: a b\r\n",
+        "Host: a,b\r\n",
+        "Host: a/b\r\n",
+        "Host: a\\b\r\n",
+        "Host: u@a\r\n",
+        "Host: a?b\r\n",
+        "Host: a#b\r\n",
+        "Host: a:80:90\r\n",
+        "Host: a:b\r\n",
+        "Host: a:-1\r\n",
+        "Host: a:999999\r\n",
+        "Host: [::1\r\n",
+        "Host: ::1\r\n",
+        "Host: [a]\r\n",
+        "Host: [::1]a\r\n",
+        "Host: \u{e9}\r\n",
+        "Host: a\0\r\n",
+        "Host: a\rb\r\n",
+        "Host : a\r\n",
+        " Host: a\r\n",
+        "Host: a\r\n b\r\n",
+        "Host: http://a\r\n",
+        "Host: <a>\r\n",
+        "Host: :80\r\n",
     ]
     .iter()
     .map(|hosts| bad(format!("{hosts:?}"), format!("GET / HTTP/1.1\r\n{hosts}\r\n")))
     .collect();
     rows.push(bad("no Host in HTTP/1.0", "GET / HTTP/1.0\r\n\r\n"));
     for host in ["A.B.:80", "a_b", "10.0.0.1", "[::1]:80", "a:"] {
-        rows.push(passed(host, format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), &format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")));
+        rows.push(passed(
+            host,
+            format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            &format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+        ));
     }
     rows
 }
@@ -281,9 +334,26 @@ fn hosts() -> Vec<Row> {
 fn fields() -> Vec<Row> {
     let seen = |fields: &str| format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
     let mut rows: Vec<Row> = [
-        "Bad Name: x\r\n", ": x\r\n", "nonsense\r\n", "X()[]: y\r\n", "X\0: y\r\n", "X\u{e9}: y\r\n", "X\u{1}: y\r\n", "\"X\": y\r\n", "X: a\0b\r\n",
-        "X: a\u{1}b\r\n", "X: a\u{8}b\r\n", "X: a\u{1b}b\r\n", "X: a\u{7f}b\r\n", "X: a\rb\r\n", "X: a\r\n b\r\n", "X: a\r\n\tb\r\n", "X : a\r\n",
-        "X: a\nY: b\r\n", "X: a\r\r\n", "\rX: a\r\n",
+        "Bad Name: x\r\n",
+        ": x\r\n",
+        "nonsense\r\n",
+        "X()[]: y\r\n",
+        "X\0: y\r\n",
+        "X\u{e9}: y\r\n",
+        "X\u{1}: y\r\n",
+        "\"X\": y\r\n",
+        "X: a\0b\r\n",
+        "X: a\u{1}b\r\n",
+        "X: a\u{8}b\r\n",
+        "X: a\u{1b}b\r\n",
+        "X: a\u{7f}b\r\n",
+        "X: a\rb\r\n",
+        "X: a\r\n b\r\n",
+        "X: a\r\n\tb\r\n",
+        "X : a\r\n",
+        "X: a\nY: b\r\n",
+        "X: a\r\r\n",
+        "\rX: a\r\n",
     ]
     .iter()
     .map(|fields| bad(format!("{fields:?}"), get(fields)))
@@ -352,7 +422,8 @@ async fn run(bench: &mut Bench, row: &Row) {
     drop(client);
     let (found, whole) = statuses(&read);
     let right = found == row.statuses && whole && ended == row.closes;
-    let wrong = (!right).then(|| format!("answered {found:?} (ended: {ended}), not {:?}: {read:?}", row.statuses));
+    let wrong =
+        (!right).then(|| format!("answered {found:?} (ended: {ended}), not {:?}: {read:?}", row.statuses));
     bench.judge(&row.name, wrong, &row.seen).await;
 }
 

@@ -120,7 +120,12 @@ fn post(more: &[(&str, &str)]) -> Vec<u8> {
 
 /// A request that is malformed, so that nothing of it goes further.
 fn malformed_on(stream: u32, flags: u8) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | flags, stream, &block([(":method", "GET"), (":scheme", "http"), (":authority", "a")]))
+    frame(
+        HEADERS,
+        END_HEADERS | flags,
+        stream,
+        &block([(":method", "GET"), (":scheme", "http"), (":authority", "a")]),
+    )
 }
 
 /// Another good request, to be seen as alive by.
@@ -233,7 +238,9 @@ fn status(block: &[u8]) -> u16 {
         [indexed @ 0x88..=0x8e, ..] => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed & 7)],
         // The name by its index, the value in the code of Huffman: digits of five or six bits.
         [0x48 | 0x08 | 0x58 | 0x18, length, coded @ ..] if length & 0x80 != 0 => {
-            let bits = coded[..usize::from(length & 0x7f)].iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+            let bits = coded[..usize::from(length & 0x7f)]
+                .iter()
+                .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
             let (mut left, mut value) = (8 * usize::from(length & 0x7f), 0);
             for _ in 0..3 {
                 let five = (bits >> (left - 5)) & 31;

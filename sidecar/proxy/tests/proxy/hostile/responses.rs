@@ -21,7 +21,14 @@ struct Row {
 
 fn bad(name: impl Into<String>, sent: impl AsRef<[u8]>) -> Row {
     let sent = sent.as_ref().to_vec();
-    Row { name: name.into(), method: "GET", sent, ends: false, status: 502, body: Some("the upstream broke the protocol (UPE)\n") }
+    Row {
+        name: name.into(),
+        method: "GET",
+        sent,
+        ends: false,
+        status: 502,
+        body: Some("the upstream broke the protocol (UPE)\n"),
+    }
 }
 
 fn good(name: &str, sent: impl AsRef<[u8]>, body: &'static str) -> Row {
@@ -70,8 +77,20 @@ fn rows() -> Vec<Row> {
     .map(|fields| bad(format!("{fields:?}"), ok(fields, "0\r\n\r\n")))
     .collect();
     for first in [
-        "HTTP/2.0 200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 abc OK", "HTTP/1.1 099 OK", "HTTP/1.1 2000 OK", "HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "http/1.1 200 OK",
-        "200 OK", "<html>", "HTTP/1.1 200 O\0K", "HTTP/1.1 200 O\rK", "\0", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x",
+        "HTTP/2.0 200 OK",
+        "HTTP/1.1 20 OK",
+        "HTTP/1.1 abc OK",
+        "HTTP/1.1 099 OK",
+        "HTTP/1.1 2000 OK",
+        "HTTP/1.1  200 OK",
+        "HTTP/1.1\t200 OK",
+        "http/1.1 200 OK",
+        "200 OK",
+        "<html>",
+        "HTTP/1.1 200 O\0K",
+        "HTTP/1.1 200 O\rK",
+        "\0",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x",
     ] {
         rows.push(bad(format!("{first:?}"), format!("{first}\r\ncontent-length: 0\r\n\r\n")));
     }
@@ -85,23 +104,68 @@ fn rows() -> Vec<Row> {
     rows.extend([
         bad("chunks in HTTP/1.0", "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
         bad("too many fields", ok(&"x: y\r\n".repeat(limits::HEAD_FIELDS + 1), "")),
-        bad("a large head", ok(&format!("content-length: 0\r\nx: {}\r\n", "y".repeat(2 * limits::HEAD_BYTES)), "")),
+        bad(
+            "a large head",
+            ok(&format!("content-length: 0\r\nx: {}\r\n", "y".repeat(2 * limits::HEAD_BYTES)), ""),
+        ),
         bad("a head without end", format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(limits::HEAD_BYTES + 1024))),
         lost("nothing", String::new()),
         lost("a part of a head", "HTTP/1.1 200 OK\r\nx: y".to_owned()),
         lost("only a promise", "HTTP/1.1 100 Continue\r\n\r\n".to_owned()),
-        good("interim answers", format!("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n{}", ok("content-length: 2\r\n", "me")), "me"),
-        good("many interim answers", format!("{}{}", "HTTP/1.1 102 Processing\r\n\r\n".repeat(2000), ok("content-length: 2\r\n", "me")), "me"),
+        good(
+            "interim answers",
+            format!(
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n{}",
+                ok("content-length: 2\r\n", "me")
+            ),
+            "me",
+        ),
+        good(
+            "many interim answers",
+            format!(
+                "{}{}",
+                "HTTP/1.1 102 Processing\r\n\r\n".repeat(2000),
+                ok("content-length: 2\r\n", "me")
+            ),
+            "me",
+        ),
         good("another answer behind it", format!("{}{SMUGGLED}", ok("content-length: 2\r\n", "me")), "me"),
         good("another answer behind chunks", format!("{}{SMUGGLED}", chunked("2\r\nme\r\n0\r\n\r\n")), "me"),
         good("a line behind it", format!("{}\r\n", ok("content-length: 2\r\n", "me")), "me"),
-        good("fields of its hop", ok("connection: close, x-private\r\nx-private: 1\r\nkeep-alive: 5\r\ncontent-length: 2\r\n", "me"), "me"),
+        good(
+            "fields of its hop",
+            ok(
+                "connection: close, x-private\r\nx-private: 1\r\nkeep-alive: 5\r\ncontent-length: 2\r\n",
+                "me",
+            ),
+            "me",
+        ),
         good("trailers that frame", chunked("2\r\nme\r\n0\r\ncontent-length: 9\r\nhost: b\r\n\r\n"), "me"),
         Row { ends: true, ..good("an end that is the connection's", ok("", "me"), "me") },
-        Row { status: 204, ..good("content where there is none", format!("HTTP/1.1 204 No Content\r\ncontent-length: 8\r\n\r\n{SMUGGLED}"), "") },
-        Row { status: 304, ..good("content of what did not change", format!("HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\nme{SMUGGLED}"), "") },
-        Row { method: "HEAD", ..good("content of a head", format!("{}{SMUGGLED}", ok("content-length: 2\r\n", "me")), "") },
-        Row { status: 999, ..good("a status of its own", "HTTP/1.1 999 \r\ncontent-length: 2\r\n\r\nme", "me") },
+        Row {
+            status: 204,
+            ..good(
+                "content where there is none",
+                format!("HTTP/1.1 204 No Content\r\ncontent-length: 8\r\n\r\n{SMUGGLED}"),
+                "",
+            )
+        },
+        Row {
+            status: 304,
+            ..good(
+                "content of what did not change",
+                format!("HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\nme{SMUGGLED}"),
+                "",
+            )
+        },
+        Row {
+            method: "HEAD",
+            ..good("content of a head", format!("{}{SMUGGLED}", ok("content-length: 2\r\n", "me")), "")
+        },
+        Row {
+            status: 999,
+            ..good("a status of its own", "HTTP/1.1 999 \r\ncontent-length: 2\r\n\r\nme", "me")
+        },
         Row { ends: true, ..broken("less than its length", ok("content-length: 5\r\n", "abc")) },
         Row { ends: true, ..broken("chunks cut short", chunked("3\r\nab")) },
         Row { ends: true, ..broken("no last chunk", chunked("3\r\nabc\r\n")) },
@@ -109,7 +173,10 @@ fn rows() -> Vec<Row> {
         broken("a chunk longer than its size", chunked("3\r\nabcdef\r\n0\r\n\r\n")),
         broken("a chunk beyond counting", chunked("3\r\nabc\r\n10000000000000003\r\nabc\r\n")),
         broken("long trailers", chunked(&format!("3\r\nabc\r\n0\r\nx: {}\r\n\r\n", "y".repeat(20 * 1024)))),
-        broken("a long extension", chunked(&format!("3\r\nabc\r\n3;{}\r\nabc\r\n0\r\n\r\n", "y".repeat(20 * 1024)))),
+        broken(
+            "a long extension",
+            chunked(&format!("3\r\nabc\r\n3;{}\r\nabc\r\n0\r\n\r\n", "y".repeat(20 * 1024))),
+        ),
     ]);
     rows
 }
@@ -237,7 +304,8 @@ async fn an_http2_response_keeps_its_length() {
         let mut stream = respond.send_response(response, false).unwrap();
         stream.send_data(data.into(), true).unwrap();
         let read = client.rest().await;
-        let whole = read.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.parse().unwrap());
+        let whole =
+            read.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.parse().unwrap());
         assert!(!whole || read.starts_with("HTTP/1.1 502 "), "{length}: {read}");
     }
 }

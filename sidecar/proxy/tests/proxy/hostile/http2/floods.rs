@@ -51,13 +51,19 @@ async fn floods_end_the_connection_that_sends_them() {
         row("fields that grow", calm, bomb()),
         row("a head a little too large", Outcome::Status(431), large(limits::HEAD_BYTES + 8000)),
         row("a head far too large", calm, large(limits::HEAD_BYTES * 8)),
-        row("malformed requests without end", calm, each(FLOOD as u32, |stream| malformed_on(stream, END_STREAM))),
+        row(
+            "malformed requests without end",
+            calm,
+            each(FLOOD as u32, |stream| malformed_on(stream, END_STREAM)),
+        ),
         Row {
             seen: Seen::Repeatedly("GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned()),
             ..row(
                 "streams reset at once",
                 calm,
-                each(FLOOD as u32, |stream| [get_on(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()),
+                each(FLOOD as u32, |stream| {
+                    [get_on(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
+                }),
             )
         },
         Row { seen: Seen::Part, ..row("data of nothing", calm, empty_data) },
@@ -84,10 +90,9 @@ async fn floods_of_what_may_be_sent_are_borne() {
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_not_read_either() {
     let mut bench = Bench::start().await;
-    for (name, one) in [
-        ("pings", frame(PING, 0, 0, b"12345678")),
-        ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9])),
-    ] {
+    for (name, one) in
+        [("pings", frame(PING, 0, 0, b"12345678")), ("settings", frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]))]
+    {
         let mut client = Client::connect(&bench).await;
         let flood = one.repeat(4096);
         let mut sent = 0;

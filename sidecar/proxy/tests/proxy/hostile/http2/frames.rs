@@ -23,14 +23,22 @@ fn connection() -> Vec<Row> {
     vec![
         ends("data on stream 0", PROTOCOL_ERROR, frame(DATA, END_STREAM, 0, b"abc")),
         ends("data on an idle stream", PROTOCOL_ERROR, frame(DATA, END_STREAM, 1, b"abc")),
-        ends("headers on stream 0", PROTOCOL_ERROR, frame(HEADERS, END_HEADERS | END_STREAM, 0, &block(head("GET", &[])))),
+        ends(
+            "headers on stream 0",
+            PROTOCOL_ERROR,
+            frame(HEADERS, END_HEADERS | END_STREAM, 0, &block(head("GET", &[]))),
+        ),
         ends("headers on an even stream", PROTOCOL_ERROR, get_on(2)),
         ends("a reset of an idle stream", PROTOCOL_ERROR, frame(RST_STREAM, 0, 1, &[0, 0, 0, 8])),
         ends("a reset of stream 0", PROTOCOL_ERROR, frame(RST_STREAM, 0, 0, &[0, 0, 0, 8])),
         ends("a reset of three bytes", PROTOCOL_ERROR, frame(RST_STREAM, 0, 1, &[0, 0, 8])),
         ends("settings on a stream", PROTOCOL_ERROR, frame(SETTINGS, 0, 1, &[])),
         ends("settings of five bytes", PROTOCOL_ERROR, frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 1])),
-        ends("settings acknowledged with a payload", PROTOCOL_ERROR, frame(SETTINGS, ACK, 0, &[0, 3, 0, 0, 0, 1])),
+        ends(
+            "settings acknowledged with a payload",
+            PROTOCOL_ERROR,
+            frame(SETTINGS, ACK, 0, &[0, 3, 0, 0, 0, 1]),
+        ),
         ends("push neither on nor off", PROTOCOL_ERROR, settings(2, 2)),
         ends("a window beyond its limit", PROTOCOL_ERROR, settings(4, 1 << 31)),
         ends("frames below their least size", PROTOCOL_ERROR, settings(5, 16_383)),
@@ -41,16 +49,44 @@ fn connection() -> Vec<Row> {
         ends("a window update of nothing", PROTOCOL_ERROR, frame(WINDOW_UPDATE, 0, 0, &[0; 4])),
         ends("a window update of three bytes", PROTOCOL_ERROR, frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1])),
         ends("a window update of an idle stream", PROTOCOL_ERROR, frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])),
-        ends("a connection's window beyond its limit", FLOW_CONTROL_ERROR, frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff])),
-        ends("a promise from a client", PROTOCOL_ERROR, frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x82])),
+        ends(
+            "a connection's window beyond its limit",
+            FLOW_CONTROL_ERROR,
+            frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0xff, 0xff, 0xff]),
+        ),
+        ends(
+            "a promise from a client",
+            PROTOCOL_ERROR,
+            frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2, 0x82]),
+        ),
         ends("a continuation of nothing", PROTOCOL_ERROR, frame(CONTINUATION, END_HEADERS, 1, &[0x82])),
-        ends("a continuation on another stream", PROTOCOL_ERROR, joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(CONTINUATION, END_HEADERS, 3, &[0x86])])),
-        ends("a ping amid headers", PROTOCOL_ERROR, joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(PING, 0, 0, b"12345678")])),
-        ends("data amid headers", PROTOCOL_ERROR, joined(&[frame(HEADERS, 0, 1, &[0x82]), frame(DATA, END_STREAM, 1, b"a")])),
-        ends("an unknown frame amid headers", PROTOCOL_ERROR, joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(200, 0, 1, b"a")])),
+        ends(
+            "a continuation on another stream",
+            PROTOCOL_ERROR,
+            joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(CONTINUATION, END_HEADERS, 3, &[0x86])]),
+        ),
+        ends(
+            "a ping amid headers",
+            PROTOCOL_ERROR,
+            joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(PING, 0, 0, b"12345678")]),
+        ),
+        ends(
+            "data amid headers",
+            PROTOCOL_ERROR,
+            joined(&[frame(HEADERS, 0, 1, &[0x82]), frame(DATA, END_STREAM, 1, b"a")]),
+        ),
+        ends(
+            "an unknown frame amid headers",
+            PROTOCOL_ERROR,
+            joined(&[frame(HEADERS, END_STREAM, 1, &[0x82]), frame(200, 0, 1, b"a")]),
+        ),
         ends("a frame too long", FRAME_SIZE_ERROR, frame(DATA, 0, 1, &[0; 16_385])),
         ends("an unknown frame too long", FRAME_SIZE_ERROR, frame(200, 0, 0, &[0; 16_385])),
-        ends("headers with more padding than there is", PROTOCOL_ERROR, frame(HEADERS, END_HEADERS | END_STREAM | PADDED, 1, &[9, 0x82])),
+        ends(
+            "headers with more padding than there is",
+            PROTOCOL_ERROR,
+            frame(HEADERS, END_HEADERS | END_STREAM | PADDED, 1, &[9, 0x82]),
+        ),
         row("an unknown frame", Outcome::Ignored, frame(200, 0xff, 0, b"abc")),
         row("an unknown setting", Outcome::Ignored, settings(0xff, 7)),
         row("a ping nobody waits for", Outcome::Ignored, frame(PING, ACK, 0, b"12345678")),
@@ -83,13 +119,36 @@ fn streams() -> Vec<Row> {
         flood.extend(frame(DATA, 0, 1, &[b'x'; 16_384]));
     }
     vec![
-        ends("an older stream", PROTOCOL_ERROR, joined(&[frame(HEADERS, flags, 5, &block(head("CONNECT", &[]))), get_on(3)])),
-        row("a stream that is closed", Outcome::Reset(PROTOCOL_ERROR), joined(&[malformed_on(1, END_STREAM), malformed_on(3, END_STREAM), get_on(1)])),
-        row("a stream that depends on itself", Outcome::Reset(PROTOCOL_ERROR), frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 1])),
-        ends("data with more padding than there is", PROTOCOL_ERROR, joined(&[malformed_on(1, 0), frame(DATA, PADDED, 1, &[9, b'a'])])),
-        row("data of a malformed request", Outcome::Reset(PROTOCOL_ERROR), joined(&[malformed_on(1, 0), frame(DATA, END_STREAM, 1, b"abc")])),
+        ends(
+            "an older stream",
+            PROTOCOL_ERROR,
+            joined(&[frame(HEADERS, flags, 5, &block(head("CONNECT", &[]))), get_on(3)]),
+        ),
+        row(
+            "a stream that is closed",
+            Outcome::Reset(PROTOCOL_ERROR),
+            joined(&[malformed_on(1, END_STREAM), malformed_on(3, END_STREAM), get_on(1)]),
+        ),
+        row(
+            "a stream that depends on itself",
+            Outcome::Reset(PROTOCOL_ERROR),
+            frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 1]),
+        ),
+        ends(
+            "data with more padding than there is",
+            PROTOCOL_ERROR,
+            joined(&[malformed_on(1, 0), frame(DATA, PADDED, 1, &[9, b'a'])]),
+        ),
+        row(
+            "data of a malformed request",
+            Outcome::Reset(PROTOCOL_ERROR),
+            joined(&[malformed_on(1, 0), frame(DATA, END_STREAM, 1, b"abc")]),
+        ),
         ends("data behind the end", PROTOCOL_ERROR, joined(&[get(&[]), frame(DATA, END_STREAM, 1, b"abc")])),
-        Row { seen: Seen::Part, ..row("a second head", Outcome::Reset(PROTOCOL_ERROR), joined(&[post(&[]), post(&[])])) },
+        Row {
+            seen: Seen::Part,
+            ..row("a second head", Outcome::Reset(PROTOCOL_ERROR), joined(&[post(&[]), post(&[])]))
+        },
         Row { seen: Seen::Part, ..row("more than the window", Outcome::Goaway(FLOW_CONTROL_ERROR), flood) },
     ]
 }

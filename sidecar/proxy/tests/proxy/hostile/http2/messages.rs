@@ -62,7 +62,8 @@ fn fields() -> Vec<Row> {
     .into_iter()
     .map(|(outcome, name, value)| row(format!("{name:?}: {value:?}"), outcome, get(&[(name, value)])))
     .collect();
-    let many: Vec<(String, &str)> = (0..=limits::HEAD_FIELDS).map(|index| (format!("x-{index}"), "y")).collect();
+    let many: Vec<(String, &str)> =
+        (0..=limits::HEAD_FIELDS).map(|index| (format!("x-{index}"), "y")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     let seen = |fields: &str| format!("GET / HTTP/1.1\r\n{fields}host: a\r\n\r\n");
     rows.extend([
@@ -71,9 +72,21 @@ fn fields() -> Vec<Row> {
         row("two lengths", reset, get(&[("content-length", "0"), ("content-length", "5")])),
         row("too many fields", Outcome::Status(431), get(&many)),
         passed("the same host", get(&[("host", "A")]), "GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
-        passed("te: trailers", get(&[("te", "trailers")]), "GET / HTTP/1.1\r\nte: trailers\r\nconnection: te\r\nhost: a\r\n\r\n"),
-        passed("a cookie in crumbs", get(&[("cookie", "a=b"), ("cookie", "c=d")]), &seen("cookie: a=b; c=d\r\n")),
-        passed("fields that are of a hop only in name", get(&[("connection-x", "close"), ("x-te", "y")]), &seen("connection-x: close\r\nx-te: y\r\n")),
+        passed(
+            "te: trailers",
+            get(&[("te", "trailers")]),
+            "GET / HTTP/1.1\r\nte: trailers\r\nconnection: te\r\nhost: a\r\n\r\n",
+        ),
+        passed(
+            "a cookie in crumbs",
+            get(&[("cookie", "a=b"), ("cookie", "c=d")]),
+            &seen("cookie: a=b; c=d\r\n"),
+        ),
+        passed(
+            "fields that are of a hop only in name",
+            get(&[("connection-x", "close"), ("x-te", "y")]),
+            &seen("connection-x: close\r\nx-te: y\r\n"),
+        ),
     ]);
     rows
 }
@@ -90,19 +103,62 @@ fn pseudo_fields() -> Vec<Row> {
         row("no path", reset, request(&[(":method", "GET"), (":scheme", "http"), (":authority", "a")])),
         row("no authority", refused, request(&[(":method", "GET"), (":scheme", "http"), (":path", "/")])),
         row("nothing at all", reset, request(&[])),
-        row("a method behind a field", reset, request(&[("x", "y"), (":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")])),
+        row(
+            "a method behind a field",
+            reset,
+            request(&[
+                ("x", "y"),
+                (":method", "GET"),
+                (":scheme", "http"),
+                (":authority", "a"),
+                (":path", "/"),
+            ]),
+        ),
         row("CONNECT", Outcome::Status(404), request(&[(":method", "CONNECT"), (":authority", "a:80")])),
         row("CONNECT with a path", reset, with("CONNECT", "http", "a", "/")),
-        row("an extended CONNECT", reset, request(&[(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/")])),
-        passed("a host in place of the authority", request(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("host", "b")]), "GET / HTTP/1.1\r\nhost: b\r\n\r\n"),
-        passed("the target of a server", with("OPTIONS", "http", "a", "*"), "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n"),
+        row(
+            "an extended CONNECT",
+            reset,
+            request(&[
+                (":method", "CONNECT"),
+                (":protocol", "websocket"),
+                (":scheme", "http"),
+                (":authority", "a"),
+                (":path", "/"),
+            ]),
+        ),
+        passed(
+            "a host in place of the authority",
+            request(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), ("host", "b")]),
+            "GET / HTTP/1.1\r\nhost: b\r\n\r\n",
+        ),
+        passed(
+            "the target of a server",
+            with("OPTIONS", "http", "a", "*"),
+            "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+        ),
         passed("dots", with("GET", "https", "a", "/b/../c?d"), "GET /c?d HTTP/1.1\r\nhost: a\r\n\r\n"),
         passed("a fragment", with("GET", "http", "a", "/b#c"), "GET /b HTTP/1.1\r\nhost: a\r\n\r\n"),
     ];
     for method in ["", "GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "G ET", "GET\r\n", "G\0T"] {
-        rows.push(row(format!(":method {method:?}"), Outcome::Goaway(PROTOCOL_ERROR), with(method, "http", "a", "/")));
+        rows.push(row(
+            format!(":method {method:?}"),
+            Outcome::Goaway(PROTOCOL_ERROR),
+            with(method, "http", "a", "/"),
+        ));
     }
-    for path in ["", "a", "a/b", "http://b/", "/ HTTP/1.1\r\nX: y\r\n\r\n", "/a b", "/a\r\nb", "/a\nb", "/a\0b", "/\u{7f}"] {
+    for path in [
+        "",
+        "a",
+        "a/b",
+        "http://b/",
+        "/ HTTP/1.1\r\nX: y\r\n\r\n",
+        "/a b",
+        "/a\r\nb",
+        "/a\nb",
+        "/a\0b",
+        "/\u{7f}",
+    ] {
         rows.push(row(format!(":path {path:?}"), reset, with("GET", "http", "a", path)));
     }
     for path in ["*", "/%00"] {
@@ -139,16 +195,39 @@ fn bodies() -> Vec<Row> {
         part("less than its length", with_body(post(&[("content-length", "5")]), "abc")),
         part("more than its length", with_body(post(&[("content-length", "2")]), "abc")),
         part("trailers before its length", early),
-        passed("trailers with a path, which is left out", trailers(&[(":path", "/x")], END_STREAM), &format!("{seen}3\r\nabc\r\n0\r\n\r\n")),
+        passed(
+            "trailers with a path, which is left out",
+            trailers(&[(":path", "/x")], END_STREAM),
+            &format!("{seen}3\r\nabc\r\n0\r\n\r\n"),
+        ),
         part("trailers with a connection", trailers(&[("connection", "close")], END_STREAM)),
         part("trailers with chunks", trailers(&[("transfer-encoding", "chunked")], END_STREAM)),
-        Row { outcome: Outcome::Goaway(PROTOCOL_ERROR), ..part("trailers with upper case", trailers(&[("X", "y")], END_STREAM)) },
+        Row {
+            outcome: Outcome::Goaway(PROTOCOL_ERROR),
+            ..part("trailers with upper case", trailers(&[("X", "y")], END_STREAM))
+        },
         part("trailers that do not end", trailers(&[("x", "y")], 0)),
-        passed("as long as it says", with_body(post(&[("content-length", "3")]), "abc"), "POST / HTTP/1.1\r\ncontent-length: 3\r\nhost: a\r\n\r\nabc"),
+        passed(
+            "as long as it says",
+            with_body(post(&[("content-length", "3")]), "abc"),
+            "POST / HTTP/1.1\r\ncontent-length: 3\r\nhost: a\r\n\r\nabc",
+        ),
         passed("as long as it is", with_body(post(&[]), "abc"), &format!("{seen}3\r\nabc\r\n0\r\n\r\n")),
-        passed("a last chunk in the data", with_body(post(&[]), &format!("0\r\n\r\n{SMUGGLED}")), &format!("{seen}28\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n")),
-        passed("a request in the data", with_body(post(&[("content-length", "35")]), SMUGGLED), &format!("POST / HTTP/1.1\r\ncontent-length: 35\r\nhost: a\r\n\r\n{SMUGGLED}")),
-        passed("trailers nobody declared", trailers(&[("x", "y")], END_STREAM), &format!("{seen}3\r\nabc\r\n0\r\n\r\n")),
+        passed(
+            "a last chunk in the data",
+            with_body(post(&[]), &format!("0\r\n\r\n{SMUGGLED}")),
+            &format!("{seen}28\r\n0\r\n\r\n{SMUGGLED}\r\n0\r\n\r\n"),
+        ),
+        passed(
+            "a request in the data",
+            with_body(post(&[("content-length", "35")]), SMUGGLED),
+            &format!("POST / HTTP/1.1\r\ncontent-length: 35\r\nhost: a\r\n\r\n{SMUGGLED}"),
+        ),
+        passed(
+            "trailers nobody declared",
+            trailers(&[("x", "y")], END_STREAM),
+            &format!("{seen}3\r\nabc\r\n0\r\n\r\n"),
+        ),
     ]
 }
 
