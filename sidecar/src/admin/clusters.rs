@@ -133,3 +133,6 @@ pub(super) fn health(health: Health) -> &'static str {
         Health::Unhealthy => "unhealthy",
     }
 }
+
+#[cfg(test)]
+mod tests;
