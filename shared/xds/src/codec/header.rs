@@ -64,6 +64,31 @@ pub(super) fn encode_both(
     (add, remove)
 }
 
+/// What two mutations do one after the other.
+pub(super) fn after(first: &HeaderMutation, then: &HeaderMutation) -> HeaderMutation {
+    let mut both = first.clone();
+    let forget = |both: &mut HeaderMutation, name: &HeaderName| {
+        both.set.retain(|(other, _)| other != name);
+        both.add.retain(|(other, _)| other != name);
+        both.remove.retain(|other| other != name);
+    };
+    for (name, value) in &then.set {
+        forget(&mut both, name);
+        both.set.push((name.clone(), value.clone()));
+    }
+    for (name, value) in &then.add {
+        // Where the first removed it, there is nothing to add to.
+        let list = if both.remove.contains(name) { &mut both.set } else { &mut both.add };
+        list.push((name.clone(), value.clone()));
+        both.remove.retain(|other| other != name);
+    }
+    for name in &then.remove {
+        forget(&mut both, name);
+        both.remove.push(name.clone());
+    }
+    both
+}
+
 /// The mutation of fields to add or set and fields to remove; `side` is `request` or `response`.
 pub(super) fn decode(
     side: &str,

@@ -3,7 +3,7 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{affinity, fallback, filters, forward, header, matches, retry, rewrite, wire};
+use super::{affinity, fallback, filters, forward, header, matches, metadata, retry, rewrite, wire};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -12,13 +12,17 @@ use weir_model::{
     limits,
 };
 
+/// Metadata of routes whose clusters change a field of the request after their route did, as weir has it; without it they do it before, as
+/// Envoy has it.
+const CLUSTERS: (&str, &str) = ("weighted_cluster_request_headers", "last");
+
 /// The message of a route configuration.
 pub(super) fn encode(routes: &RouteConfiguration, target: Target) -> route::RouteConfiguration {
+    let order_matters = target != Target::Envoy && routes.virtual_hosts.iter().any(changes_again);
     route::RouteConfiguration {
         name: routes.name.clone(),
         virtual_hosts: routes.virtual_hosts.iter().map(|host| virtual_host(host, target)).collect(),
-        // Says to weir that a cluster's changes to the request come after its route's. Envoy means other levels by it, which are not used.
-        most_specific_header_mutations_wins: true,
+        metadata: order_matters.then(|| metadata::encode(CLUSTERS.0, CLUSTERS.1)),
         ..route::RouteConfiguration::default()
     }
 }
@@ -28,11 +32,12 @@ pub(super) fn decode(message: &route::RouteConfiguration) -> Check<RouteConfigur
     refuse!(message; vhds, internal_only_headers, response_headers_to_add, response_headers_to_remove, request_headers_to_add,
         request_headers_to_remove, cluster_specifier_plugins, request_mirror_policies, ignore_port_in_host_matching, vhost_header,
         ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers);
-    let virtual_hosts =
+    let mut virtual_hosts =
         each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?;
-    if !message.most_specific_header_mutations_wins && virtual_hosts.iter().any(changes_again) {
-        let why = "must be true where a weighted cluster changes a request header that its route changes: weir does it last";
-        return Err(Fault::of("most_specific_header_mutations_wins", why));
+    if metadata::decode(message.metadata.as_ref(), CLUSTERS.0)? != Some(CLUSTERS.1) {
+        for route in virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+            change_before(route);
+        }
     }
     Ok(RouteConfiguration { name: wire::name("name", &message.name)?, virtual_hosts })
 }
@@ -42,6 +47,18 @@ fn changes_again(host: &VirtualHost) -> bool {
         RouteAction::Forward(forward) => forward::changes_again(forward, &route.request_headers),
         RouteAction::Redirect(_) | RouteAction::Direct(_) => false,
     })
+}
+
+/// Lets the clusters do what their route does after them, where they change the same field of the request.
+fn change_before(route: &mut Route) {
+    if let RouteAction::Forward(forward) = &mut route.action
+        && forward::changes_again(forward, &route.request_headers)
+    {
+        let later = std::mem::take(&mut route.request_headers);
+        for cluster in &mut forward.clusters {
+            cluster.request_headers = header::after(&cluster.request_headers, &later);
+        }
+    }
 }
 
 fn virtual_host(host: &VirtualHost, target: Target) -> route::VirtualHost {

@@ -171,6 +171,14 @@ fn shares(dice: &mut Dice) -> Vec<Share> {
         if dice.percent(20) {
             share = share.remove("x-gone");
         }
+        if dice.percent(20) {
+            // Its route may change the same.
+            share = match dice.below(3) {
+                0 => share.add("x-new", "side"),
+                1 => share.set("x-a", "side"),
+                _ => share.remove("x-other"),
+            };
+        }
         if dice.percent(40) {
             share = share.add_back("x-back-side", "added").remove_back("x-lost");
         }

@@ -63,6 +63,7 @@ fn requests() -> Suite {
         path("/set").to("alpha").set("x-new", "1").set("x-old", "2"),
         path("/remove").to("alpha").remove("x-old").remove("x-none"),
         path("/set-add").to("alpha").set("x-old", "1").add("x-old", "2"),
+        path("/again").to("alpha").remove("x-old").add("x-old", "1").add("x-old", "2"),
         path("/both").to("alpha").set("x-set", "s").add("x-add", "a").remove("x-old"),
         path("/empty").to("alpha").set("x-old", ""),
         path("/percent").to("alpha").set("x-new", "100%% sure"),
@@ -82,6 +83,8 @@ fn requests() -> Suite {
             get("/remove").with("x-old", "0").with("X-OLD", "00"),
             get("/set-add").with("x-old", "0"),
             get("/both").with("x-old", "0").with("x-add", "0").with("x-set", "0"),
+            get("/again"),
+            get("/again").with("x-old", "0"),
             get("/empty").with("x-old", "0"),
             get("/percent"),
             get("/agent").with("user-agent", "curl").with("accept", "*/*"),
@@ -147,6 +150,26 @@ fn shares() -> Suite {
             .shares(vec![share("alpha", 1).set("x-side", "a").add_back("x-side", "a"), share("beta", 0)]),
         path("/both").shares(both("b")),
         path("/route-too").shares(both("c")).set("x-route", "r").set_back("x-route", "r"),
+        path("/same")
+            .shares(vec![
+                share("alpha", 1).set("x-set", "a").add("x-add", "a").remove("x-gone"),
+                share("beta", 0),
+            ])
+            .set("x-set", "r")
+            .add("x-add", "r")
+            .add("x-gone", "r"),
+        path("/crossed")
+            .shares(vec![share("alpha", 1).add("x-one", "a").set("x-two", "a").add("x-three", "a")])
+            .remove("x-one")
+            .add("x-two", "r")
+            .set("x-three", "r"),
+        path("/back-too")
+            .shares(vec![
+                share("alpha", 1).add_back("x-one", "a").set_back("x-two", "a").remove_back("x-three"),
+            ])
+            .set_back("x-one", "r")
+            .add_back("x-two", "r")
+            .add_back("x-three", "r"),
         path("/uneven").split(&[("alpha", 9), ("beta", 1)]),
         path("/zero").split(&[("alpha", 0), ("gamma", 7), ("empty", 0)]),
     ]);
@@ -159,6 +182,12 @@ fn shares() -> Suite {
             get("/both").with("x-side", "0"),
             get("/both").with("x-side", "0"),
             get("/route-too").with("x-route", "0").echo("header=x-route:0"),
+            get("/same"),
+            get("/same").with("x-set", "0").with("x-add", "0").with("x-gone", "0"),
+            get("/crossed"),
+            get("/crossed").with("x-one", "0").with("x-two", "0").with("x-three", "0"),
+            get("/back-too"),
+            get("/back-too").echo("header=x-one:0;header=x-two:0;header=x-three:0"),
             get("/uneven"),
             get("/uneven"),
             get("/zero"),

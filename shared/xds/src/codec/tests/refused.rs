@@ -1,6 +1,6 @@
 //! What the model cannot say is refused, and the refusal names the field.
 
-use super::pb::{self, google, route};
+use super::pb::{self, core, google, route};
 use super::*;
 use crate::codec::cluster as cluster_codec;
 use route::route::Action;
@@ -34,7 +34,12 @@ fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) ->
         limits: Default::default(),
         routes: RouteSource::Rds("outbound".to_owned()),
         tracing: None,
-        access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
+        access_log: None,
+        detection: None,
+        filters: None,
+        paths: weir_model::Paths::NONE,
+        forwarded: weir_model::Forwarded::Pass,
+    };
     let mut manager = super::http::encode("x", &http, Target::Envoy);
     change(&mut manager);
     let filter = pb::listener::Filter {
@@ -198,7 +203,9 @@ fn paths_and_forwarding_are_as_the_listener_says() {
     assert_eq!(decoded(&all_off), (Paths::NONE, Forwarded::Pass));
     assert_eq!(decoded(&|it| it.normalize_path = on()).0, Paths::BASE);
     assert!(decoded(&|it| it.merge_slashes = true).0.merge_slashes);
-    for (action, expected) in [(2, EscapedSlashes::Reject), (3, EscapedSlashes::Redirect), (4, EscapedSlashes::Forward)] {
+    for (action, expected) in
+        [(2, EscapedSlashes::Reject), (3, EscapedSlashes::Redirect), (4, EscapedSlashes::Forward)]
+    {
         assert_eq!(decoded(&|it| it.path_with_escaped_slashes_action = action).0.escaped_slashes, expected);
     }
     let edge = decoded(&|it| {
@@ -213,7 +220,12 @@ fn an_optional_filter_may_be_unknown() {
         limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
-        access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass };
+        access_log: Some(std::sync::Arc::default()),
+        detection: None,
+        filters: None,
+        paths: weir_model::Paths::NONE,
+        forwarded: weir_model::Forwarded::Pass,
+    };
     let mut manager = super::http::encode("x", &http, Target::Weir);
     manager
         .http_filters
@@ -265,4 +277,55 @@ fn foreign_forms_that_mean_the_same_are_understood() {
     let RouteAction::Forward(forward) = &route.action else { panic!() };
     assert_eq!(forward.timeouts.request, Some(std::time::Duration::from_secs(15)));
     assert_eq!(forward.retry.as_ref().unwrap().on.statuses.len(), 100);
+}
+
+/// On the wire removing comes before adding, and a weighted cluster's changes before its route's.
+#[test]
+fn header_changes_are_read_in_envoys_order() {
+    let option = |name: &str, value: &str, action: core::header_value_option::HeaderAppendAction| {
+        core::HeaderValueOption {
+            header: Some(core::HeaderValue {
+                key: name.to_owned(),
+                value: value.to_owned(),
+                ..Default::default()
+            }),
+            append_action: action as i32,
+            ..Default::default()
+        }
+    };
+    let add = core::header_value_option::HeaderAppendAction::AppendIfExistsOrAdd;
+    let set = core::header_value_option::HeaderAppendAction::OverwriteIfExistsOrAdd;
+    let mut message = super::route::encode(&routes(forward()), Target::Weir);
+    let route = &mut message.virtual_hosts[0].routes[0];
+    route.request_headers_to_add = vec![option("x-a", "route", add), option("x-b", "route", set)];
+    route.request_headers_to_remove = vec!["x-a".to_owned(), "x-c".to_owned()];
+    if let Some(Action::Route(action)) = &mut route.action {
+        let cluster = |name: &str| pb::route::weighted_cluster::ClusterWeight {
+            name: name.to_owned(),
+            weight: wire::wrap(1),
+            request_headers_to_add: vec![
+                option("x-b", name, add),
+                option("x-c", name, add),
+                option("x-d", name, add),
+            ],
+            ..Default::default()
+        };
+        let clusters = vec![cluster("one"), cluster("two")];
+        action.cluster_specifier =
+            Some(pb::route::route_action::ClusterSpecifier::WeightedClusters(pb::route::WeightedCluster {
+                clusters,
+                ..Default::default()
+            }));
+    }
+    let Ok(Resource::Route(decoded)) = decode(&wire::pack(&message)) else { panic!() };
+    let route = &decoded.virtual_hosts[0].routes[0];
+    assert!(route.request_headers.is_empty(), "the clusters do it");
+    let RouteAction::Forward(forward) = &route.action else { panic!() };
+    let changes = &forward.clusters[1].request_headers;
+    let said = |list: &[(weir_model::HeaderName, weir_model::HeaderValue)]| -> Vec<String> {
+        list.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect()
+    };
+    assert_eq!(said(&changes.set), ["x-b=route", "x-a=route"]);
+    assert_eq!(said(&changes.add), ["x-d=two"]);
+    assert_eq!(changes.remove, ["x-c"]);
 }
