@@ -344,3 +344,6 @@ fn mesh_of(objects: &Objects, joined: BTreeMap<Name, Workload>) -> Mesh {
     }
     mesh
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,4 +203,4 @@ fn shown(streams: &Streams) -> Option<NodeState> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

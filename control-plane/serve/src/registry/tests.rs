@@ -21,7 +21,7 @@ fn node(id: &str) -> Node {
     }
 }
 
-fn enter(registry: &Registry, id: &str, peer: &str) -> Entry {
+pub(crate) fn enter(registry: &Registry, id: &str, peer: &str) -> Entry {
     let session = Arc::new(Mutex::new(ServerSession::delta()));
     registry.enter(node(id), String::new(), peer.to_owned(), "delta", session)
 }
