@@ -15,7 +15,8 @@ use crate::index::Policy;
 use weir_model::mesh::Name;
 use weir_model::node::Target;
 use weir_model::{
-    Diagnostic, EndpointHealth, HealthCheck, HttpProbe, LoadBalancing, OutlierDetection, Probe, Severity, SlowStart,
+    Diagnostic, EndpointHealth, HealthCheck, HttpProbe, LoadBalancing, OutlierDetection, Probe, Severity,
+    SlowStart,
 };
 
 /// In percent: the bad ones get requests only once practically nothing else is left, in place of as soon as they are the majority.
@@ -52,7 +53,8 @@ pub(crate) fn of(
                 say(diagnostics, name, "healthCheck", "gRPC clients are not told to check their endpoints");
             }
             Target::Weir | Target::Envoy => {
-                health.health_check = Some(Box::new(HealthCheck { probe: named(&check.probe, authority), ..check.clone() }));
+                health.health_check =
+                    Some(Box::new(HealthCheck { probe: named(&check.probe, authority), ..check.clone() }));
             }
         }
     }
@@ -66,7 +68,9 @@ pub(crate) fn of(
 fn named(probe: &Probe, authority: &str) -> Probe {
     let mut probe = probe.clone();
     match &mut probe {
-        Probe::Http(HttpProbe { host: name, .. }) | Probe::Grpc { authority: name, .. } if name.is_empty() => {
+        Probe::Http(HttpProbe { host: name, .. }) | Probe::Grpc { authority: name, .. }
+            if name.is_empty() =>
+        {
             authority.clone_into(name);
         }
         Probe::Http(_) | Probe::Grpc { .. } | Probe::Tcp { .. } => {}
@@ -112,7 +116,10 @@ fn slow(
             "a consistent hash has no slow start: a new endpoint has its keys at once"
         }
         (_, LoadBalancing::Random) => "random balancing has no slow start",
-        (_, LoadBalancing::RoundRobin | LoadBalancing::LeastRequest { .. } | LoadBalancing::PeakEwma { .. }) => {
+        (
+            _,
+            LoadBalancing::RoundRobin | LoadBalancing::LeastRequest { .. } | LoadBalancing::PeakEwma { .. },
+        ) => {
             return Some(wanted.clone());
         }
     };

@@ -39,7 +39,9 @@ pub async fn watch(args: HealthArgs) {
     let mut keepers: HashMap<u64, watch::Sender<Arc<Cluster>>> = HashMap::new();
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        keepers.retain(|id, _| snapshot.live_clusters().any(|cluster| cluster.state.id == *id && is_kept(cluster)));
+        keepers.retain(|id, _| {
+            snapshot.live_clusters().any(|cluster| cluster.state.id == *id && is_kept(cluster))
+        });
         for cluster in snapshot.live_clusters().filter(|cluster| is_kept(cluster)) {
             match keepers.get(&cluster.state.id) {
                 Some(keeper) => {
@@ -52,7 +54,8 @@ pub async fn watch(args: HealthArgs) {
                 None => {
                     let (sender, receiver) = watch::channel(cluster.clone());
                     keepers.insert(cluster.state.id, sender);
-                    let keeper = keeper::run(receiver, room.clone(), metrics.clone(), seed ^ cluster.state.id);
+                    let keeper =
+                        keeper::run(receiver, room.clone(), metrics.clone(), seed ^ cluster.state.id);
                     tokio::task::spawn_local(keeper);
                 }
             }

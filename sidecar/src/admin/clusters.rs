@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::breakers;
 use serde_json::{Value, json};
 use weir_config::{Cluster, EndpointState, Snapshot};
-use super::breakers;
 use weir_model::{Endpoint, Health, LocalityEndpoints, Priority, Time};
 
 /// As lines, one for each endpoint below its cluster's.

@@ -36,10 +36,8 @@ fn outliers(it: &OutlierDetection) -> String {
         ("max ejection time", it.max_ejection_time, is.max_ejection_time),
         ("max ejection time jitter", it.max_ejection_time_jitter, is.max_ejection_time_jitter),
     ];
-    let uneject = (
-        it.successful_active_health_check_uneject_host,
-        is.successful_active_health_check_uneject_host,
-    );
+    let uneject =
+        (it.successful_active_health_check_uneject_host, is.successful_active_health_check_uneject_host);
     let flags = [
         ("always eject one host", it.always_eject_one_host, is.always_eject_one_host),
         ("health check unejects", uneject.0, uneject.1),

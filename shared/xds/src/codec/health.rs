@@ -40,7 +40,8 @@ pub(super) fn decode(message: &cluster::Cluster) -> Check<EndpointHealth> {
 
 /// In whole percent, as Envoy rounds it.
 fn from_panic_threshold(message: &cluster::Cluster) -> Check<u32> {
-    let percent = message.common_lb_config.as_ref().and_then(|common| common.healthy_panic_threshold.as_ref());
+    let percent =
+        message.common_lb_config.as_ref().and_then(|common| common.healthy_panic_threshold.as_ref());
     match percent.map(|percent| percent.value) {
         None => Ok(PANIC_THRESHOLD),
         Some(value) if (0.0..=100.0).contains(&value) => Ok(value.round() as u32),

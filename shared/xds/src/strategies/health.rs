@@ -43,7 +43,14 @@ fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
         },
     );
     (times, enforcing, any::<[u32; 8]>(), any::<[bool; 3]>(), (percent(), percent()), of(latency)).prop_map(
-        |(times, enforcing, numbers, flags, (max_ejection_percent, failure_percentage_threshold), latency)| {
+        |(
+            times,
+            enforcing,
+            numbers,
+            flags,
+            (max_ejection_percent, failure_percentage_threshold),
+            latency,
+        )| {
             let (interval, base_ejection_time, max_ejection_time, jitter) = times;
             OutlierDetection {
                 interval,
@@ -116,7 +123,15 @@ fn probe() -> impl Strategy<Value = Probe> {
         Method::PATCH,
     ]);
     let ranges = || vec(range(), 0..3);
-    let http = (host(), "/[a-z/]{0,10}(\\?[a-z]{1,3})?", method, any::<bool>(), ranges(), ranges(), header_mutation());
+    let http = (
+        host(),
+        "/[a-z/]{0,10}(\\?[a-z]{1,3})?",
+        method,
+        any::<bool>(),
+        ranges(),
+        ranges(),
+        header_mutation(),
+    );
     let http = http.prop_map(|(host, path, method, http2, expected, retriable, headers)| {
         Probe::Http(HttpProbe { host, path, method, http2, expected, retriable, headers })
     });

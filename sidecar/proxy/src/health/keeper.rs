@@ -107,8 +107,13 @@ impl Keeper {
             ejected: None,
             failing: None,
         };
-        let mut keeper =
-            Self { cluster: cluster.clone(), detector: None, checks: HashMap::new(), random: Random::new(seed), counts };
+        let mut keeper = Self {
+            cluster: cluster.clone(),
+            detector: None,
+            checks: HashMap::new(),
+            random: Random::new(seed),
+            counts,
+        };
         keeper.follow(cluster);
         keeper
     }
@@ -158,7 +163,8 @@ impl Keeper {
 
     /// When there is something to do without being told.
     fn next(&self) -> Option<Time> {
-        let checks = self.checks.values().filter(|check| check.prober.is_some()).map(|check| check.checked.next());
+        let checks =
+            self.checks.values().filter(|check| check.prober.is_some()).map(|check| check.checked.next());
         checks.chain(self.detector.as_ref().map(Detector::deadline)).min()
     }
 
@@ -167,7 +173,8 @@ impl Keeper {
         let (now, cluster) = (now(), self.cluster.clone());
         for endpoint in &cluster.endpoints {
             let suspicion = endpoint.standing.take_suspicion();
-            let (Some(detector), Some(config)) = (&mut self.detector, &cluster.model.health.outlier_detection)
+            let (Some(detector), Some(config)) =
+                (&mut self.detector, &cluster.model.health.outlier_detection)
             else {
                 continue;
             };
@@ -206,7 +213,12 @@ impl Keeper {
                 }
                 Event::Spared { id, reason, why } => {
                     self.counts.spared_by(&cluster, *reason, *why);
-                    tracing::debug!(cluster = cluster.model.name, endpoint = id, reason = reason.name(), "spared: {why:?}");
+                    tracing::debug!(
+                        cluster = cluster.model.name,
+                        endpoint = id,
+                        reason = reason.name(),
+                        "spared: {why:?}"
+                    );
                 }
                 Event::Returned { id } => {
                     let Some(endpoint) = find(*id) else { continue };
@@ -352,9 +364,8 @@ impl Counts {
             Answer::Refused => "refused",
             Answer::Failed => "failed",
         };
-        let make = || {
-            self.metrics.metrics.counter(&names::HEALTH_CHECKS, &[cluster.model.name.as_str(), outcome])
-        };
+        let make =
+            || self.metrics.metrics.counter(&names::HEALTH_CHECKS, &[cluster.model.name.as_str(), outcome]);
         self.checks.entry(outcome).or_insert_with(make).inc();
     }
 

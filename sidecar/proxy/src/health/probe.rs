@@ -16,8 +16,8 @@ use hyper::client::conn::{http1, http2};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use weir_config::Cluster;
-use weir_decide::health::{Answer, grpc};
 use weir_decide::header;
+use weir_decide::health::{Answer, grpc};
 use weir_model::{HealthCheck, HttpProbe, Probe, limits};
 use weir_runtime::clock::{HyperTimer, LocalExec};
 use weir_runtime::io::HyperIo;
@@ -126,7 +126,9 @@ impl Prober {
         let (mut body, mut trailers) = (Vec::new(), None);
         while let Some(frame) = next_frame(&mut incoming).await {
             match frame?.into_data() {
-                Ok(data) if body.len() + data.len() <= limits::HEALTH_CHECK_BYTES => body.extend_from_slice(&data),
+                Ok(data) if body.len() + data.len() <= limits::HEALTH_CHECK_BYTES => {
+                    body.extend_from_slice(&data)
+                }
                 Ok(_) => {
                     self.connection = None;
                     break;
@@ -152,7 +154,8 @@ impl Connection {
             tokio::task::spawn_local(async move { drop(driver.await) });
             Ok(Connection::Http2(sender))
         } else {
-            let (sender, driver) = http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(stream).await?;
+            let (sender, driver) =
+                http1::Builder::new().max_buf_size(limits::HEAD_BYTES).handshake(stream).await?;
             tokio::task::spawn_local(async move { drop(driver.await) });
             Ok(Connection::Http1(sender))
         }
@@ -214,9 +217,8 @@ fn has_all(received: &[u8], blocks: &[Vec<u8>]) -> bool {
 }
 
 fn judge(probe: &HttpProbe, status: StatusCode) -> Answer {
-    let within = |ranges: &[(u16, u16)]| {
-        ranges.iter().any(|(from, below)| (*from..*below).contains(&status.as_u16()))
-    };
+    let within =
+        |ranges: &[(u16, u16)]| ranges.iter().any(|(from, below)| (*from..*below).contains(&status.as_u16()));
     let passed = if probe.expected.is_empty() { status == StatusCode::OK } else { within(&probe.expected) };
     match passed {
         true => Answer::Passed,

@@ -36,7 +36,8 @@ impl Backend {
         let (requests, checks) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let (connections, delay_millis) = (Arc::<AtomicUsize>::default(), Arc::<AtomicU64>::default());
         let task = {
-            let (status, check, requests, checks) = (status.clone(), check.clone(), requests.clone(), checks.clone());
+            let (status, check, requests, checks) =
+                (status.clone(), check.clone(), requests.clone(), checks.clone());
             let (connections, delay) = (connections.clone(), delay_millis.clone());
             tokio::spawn(async move {
                 loop {
@@ -154,7 +155,10 @@ async fn errors_in_a_row_eject_and_time_brings_back() {
     // Better now; four errors before do not count any more.
     backends[1].status.store(200, SeqCst);
     eventually("its time is over", || ejected(&proxy) == 0).await;
-    eventually("main has seen it", || registry.render_prometheus().contains("weir_outlier_ejected{weir_cluster=\"app\"} 0")).await;
+    eventually("main has seen it", || {
+        registry.render_prometheus().contains("weir_outlier_ejected{weir_cluster=\"app\"} 0")
+    })
+    .await;
     tokio::time::sleep(weir_decide::balance::LOOK_AGAIN).await;
     get_many(&proxy, 30).await;
     assert!(backends[1].requests() >= 8);
@@ -163,11 +167,8 @@ async fn errors_in_a_row_eject_and_time_brings_back() {
 #[tokio::test]
 async fn at_most_so_many_are_ejected() {
     let backends = Backend::several(4).await;
-    let half = OutlierDetection {
-        max_ejection_percent: 50,
-        base_ejection_time: Duration::from_secs(60),
-        ..eager()
-    };
+    let half =
+        OutlierDetection { max_ejection_percent: 50, base_ejection_time: Duration::from_secs(60), ..eager() };
     let (proxy, registry) = looked_after(&addresses(&backends), outliers(half));
     backends.iter().for_each(|backend| backend.status.store(503, SeqCst));
     get_many(&proxy, 60).await;
@@ -290,7 +291,8 @@ async fn who_fails_its_checks_gets_no_traffic() {
     assert!(backends[1].requests() + backends[2].requests() == 30);
     eventually("it is counted", || {
         let shown = registry.render_prometheus();
-        shown.contains("weir_health_check_failing{weir_cluster=\"app\"} 1") && shown.contains("outcome=\"refused\"")
+        shown.contains("weir_health_check_failing{weir_cluster=\"app\"} 1")
+            && shown.contains("outcome=\"refused\"")
     })
     .await;
     // It recovers, and another one falls ill.

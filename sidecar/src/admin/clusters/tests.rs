@@ -2,8 +2,8 @@ use super::*;
 use std::time::Duration;
 use weir_config::snapshot::link::Linker;
 use weir_model::{
-    CircuitBreakers, ClusterKind, Discovery, EndpointHealth, Endpoints, HealthCheck, HttpVersion, LoadBalancing,
-    Locality, OVERPROVISIONING, Probe, Resource, ResourceSet, SlowStart, Spread,
+    CircuitBreakers, ClusterKind, Discovery, EndpointHealth, Endpoints, HealthCheck, HttpVersion,
+    LoadBalancing, Locality, OVERPROVISIONING, Probe, Resource, ResourceSet, SlowStart, Spread,
 };
 
 /// A cluster of two endpoints that are checked and start slowly.
@@ -53,8 +53,16 @@ fn what_the_sidecar_has_against_an_endpoint_is_shown() {
     endpoints[0].standing.set_failing(false);
     endpoints[0].eject(now + Duration::from_millis(2500));
     let shown = text(&snapshot, now);
-    assert!(shown.contains("127.0.0.1:1 w1 priority 0 locality // weight 1 healthy ejected for 2.5 s starting at 10 %"), "{shown}");
-    assert!(shown.contains("127.0.0.1:2 w2 priority 0 locality // weight 1 healthy failing its checks active"), "{shown}");
+    assert!(
+        shown.contains(
+            "127.0.0.1:1 w1 priority 0 locality // weight 1 healthy ejected for 2.5 s starting at 10 %"
+        ),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("127.0.0.1:2 w2 priority 0 locality // weight 1 healthy failing its checks active"),
+        "{shown}"
+    );
     let shown = json(&snapshot, now);
     let endpoints = &shown["clusters"][0]["endpoints"];
     assert_eq!(endpoints[0]["ejected"], json!(true));
@@ -64,5 +72,8 @@ fn what_the_sidecar_has_against_an_endpoint_is_shown() {
     assert_eq!(endpoints[1]["part"], json!(1.0));
     // Half of its window later.
     let later = now + Duration::from_millis(7500);
-    assert!(text(&snapshot, later).contains("127.0.0.1:1 w1 priority 0 locality // weight 1 healthy starting at 50 %"));
+    assert!(
+        text(&snapshot, later)
+            .contains("127.0.0.1:1 w1 priority 0 locality // weight 1 healthy starting at 50 %")
+    );
 }

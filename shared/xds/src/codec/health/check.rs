@@ -3,9 +3,7 @@
 use crate::codec::fault::{At, Check, Fault, each, refuse, required};
 use crate::codec::pb::{core, google, kind};
 use crate::codec::{header, wire};
-use core::health_check::{
-    GrpcHealthCheck, HealthChecker, HttpHealthCheck, Payload, TcpHealthCheck, payload,
-};
+use core::health_check::{GrpcHealthCheck, HealthChecker, HttpHealthCheck, Payload, TcpHealthCheck, payload};
 use kind::CodecClientType;
 use std::time::Duration;
 use weir_model::{HealthCheck, HttpProbe, NO_TRAFFIC_INTERVAL, Probe, limits};
@@ -111,7 +109,8 @@ fn probe(probe: &Probe) -> HealthChecker {
 
 fn from_http_probe(http: &HttpProbe) -> HttpHealthCheck {
     let ranges = |ranges: &[(u16, u16)]| {
-        let range = |(start, end): &(u16, u16)| kind::Int64Range { start: (*start).into(), end: (*end).into() };
+        let range =
+            |(start, end): &(u16, u16)| kind::Int64Range { start: (*start).into(), end: (*end).into() };
         ranges.iter().map(range).collect()
     };
     let (request_headers_to_add, request_headers_to_remove) = header::encode(&http.headers);
@@ -132,11 +131,16 @@ fn from_http_probe(http: &HttpProbe) -> HttpHealthCheck {
 
 fn from_probe(message: &core::HealthCheck) -> Check<Probe> {
     match &message.health_checker {
-        Some(HealthChecker::HttpHealthCheck(http)) => from_http(http).at("http_health_check").map(Probe::Http),
+        Some(HealthChecker::HttpHealthCheck(http)) => {
+            from_http(http).at("http_health_check").map(Probe::Http)
+        }
         Some(HealthChecker::GrpcHealthCheck(grpc)) => from_grpc(grpc).at("grpc_health_check"),
         Some(HealthChecker::TcpHealthCheck(tcp)) => from_tcp(tcp).at("tcp_health_check"),
         Some(HealthChecker::CustomHealthCheck(_)) => Err(Fault::unsupported("custom_health_check")),
-        None => Err(Fault::of("health_checker", "missing; say http_health_check, grpc_health_check or tcp_health_check")),
+        None => Err(Fault::of(
+            "health_checker",
+            "missing; say http_health_check, grpc_health_check or tcp_health_check",
+        )),
     }
 }
 
@@ -211,9 +215,8 @@ fn from_tcp(tcp: &TcpHealthCheck) -> Check<Probe> {
 fn from_payload(message: &Payload) -> Check<Vec<u8>> {
     let bytes = match &message.payload {
         Some(payload::Payload::Binary(bytes)) => bytes.clone(),
-        Some(payload::Payload::Text(text)) => from_hex(text).ok_or_else(|| {
-            Fault::of("text", format!("{:?} is not hexadecimal", wire::cut(text)))
-        })?,
+        Some(payload::Payload::Text(text)) => from_hex(text)
+            .ok_or_else(|| Fault::of("text", format!("{:?} is not hexadecimal", wire::cut(text))))?,
         None => return Err(Fault::of("text", "missing")),
     };
     match bytes.len() {

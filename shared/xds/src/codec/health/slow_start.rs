@@ -134,18 +134,16 @@ fn from_legacy(message: &cluster::Cluster) -> Check<Option<SlowStart>> {
         Some(LbConfig::RoundRobinLbConfig(config)) if message.lb_policy == LbPolicy::RoundRobin as i32 => {
             ("round_robin_lb_config.slow_start_config", config.slow_start_config.as_ref())
         }
-        Some(LbConfig::LeastRequestLbConfig(config)) if message.lb_policy == LbPolicy::LeastRequest as i32 => {
+        Some(LbConfig::LeastRequestLbConfig(config))
+            if message.lb_policy == LbPolicy::LeastRequest as i32 =>
+        {
             ("least_request_lb_config.slow_start_config", config.slow_start_config.as_ref())
         }
         _ => return Ok(None),
     };
     let Some(slow) = slow else { return Ok(None) };
-    from_config(
-        slow.slow_start_window.as_ref(),
-        slow.aggression.as_ref(),
-        slow.min_weight_percent.as_ref(),
-    )
-    .at(field)
+    from_config(slow.slow_start_window.as_ref(), slow.aggression.as_ref(), slow.min_weight_percent.as_ref())
+        .at(field)
 }
 
 /// Envoy's fields and defaults; without a window there is no slow start.

@@ -36,19 +36,32 @@ fn an_empty_outlier_detection_is_envoys() {
     assert_eq!(decoded(|_| ()).outlier_detection, None);
     // The longest ejection is never shorter than the first, unless somebody says so.
     let longest = |base, longest| {
-        let outliers = Outliers { base_ejection_time: base, max_ejection_time: longest, ..Outliers::default() };
-        decoded(|it| it.outlier_detection = Some(outliers)).outlier_detection.unwrap().max_ejection_time.as_secs()
+        let outliers =
+            Outliers { base_ejection_time: base, max_ejection_time: longest, ..Outliers::default() };
+        decoded(|it| it.outlier_detection = Some(outliers))
+            .outlier_detection
+            .unwrap()
+            .max_ejection_time
+            .as_secs()
     };
-    assert_eq!([longest(None, None), longest(seconds(400), None), longest(None, seconds(40))], [300, 400, 40]);
+    assert_eq!(
+        [longest(None, None), longest(seconds(400), None), longest(None, seconds(40))],
+        [300, 400, 40]
+    );
 }
 
 #[test]
 fn what_outlier_detection_cannot_be_is_refused() {
-    let field = |change: fn(&mut Outliers)| {
-        refused(|it| change(it.outlier_detection.get_or_insert_default()))
-    };
-    assert_eq!(field(|it| it.enforcing_success_rate = wire::wrap(101)), "outlier_detection.enforcing_success_rate");
-    assert_eq!(field(|it| it.max_ejection_percent = wire::wrap(200)), "outlier_detection.max_ejection_percent");
+    let field =
+        |change: fn(&mut Outliers)| refused(|it| change(it.outlier_detection.get_or_insert_default()));
+    assert_eq!(
+        field(|it| it.enforcing_success_rate = wire::wrap(101)),
+        "outlier_detection.enforcing_success_rate"
+    );
+    assert_eq!(
+        field(|it| it.max_ejection_percent = wire::wrap(200)),
+        "outlier_detection.max_ejection_percent"
+    );
     assert_eq!(field(|it| it.interval = seconds(0)), "outlier_detection.interval");
     assert_eq!(field(|it| it.max_ejection_time = seconds(7)), "outlier_detection.max_ejection_time");
     assert_eq!(field(|it| it.base_ejection_time = seconds(-1)), "outlier_detection.base_ejection_time");
@@ -65,7 +78,10 @@ fn what_outlier_detection_cannot_be_is_refused() {
     };
     let with = |monitors| Outliers { monitors, ..Outliers::default() };
     let foreign = with(vec![monitor("type.googleapis.com/foreign", vec![])]);
-    assert_eq!(refused(|it| it.outlier_detection = Some(foreign)), "outlier_detection.monitors[0].typed_config");
+    assert_eq!(
+        refused(|it| it.outlier_detection = Some(foreign)),
+        "outlier_detection.monitors[0].typed_config"
+    );
     let latency = with(vec![monitor("type.googleapis.com/weir.xds.v1.LatencyOutlier", vec![])]);
     assert_eq!(
         refused(|it| it.outlier_detection = Some(latency)),
@@ -77,7 +93,8 @@ fn what_outlier_detection_cannot_be_is_refused() {
 fn the_latency_detector_is_a_monitor() {
     let mut model = cluster();
     let latency = Some(LatencyOutlier::default());
-    model.health.outlier_detection = Some(Box::new(OutlierDetection { latency, ..OutlierDetection::default() }));
+    model.health.outlier_detection =
+        Some(Box::new(OutlierDetection { latency, ..OutlierDetection::default() }));
     let message = codec::encode(&model);
     assert_eq!(message.outlier_detection.as_ref().unwrap().monitors.len(), 1);
     assert_eq!(codec::decode(&message).unwrap(), model);
@@ -87,11 +104,15 @@ fn the_latency_detector_is_a_monitor() {
 fn the_panic_threshold_is_rounded_and_bounded() {
     let threshold = |value| {
         move |it: &mut pb::cluster::Cluster| {
-            it.common_lb_config.get_or_insert_default().healthy_panic_threshold = Some(kind::Percent { value });
+            it.common_lb_config.get_or_insert_default().healthy_panic_threshold =
+                Some(kind::Percent { value });
         }
     };
     assert_eq!(decoded(|_| ()).panic_threshold, 50);
-    assert_eq!([0.0, 0.4, 33.5, 100.0].map(|value| decoded(threshold(value)).panic_threshold), [0, 0, 34, 100]);
+    assert_eq!(
+        [0.0, 0.4, 33.5, 100.0].map(|value| decoded(threshold(value)).panic_threshold),
+        [0, 0, 34, 100]
+    );
     for value in [-1.0, 100.1, f64::NAN] {
         assert_eq!(refused(threshold(value)), "common_lb_config.healthy_panic_threshold");
     }
@@ -127,7 +148,10 @@ fn a_short_health_check_has_envoys_defaults() {
     assert_eq!(decoded(check(|_| ())).health_check, Some(Box::new(expected)));
     // What is not said follows what is.
     let unhealthy = decoded(check(|it| it.unhealthy_interval = seconds(9))).health_check.unwrap();
-    assert_eq!((unhealthy.unhealthy_edge_interval.as_secs(), unhealthy.healthy_edge_interval.as_secs()), (9, 5));
+    assert_eq!(
+        (unhealthy.unhealthy_edge_interval.as_secs(), unhealthy.healthy_edge_interval.as_secs()),
+        (9, 5)
+    );
     let idle = decoded(check(|it| it.no_traffic_interval = seconds(7))).health_check.unwrap();
     assert_eq!(idle.no_traffic_healthy_interval.as_secs(), 7);
 }
@@ -202,7 +226,8 @@ fn slow_start_of_older_forms_is_understood() {
         })
         .slow_start
     };
-    let round_robin = |window| LbConfig::RoundRobinLbConfig(RoundRobinLbConfig { slow_start_config: slow(window) });
+    let round_robin =
+        |window| LbConfig::RoundRobinLbConfig(RoundRobinLbConfig { slow_start_config: slow(window) });
     let expected = Some(SlowStart::new(Duration::from_secs(3)));
     assert_eq!(legacy(LbPolicy::RoundRobin, round_robin(seconds(3))), expected);
     assert_eq!(legacy(LbPolicy::RoundRobin, round_robin(None)), None);
@@ -211,8 +236,10 @@ fn slow_start_of_older_forms_is_understood() {
     let wrong = refused(|it| {
         it.load_balancing_policy = None;
         let minimum = Some(kind::Percent { value: 101.0 });
-        let slow = SlowStartConfig { slow_start_window: seconds(1), min_weight_percent: minimum, aggression: None };
-        it.lb_config = Some(LbConfig::RoundRobinLbConfig(RoundRobinLbConfig { slow_start_config: Some(slow) }));
+        let slow =
+            SlowStartConfig { slow_start_window: seconds(1), min_weight_percent: minimum, aggression: None };
+        it.lb_config =
+            Some(LbConfig::RoundRobinLbConfig(RoundRobinLbConfig { slow_start_config: Some(slow) }));
     });
     assert_eq!(wrong, "round_robin_lb_config.slow_start_config.min_weight_percent");
 }
