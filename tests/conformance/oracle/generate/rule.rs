@@ -96,14 +96,14 @@ pub(super) fn rule(dice: &mut Dice, host: &str) -> (Rule, Sample) {
     if dice.percent(5) {
         rule = rule.percent(dice.pick(&[0, 100]));
     }
-    let rule = act(dice, rule, kind, &mut sample);
+    let rule = act(dice, rule, &mut sample);
     (rule, sample)
 }
 
-fn act(dice: &mut Dice, rule: Rule, kind: usize, sample: &mut Sample) -> Rule {
+fn act(dice: &mut Dice, rule: Rule, sample: &mut Sample) -> Rule {
     let rule = match dice.below(100) {
         0..15 => {
-            let redirect = elsewhere(dice, kind);
+            let redirect = elsewhere(dice);
             return back(dice, rule.redirect(redirect));
         }
         15..28 => {
@@ -117,7 +117,7 @@ fn act(dice: &mut Dice, rule: Rule, kind: usize, sample: &mut Sample) -> Rule {
     let rule = ahead(dice, rule);
     let mut rule = back(dice, rule);
     if dice.percent(30) {
-        rule = rewritten(dice, rule, kind);
+        rule = rewritten(dice, rule);
     }
     if dice.percent(15) {
         rule = rule.rewrite_host(dice.pick(&["inner.test", "inner.test:8080"]));
@@ -129,17 +129,17 @@ fn act(dice: &mut Dice, rule: Rule, kind: usize, sample: &mut Sample) -> Rule {
     rule
 }
 
-/// A change of the path, as this kind of match allows it.
-fn rewritten(dice: &mut Dice, rule: Rule, kind: usize) -> Rule {
-    match kind {
-        0..3 | 8 => rule.rewrite_prefix(dice.pick(&["/new", "/new/path", "/new/", "/"])),
-        5..8 => rule.rewrite_prefix(dice.pick(&["/new", "/new/path"])),
-        9 => rule.rewrite_prefix(dice.pick(&["/", "/new/"])),
-        _ => rule.rewrite_regex("^.*$", dice.pick(&["/whole", "/whole/path"])),
+const PLACES: &[&str] = &["/", "/new", "/new/", "/new/path", "/n"];
+
+/// A change of the path.
+fn rewritten(dice: &mut Dice, rule: Rule) -> Rule {
+    match dice.below(5) {
+        0 => rule.rewrite_regex("^.*$", dice.pick(&["/whole", "/whole/path"])),
+        _ => rule.rewrite_prefix(dice.pick(PLACES)),
     }
 }
 
-fn elsewhere(dice: &mut Dice, kind: usize) -> Redirect {
+fn elsewhere(dice: &mut Dice) -> Redirect {
     let mut redirect = status(dice.pick(&[301, 302, 303, 307, 308]));
     if dice.percent(60) {
         redirect = redirect.host("new.test");
@@ -150,10 +150,9 @@ fn elsewhere(dice: &mut Dice, kind: usize) -> Redirect {
     if dice.percent(30) {
         redirect = redirect.scheme(dice.pick(&["http", "https"]));
     }
-    match (dice.below(4), kind) {
-        (0, _) => redirect.path(dice.pick(&["/new", "/", "/new/path/"])),
-        (1, 5..8) => redirect.prefix(dice.pick(&["/new", "/new/path"])),
-        (1, 0..3 | 8) => redirect.prefix(dice.pick(&["/new", "/"])),
+    match dice.below(4) {
+        0 => redirect.path(dice.pick(&["/new", "/", "/new/path/", "/new?own=1"])),
+        1 => redirect.prefix(dice.pick(PLACES)),
         _ => redirect,
     }
 }
