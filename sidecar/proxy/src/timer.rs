@@ -40,7 +40,13 @@ pub(crate) struct Timer {
 
 impl Timer {
     /// Starts the limits that hold for the whole exchange.
-    pub(crate) fn start(&mut self, request: Option<Time>, timeouts: &Timeouts, limits: &HttpLimits, now: Time) {
+    pub(crate) fn start(
+        &mut self,
+        request: Option<Time>,
+        timeouts: &Timeouts,
+        limits: &HttpLimits,
+        now: Time,
+    ) {
         // Zero is no limit, whatever the listener says.
         let said = |route: Option<Duration>, listener| route.or(listener).filter(|limit| !limit.is_zero());
         let stream = said(timeouts.stream, limits.stream);

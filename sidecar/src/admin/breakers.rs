@@ -49,8 +49,7 @@ pub(super) fn json(cluster: &Cluster, priority: Priority) -> Value {
     if !cluster.uses(priority) {
         return Value::Null;
     }
-    let one = |breaker: Breaker| {
-        (breaker.name.to_owned(), json!({"active": breaker.active, "max": breaker.max}))
-    };
+    let one =
+        |breaker: Breaker| (breaker.name.to_owned(), json!({"active": breaker.active, "max": breaker.max}));
     Value::Object(cluster.breakers(priority).into_iter().map(one).collect())
 }

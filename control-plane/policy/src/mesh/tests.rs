@@ -1,7 +1,7 @@
 use super::*;
 use std::time::Duration;
-use weir_model::{AskedWait, LoadBalancing};
 use weir_model::mesh::AppProtocol;
+use weir_model::{AskedWait, LoadBalancing};
 
 fn mesh(text: &str) -> Mesh {
     let (objects, found) = crate::parse_yaml(text);
@@ -128,7 +128,11 @@ fn retry_conditions_unfold() {
     let statuses: Vec<u16> = on.statuses.iter().map(StatusCode::as_u16).collect();
     assert_eq!(statuses, [429, 502, 503, 504]);
     assert_eq!(on.grpc, [1, 14]);
-    assert_eq!((on.connect_failure, on.refused_stream, on.reset), (false, true, true), "no answer is a gateway's error");
+    assert_eq!(
+        (on.connect_failure, on.refused_stream, on.reset),
+        (false, true, true),
+        "no answer is a gateway's error"
+    );
     assert_eq!(policy("retries: {on: [5xx]}").retry.unwrap().on.statuses.len(), 100);
     let plain = policy("retries: {on: [503, rate-limited]}").retry.unwrap().on;
     assert!(plain.rate_limited && !plain.reset);

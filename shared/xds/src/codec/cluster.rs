@@ -139,7 +139,11 @@ fn protocol(cluster: &Cluster) -> HttpProtocolOptions {
     HttpProtocolOptions {
         common_http_protocol_options: Some(core::HttpProtocolOptions {
             idle_timeout: Some(wire::duration(cluster.idle_timeout)),
-            max_requests_per_connection: cluster.circuit_breakers.connection.max_requests.and_then(wire::wrap),
+            max_requests_per_connection: cluster
+                .circuit_breakers
+                .connection
+                .max_requests
+                .and_then(wire::wrap),
             max_connection_duration: cluster.circuit_breakers.connection.max_duration.map(wire::duration),
             ..core::HttpProtocolOptions::default()
         }),

@@ -2,8 +2,8 @@
 
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::route;
-use super::rewrite::Edit;
 use super::retry::Attempts;
+use super::rewrite::Edit;
 use super::{affinity, header, mirror, retry, rewrite, timing, wire};
 use route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use route::weighted_cluster::{ClusterWeight, cluster_weight};
@@ -71,14 +71,15 @@ pub(super) fn decode(
             host: from_host(action.host_rewrite_specifier.as_ref())?,
             path: from_rewrite(action, path)?,
         },
-        timeouts: Timeouts {
-            backend_request: timeout,
-            attempt_idle: idle,
-            ..timing::decode(action)?
-        },
+        timeouts: Timeouts { backend_request: timeout, attempt_idle: idle, ..timing::decode(action)? },
         priority: timing::from_priority(action.priority)?,
         retry,
-        mirrors: each("request_mirror_policies", &action.request_mirror_policies, limits::MIRRORS, mirror::decode)?,
+        mirrors: each(
+            "request_mirror_policies",
+            &action.request_mirror_policies,
+            limits::MIRRORS,
+            mirror::decode,
+        )?,
         fallback: None,
         affinity: affinity::decode(action, session)?,
     })

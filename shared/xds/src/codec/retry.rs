@@ -14,7 +14,8 @@ use route::header_matcher::HeaderMatchSpecifier;
 use std::time::Duration;
 use weir_model::node::Target;
 use weir_model::{
-    AskedWait, HeaderMatch, ResetFormat, RetryOn, RetryPolicy, Route, RouteAction, StringMatch, Timeouts, limits,
+    AskedWait, HeaderMatch, ResetFormat, RetryOn, RetryPolicy, Route, RouteAction, StringMatch, Timeouts,
+    limits,
 };
 
 /// gRPC statuses with a word of their own in `retry_on`.
@@ -124,7 +125,8 @@ pub(super) fn decode(message: &route::RetryPolicy) -> Check<Attempts> {
         None => (BACKOFF, BACKOFF * 10),
     };
     let avoid_tried = !hosts.is_empty();
-    let retry = RetryPolicy { attempts, on, backoff_base, backoff_max, asked, requests, avoid_tried, hedge: false };
+    let retry =
+        RetryPolicy { attempts, on, backoff_base, backoff_max, asked, requests, avoid_tried, hedge: false };
     Ok(Attempts { retry: Some(retry), timeout, idle })
 }
 

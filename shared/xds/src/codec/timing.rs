@@ -71,7 +71,8 @@ fn from_stream(limit: &MaxStreamDuration) -> Check<Timeouts> {
         stream: wire::optional_duration("max_stream_duration", limit.max_stream_duration.as_ref())?,
         grpc: GrpcTimeout {
             max: wire::timeout("grpc_timeout_header_max", limit.grpc_timeout_header_max.as_ref())?,
-            offset: wire::optional_duration(offset, limit.grpc_timeout_header_offset.as_ref())?.unwrap_or_default(),
+            offset: wire::optional_duration(offset, limit.grpc_timeout_header_offset.as_ref())?
+                .unwrap_or_default(),
         },
         ..Timeouts::default()
     })

@@ -50,7 +50,11 @@ pub(crate) struct Lease {
 
 impl EndpointPool {
     /// A connection for one request: an idle one, or a new one.
-    pub(crate) async fn http1(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
+    pub(crate) async fn http1(
+        self: &Rc<Self>,
+        cluster: &WorkerCluster,
+        priority: Priority,
+    ) -> Result<Lease, Kind> {
         match self.idle_http1() {
             Some(lease) => Ok(lease),
             // Boxed, so that requests which find a connection need not carry the way to a new one.
@@ -63,7 +67,10 @@ impl EndpointPool {
         loop {
             if let Some(counted) = self.permit(cluster, priority) {
                 let stream = self.connect(cluster.config.model.connect_timeout).await?;
-                return Ok(Lease { connection: Http1::new(stream, counted, Life::new(cluster)).await?, pool: self.clone() });
+                return Ok(Lease {
+                    connection: Http1::new(stream, counted, Life::new(cluster)).await?,
+                    pool: self.clone(),
+                });
             }
             self.shared.room().await;
             if let Some(lease) = self.idle_http1() {

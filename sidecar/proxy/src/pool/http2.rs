@@ -69,7 +69,11 @@ pub(crate) struct Lease {
 
 impl EndpointPool {
     /// A place for one request.
-    pub(crate) async fn http2(self: &Rc<Self>, cluster: &WorkerCluster, priority: Priority) -> Result<Lease, Kind> {
+    pub(crate) async fn http2(
+        self: &Rc<Self>,
+        cluster: &WorkerCluster,
+        priority: Priority,
+    ) -> Result<Lease, Kind> {
         match self.free_stream() {
             Some(lease) => Ok(lease),
             // Boxed, so that requests which find a connection need not carry the way to a new one.

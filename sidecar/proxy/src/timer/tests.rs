@@ -93,7 +93,12 @@ async fn a_stream_has_its_own_limit_whatever_moves() {
 #[tokio::test(start_paused = true)]
 async fn an_attempt_that_falls_silent_is_over_and_the_next_one_has_its_time() {
     let mut timer = Timer::default();
-    timer.start(None, &Timeouts { attempt_idle: Some(MS(50)), ..Timeouts::default() }, &HttpLimits::default(), now());
+    timer.start(
+        None,
+        &Timeouts { attempt_idle: Some(MS(50)), ..Timeouts::default() },
+        &HttpLimits::default(),
+        now(),
+    );
     for _ in 0..2 {
         timer.attempt(None);
         let (kind, elapsed) = expired(&mut timer).await;

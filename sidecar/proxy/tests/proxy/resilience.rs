@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use weir_model::{
-    AskedWait, Cluster, Forward, HeaderMatch, HttpLimits, HttpVersion, ListenerKind, PathMatch, Priority, Resource, RetryOn,
-    RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, Timeouts,
+    AskedWait, Cluster, Forward, HeaderMatch, HttpLimits, HttpVersion, ListenerKind, PathMatch, Priority,
+    Resource, RetryOn, RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, Timeouts,
 };
 
 const FAILED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
@@ -205,7 +205,8 @@ async fn fields_decide_which_requests_and_which_responses() {
 
 #[tokio::test]
 async fn a_rate_limit_is_passed_on_unless_it_is_listed() {
-    let limited = "HTTP/1.1 503 Service Unavailable\r\nx-envoy-ratelimited: true\r\ncontent-length: 0\r\n\r\n";
+    let limited =
+        "HTTP/1.1 503 Service Unavailable\r\nx-envoy-ratelimited: true\r\ncontent-length: 0\r\n\r\n";
     for (rate_limited, status) in [(false, "503"), (true, "200")] {
         let upstream = Upstream::bind().await;
         let on = RetryOn { rate_limited, ..policy().on };

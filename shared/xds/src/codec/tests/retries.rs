@@ -1,10 +1,12 @@
 //! Retries, hedging, limits on time and circuit breakers as other control planes say them.
 
 use super::*;
-use std::time::Duration;
-use pb::route::retry_policy::{RateLimitedRetryBackOff, ResetHeader, RetryHostPredicate, retry_host_predicate};
+use pb::route::retry_policy::{
+    RateLimitedRetryBackOff, ResetHeader, RetryHostPredicate, retry_host_predicate,
+};
 use pb::route::route_action::MaxStreamDuration;
 use pb::route::{HedgePolicy, RetryPolicy, RouteAction as Action, VirtualHost as Host, route::Action as Of};
+use std::time::Duration;
 use weir_model::{CircuitBreakers, Forward, GrpcTimeout, Priority, ResetFormat};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +29,9 @@ fn base() -> Action {
 
 fn read(action: Action, change: impl Fn(&mut Host)) -> Forward {
     let Ok(Resource::Route(mut decoded)) = decode(&message(action, change)) else { panic!() };
-    let RouteAction::Forward(forward) = decoded.virtual_hosts.remove(0).routes.remove(0).action else { panic!() };
+    let RouteAction::Forward(forward) = decoded.virtual_hosts.remove(0).routes.remove(0).action else {
+        panic!()
+    };
     forward
 }
 
@@ -46,7 +50,8 @@ fn retrying(policy: RetryPolicy) -> weir_model::RetryPolicy {
 #[test]
 fn every_word_of_envoy_is_understood() {
     let words = |words: &str| retrying(on(words)).on;
-    let unanswered = RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
+    let unanswered =
+        RetryOn { connect_failure: true, refused_stream: true, reset: true, ..RetryOn::default() };
     let statuses = |range: std::ops::RangeInclusive<u16>| {
         range.map(|status| StatusCode::from_u16(status).unwrap()).collect::<Vec<_>>()
     };
@@ -107,7 +112,8 @@ fn tried_endpoints_are_avoided_only_if_that_is_said() {
     assert!(retrying(with("previous_hosts.v3.PreviousHostsPredicate")).avoid_tried);
     let other = with("omit_canary_hosts.v3.OmitCanaryHostsPredicate");
     let field = refused(Action { retry_policy: Some(other), ..base() }, |_| {});
-    let expected = "virtual_hosts[0].routes[0].route.retry_policy.retry_host_predicate[0].typed_config.type_url";
+    let expected =
+        "virtual_hosts[0].routes[0].route.retry_policy.retry_host_predicate[0].typed_config.type_url";
     assert_eq!(field, expected);
 }
 
@@ -128,7 +134,8 @@ fn waits_that_are_asked_for() {
     assert_eq!(retrying(on("5xx")).asked, None);
     for (wrong, field) in [(vec![], "reset_headers"), (vec![header("a", 7)], "reset_headers[0].format")] {
         let action = Action { retry_policy: Some(with(wrong)), ..base() };
-        let expected = format!("virtual_hosts[0].routes[0].route.retry_policy.rate_limited_retry_back_off.{field}");
+        let expected =
+            format!("virtual_hosts[0].routes[0].route.retry_policy.rate_limited_retry_back_off.{field}");
         assert_eq!(refused(action, |_| {}), expected);
     }
 }
@@ -147,7 +154,8 @@ fn a_virtual_host_speaks_for_routes_that_do_not() {
     assert_eq!(inherited.timeouts.backend_request, Some(SECOND));
     let retry = inherited.retry.unwrap();
     assert_eq!((retry.attempts, retry.hedge), (4, true));
-    let own = Action { retry_policy: Some(on("reset")), hedge_policy: Some(HedgePolicy::default()), ..base() };
+    let own =
+        Action { retry_policy: Some(on("reset")), hedge_policy: Some(HedgePolicy::default()), ..base() };
     let own = read(own, host);
     assert_eq!(own.timeouts.backend_request, None, "one policy or the other, never a mixture");
     let retry = own.retry.unwrap();
@@ -167,7 +175,8 @@ fn hedging_is_refused_where_weir_does_less() {
     let chance = Some(pb::kind::FractionalPercent { numerator: 1, denominator: 0 });
     let more = HedgePolicy { additional_request_chance: chance, ..HedgePolicy::default() };
     assert_eq!(refused(with(more), |_| {}), format!("{field}.additional_request_chance"));
-    let good = HedgePolicy { hedge_on_per_try_timeout: true, initial_requests: wire::wrap(1), ..Default::default() };
+    let good =
+        HedgePolicy { hedge_on_per_try_timeout: true, initial_requests: wire::wrap(1), ..Default::default() };
     assert!(read(with(good), |_| {}).retry.unwrap().hedge);
 }
 
@@ -244,7 +253,8 @@ fn breakers_are_those_of_each_priority() {
     assert_eq!(said.connection.max_requests, Some(100));
     let wrong = breakers(|message| {
         let endpoint = Thresholds { max_requests: wire::wrap(5), ..Default::default() };
-        message.circuit_breakers = Some(Message { per_host_thresholds: vec![endpoint], ..Default::default() });
+        message.circuit_breakers =
+            Some(Message { per_host_thresholds: vec![endpoint], ..Default::default() });
     });
     assert_eq!(wrong.unwrap_err().field, "circuit_breakers.per_host_thresholds[0].max_requests");
 }

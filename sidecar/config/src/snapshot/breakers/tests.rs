@@ -13,7 +13,8 @@ fn breakers_open_when_as_much_is_under_way_as_may_be() {
     set.insert(endpoints("a", &[1]));
     let snapshot = Linker::new(1).link(&set, []).unwrap();
     let cluster = snapshot.live_clusters().next().unwrap();
-    let of = |name: &str| cluster.breakers(Priority::Default).into_iter().find(|one| one.name == name).unwrap();
+    let of =
+        |name: &str| cluster.breakers(Priority::Default).into_iter().find(|one| one.name == name).unwrap();
     assert_eq!((of("requests").remaining(), of("requests").is_open()), (10, false));
     assert_eq!(of("retries").max, 1);
     cluster.state.requests.store(10, Relaxed);
