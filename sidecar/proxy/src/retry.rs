@@ -38,7 +38,8 @@ pub(crate) fn verdict(
     let state = &cluster.shared.state;
     let counts = state.of(forward.priority);
     let own = u32::from(exchange.is_retrying());
-    let (requests, retries) = (counts.requests.load(Relaxed), counts.retries.load(Relaxed).saturating_sub(own));
+    let (requests, retries) =
+        (counts.requests.load(Relaxed), counts.retries.load(Relaxed).saturating_sub(own));
     let budget = budget(&cluster.config.model.circuit_breakers, forward.priority);
     let mut verdict = should_retry(retry, &facts, &request, Load { requests, retries }, budget);
     if verdict == Verdict::Retry {
