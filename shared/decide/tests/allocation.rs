@@ -199,3 +199,19 @@ fn what_surrounds_them_allocates_nothing() {
     });
     assert_eq!(count, 0);
 }
+
+#[test]
+fn looking_at_a_request_allocates_nothing() {
+    use weir_decide::{authority, framing::Framing, path};
+    let bytes = b"POST /a/b HTTP/1.1\r\nHost: reviews:9080\r\nContent-Length: 3\r\nX: y\r\n\r\nabc".repeat(3);
+    let mut framing = Framing::new();
+    let counted = allocations(|| {
+        for part in bytes.chunks(17) {
+            assert_eq!(framing.advance(std::hint::black_box(part)), None);
+        }
+        assert!(authority::is_valid(std::hint::black_box("reviews:9080")));
+        let normal = path::normalize(std::hint::black_box("/a/b"), &weir_model::Paths::BASE);
+        assert_eq!(normal, path::Outcome::Same);
+    });
+    assert_eq!(counted, 0);
+}
