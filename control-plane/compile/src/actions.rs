@@ -63,7 +63,8 @@ pub(crate) fn fallback(
     };
     let found = mesh.services.get(&backend.service).and_then(|service| port_of(service, backend.port));
     if found.is_none() {
-        let message = format!("{}:{} is no port of a service: nothing answers instead", backend.service, backend.port);
+        let message =
+            format!("{}:{} is no port of a service: nothing answers instead", backend.service, backend.port);
         diagnostics.push(of_policy(name, "spec.fallback.backendRef", message, "apply the service"));
         return None;
     }
@@ -72,7 +73,12 @@ pub(crate) fn fallback(
 }
 
 /// How many requests an inbound listener lets in: as the first by name says of the services that it serves.
-pub(crate) fn limits(pass: &mut Pass<'_>, inbound: &Inbound, ports: &[WorkloadPort], wanted: &WorkloadPort) -> Option<Box<Filters>> {
+pub(crate) fn limits(
+    pass: &mut Pass<'_>,
+    inbound: &Inbound,
+    ports: &[WorkloadPort],
+    wanted: &WorkloadPort,
+) -> Option<Box<Filters>> {
     let node = pass.node;
     let own = node.service.rsplit_once('/').map_or(node.service.as_str(), |(_, name)| name);
     let first = Name::new(&node.namespace, "");
@@ -82,7 +88,8 @@ pub(crate) fn limits(pass: &mut Pass<'_>, inbound: &Inbound, ports: &[WorkloadPo
         if !service.selects(&node.labels) && (name.name != own || !service.selector.is_empty()) {
             continue;
         }
-        let serving = |port: &&weir_model::mesh::ServicePort| service.workload_port(port, ports) == Some(wanted);
+        let serving =
+            |port: &&weir_model::mesh::ServicePort| service.workload_port(port, ports) == Some(wanted);
         for port in service.ports.iter().filter(serving) {
             let Some((policy, limits)) = pass.policy(name, port.port).limits() else { continue };
             match found {

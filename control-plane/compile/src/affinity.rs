@@ -68,7 +68,9 @@ pub(crate) fn tie(
         level(&mut forward.clusters);
     }
     affinity.session = session(attached.target, policy, origin, forward, diagnostics);
-    if let (Some(_), Some(origin), Target::Weir, true) = (&affinity.session, origin, attached.target, together) {
+    if let (Some(_), Some(origin), Target::Weir, true) =
+        (&affinity.session, origin, attached.target, together)
+    {
         retire(attached.mesh, origin, forward, clusters);
     }
     forward.affinity = (!affinity.is_empty()).then(|| Box::new(affinity));

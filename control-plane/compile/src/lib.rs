@@ -14,8 +14,8 @@
 //!
 //! This crate knows neither Kubernetes nor protobuf, reads no clock, and answers the same for the same arguments.
 
-mod affinity;
 mod actions;
+mod affinity;
 mod authority;
 mod express;
 mod health;

@@ -9,7 +9,10 @@ use crate::outbound_name;
 use crate::service::port_of;
 use std::collections::BTreeSet;
 use weir_model::mesh::{Backend, BackendTarget, HttpFilters, Mesh, MirrorFilter};
-use weir_model::{Cors, Diagnostic, Filters, StringMatch, Fraction, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, Severity, limits};
+use weir_model::{
+    Cors, Diagnostic, Filters, Fraction, Mirror, PathMatch, PathRewrite, Redirect, Rewrite, Severity,
+    StringMatch, limits,
+};
 
 /// Whether a backend needs a route of its own.
 pub(crate) fn is_apart(backend: &Backend) -> bool {
@@ -43,7 +46,9 @@ pub(crate) fn redirect(redirect: &Redirect, matched: &PathMatch) -> Redirect {
 /// A prefix can be replaced only where one matched; validation refuses everything else.
 fn fitting(path: PathRewrite, matched: &PathMatch) -> Option<PathRewrite> {
     match (&path, matched) {
-        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Characters(_) | PathMatch::Regex(_)) => None,
+        (PathRewrite::Prefix(_), PathMatch::Exact(_) | PathMatch::Characters(_) | PathMatch::Regex(_)) => {
+            None
+        }
         _ => Some(path),
     }
 }
@@ -61,7 +66,9 @@ pub(crate) fn mirrors<'m>(
         let BackendTarget { service, port } = target;
         let exists = mesh.services.get(service).is_some_and(|found| port_of(found, *port).is_some());
         let problem = match exists {
-            _ if mirrors.len() == limits::MIRRORS => format!("a route mirrors to at most {} services", limits::MIRRORS),
+            _ if mirrors.len() == limits::MIRRORS => {
+                format!("a route mirrors to at most {} services", limits::MIRRORS)
+            }
             true => {
                 clusters.insert((service.clone(), *port));
                 let cluster = outbound_name(service, *port);

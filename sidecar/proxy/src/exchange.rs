@@ -273,10 +273,30 @@ impl Exchange {
         let status = outcome.ok().map(|response| response.status());
         let downstream = self.downstream.clone();
         downstream.worker.telemetry.attempt(self, status, outcome.err(), headers, now());
+        downstream.worker.telemetry.retried(self);
         self.end_attempt(false);
         self.retries += 1;
         self.active = None;
         self.waited = None;
+    }
+
+    /// Its cluster has given up: it gives back its places there, and somebody else answers.
+    pub(crate) fn abandon(&mut self, outcome: Result<StatusCode, &Kind>) {
+        let downstream = self.downstream.clone();
+        if self.active.is_some() {
+            let telemetry = &downstream.worker.telemetry;
+            telemetry.attempt(self, outcome.ok(), outcome.err(), None, now());
+            self.end_attempt(false);
+        }
+        if let (Some(_), Some(cluster)) = (self.admitted.take(), &self.cluster) {
+            cluster.state.traffic.of(downstream.worker.id).end(false);
+        }
+        (self.active, self.retrying, self.waited) = (None, None, None);
+    }
+
+    /// Whether somebody else answered for its upstream.
+    pub(crate) fn is_degraded(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.degraded)
     }
 
     /// The head of a response has come, of the attempt that began then.

@@ -10,17 +10,22 @@ use weir_config::snapshot::filters::{Filters, Said};
 use weir_decide::cors;
 
 use crate::exchange::{Exchange, Source};
+use crate::fallback::Left;
 use crate::reject::Kind;
 use crate::route::Policy;
 use crate::{limit, respond};
 
 /// What few exchanges have.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Extra {
     /// Fields that the response gets in place of those of their names, whoever gives it.
     stamp: HeaderMap,
     /// For how long it was held up on purpose.
     pub(crate) held: Duration,
+    /// What is left of it for somebody else to answer.
+    pub(crate) left: Option<Box<Left>>,
+    /// Whether somebody else answered for its upstream.
+    pub(crate) degraded: bool,
 }
 
 impl Extra {

@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
 use crate::hedge::Hedges;
-use crate::reject::{Kind, Reject};
+use crate::reject::{Breaker, Kind, Reject};
 use crate::{fallback, filter, mirror, retry};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
@@ -34,12 +34,15 @@ pub(crate) fn serve(
     async move {
         let mut response = match forward(&mut exchange, &mut request).await {
             Ok(response) => response,
-            Err(mut reject) => {
-                reject.kind = blamed(&exchange, reject.kind);
-                if exchange.policy.is_none() {
-                    exchange.downstream.clone().worker.telemetry.refused(&mut exchange, &request);
-                }
-                refuse(&mut exchange, &reject)
+            Err(reject) => {
+                let left = exchange.extra.as_mut().and_then(|extra| extra.left.take());
+                let answered = match left {
+                    Some(left) => {
+                        Box::pin(fallback::answer(&mut exchange, &mut request, left, reject)).await
+                    }
+                    None => Err(reject),
+                };
+                answered.unwrap_or_else(|reject| refused(&mut exchange, &request, reject))
             }
         };
         if let Some(body) = request.body_mut().take() {
@@ -51,6 +54,18 @@ pub(crate) fn serve(
         }
         Ok(exchange.attach(response))
     }
+}
+
+fn refused(
+    exchange: &mut Exchange,
+    request: &Request<Option<Incoming>>,
+    mut reject: Reject,
+) -> Response<Source> {
+    reject.kind = blamed(exchange, reject.kind);
+    if exchange.policy.is_none() {
+        exchange.downstream.clone().worker.telemetry.refused(exchange, request);
+    }
+    refuse(exchange, &reject)
 }
 
 fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
@@ -131,10 +146,10 @@ async fn forward(
         exchange.target = forward.targets.iter().position(|one| std::ptr::eq(one, target));
     }
     let cluster = &scope.pinned.clusters[target.cluster];
-    let admitted = exchange.admit(cluster, forward.priority);
-    if forward.fallback.is_none() {
-        admitted.clone()?;
-    }
+    let overflows = match exchange.admit(cluster, forward.priority) {
+        Err(kind) if forward.fallback.is_none() => return Err(kind.into()),
+        admitted => admitted.is_err(),
+    };
 
     let caller = request
         .headers()
@@ -147,10 +162,9 @@ async fn forward(
     let until = limit.map(|limit| exchange.started + exchange.held() + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
     timer.start(until, &forward.timeouts, &scope.policy.limits, exchange.started);
-    let way = fallback::Way { pinned: &scope.pinned, route, forward, target };
-    if let Err(kind) = admitted {
-        let whole = fallback::Left::Whole(request);
-        return Box::pin(fallback::answer(exchange, way, whole, timer, Err(kind.into()))).await;
+    if overflows {
+        let failed = Err(Kind::Overflow(Breaker::Requests).into());
+        return Err(fallback::leave(exchange, &scope, (forward, target), timer, None, failed));
     }
     let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
     exchange.upload = outgoing.body().cloned();
@@ -214,13 +228,11 @@ async fn forward(
         begun = now();
     };
 
-    let mut response = match result {
-        Ok(response) if !exchange.spent || forward.fallback.is_none() => response,
-        Err(reject) if forward.fallback.is_none() => return Err(reject),
-        failed => {
-            drop(hedges);
-            let left = fallback::Left::Outgoing(Box::new(outgoing));
-            return Box::pin(fallback::answer(exchange, way, left, timer, failed)).await;
+    let mut response = match fallback::sort(result, exchange.spent && forward.fallback.is_some()) {
+        Ok(response) => response,
+        Err(failed) => {
+            let way = (&**forward, target);
+            return Err(fallback::leave(exchange, &scope, way, timer, Some(outgoing), failed));
         }
     };
 

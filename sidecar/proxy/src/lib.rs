@@ -34,6 +34,7 @@ mod detect;
 mod downstream;
 mod ending;
 mod exchange;
+mod fallback;
 mod filter;
 mod forward;
 mod hedge;

@@ -15,7 +15,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version};
 use weir_config::{Forward, Mirror};
@@ -30,7 +29,7 @@ use crate::reject::Kind;
 use crate::telemetry::MirrorSpan;
 use crate::timer::now;
 use crate::upload::tee::Watch;
-use crate::upstream::{Outgoing, for_http1, for_http2};
+use crate::upstream::{Outgoing, reform};
 use crate::worker::Worker;
 use crate::balance;
 
@@ -148,19 +147,7 @@ impl Copy {
         if mirror.marks_host {
             mark_host(&mut head);
         }
-        head.headers.remove(UPGRADE);
-        head.headers.remove(CONNECTION);
-        if http2 {
-            head.headers.remove(TRANSFER_ENCODING);
-            for_http2(&mut head, None).ok()?;
-        } else {
-            for_http1(&mut head, None).ok()?;
-            let exact = body.as_ref().is_none_or(|body| body.size_hint().exact().is_some());
-            if !exact {
-                head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-        }
-        head.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+        reform(&mut head, http2, body.as_ref().is_none_or(|body| body.size_hint().exact().is_some())).ok()?;
         let span = place.worker.telemetry.mirror_span(exchange, &cluster.shared, &mut head.headers);
         let watch = body.as_ref().map(|body| body.watch());
         let body = body.map_or(Body::Empty, Body::Copied);

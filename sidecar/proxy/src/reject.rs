@@ -85,6 +85,8 @@ pub(crate) enum Kind {
     StreamReset(h2::Reason),
     /// The upstream said that it has not begun the request (REFUSED_STREAM, GOAWAY).
     Refused,
+    /// The upstream answered what is to be tried again, and may not be asked any more.
+    Spent,
     /// The upstream broke the protocol.
     Protocol,
     /// The request took longer than its route allows, or than the caller's deadline.
@@ -137,7 +139,7 @@ impl Kind {
                 (Stage::Upstream, Side::Upstream, Safety::Reused)
             }
             Kind::Refused => (Stage::Upstream, Side::Upstream, Safety::Always),
-            Kind::Protocol => (Stage::Upstream, Side::Upstream, Safety::Never),
+            Kind::Protocol | Kind::Spent => (Stage::Upstream, Side::Upstream, Safety::Never),
             Kind::RequestTimeout | Kind::DurationTimeout | Kind::IdleTimeout => (Stage::Upstream, Side::Upstream, Safety::Never),
             Kind::AttemptTimeout => (Stage::Upstream, Side::Upstream, Safety::Reused),
             Kind::DownstreamLost | Kind::SlowRequest => (Stage::Http, Side::Downstream, Safety::Never),
@@ -172,6 +174,7 @@ impl fmt::Display for Kind {
                 write!(f, "the upstream reset the stream before its response: {reason}")
             }
             Kind::Refused => f.write_str("the upstream refused the request"),
+            Kind::Spent => f.write_str("the upstream answered what is to be tried again, in vain"),
             Kind::Protocol => f.write_str("the upstream broke the protocol"),
             Kind::RequestTimeout => f.write_str("request timeout"),
             Kind::AttemptTimeout => f.write_str("upstream request timeout"),

@@ -64,6 +64,7 @@ pub(crate) fn answer(kind: &Kind) -> Answer {
         }
         Kind::ConnectionLost { .. } => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UC"),
         Kind::StreamReset(_) | Kind::Refused => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UR"),
+        Kind::Spent => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "URX"),
         Kind::Protocol => (StatusCode::BAD_GATEWAY, grpc::UNAVAILABLE, "UPE"),
         Kind::RequestTimeout | Kind::AttemptTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "UT")
@@ -122,10 +123,15 @@ pub(crate) fn redirected<B>(
 }
 
 /// Prepares an upstream's response for the downstream: what ends at this hop goes, then the policy's changes in order.
-pub(crate) fn finish(response: &mut Response<Source>, route: &Route, target: &Target, downstream: Version) {
+pub(crate) fn finish(
+    response: &mut Response<Source>,
+    route: &Route,
+    target: Option<&Target>,
+    downstream: Version,
+) {
     let status = response.status();
     hop::response(response.headers_mut(), status, downstream);
-    changed(response.headers_mut(), route, Some(target));
+    changed(response.headers_mut(), route, target);
     *response.version_mut() = if downstream == Version::HTTP_2 { Version::HTTP_2 } else { Version::HTTP_11 };
 }
 

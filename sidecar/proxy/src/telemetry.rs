@@ -20,6 +20,7 @@ use weir_telemetry::access_log::{AccessLog, AccessRecord, Entry, Layout};
 use weir_telemetry::context;
 use weir_telemetry::export::SpanSink;
 use weir_telemetry::metrics::{Counter, Counters, Gauge, Histograms, Registry, WorkerMetrics, names};
+use weir_telemetry::span::Text;
 use weir_telemetry::sampling::{self, Sampler, Sampling};
 
 use crate::exchange::Exchange;
@@ -217,6 +218,14 @@ impl Telemetry {
         }
     }
 
+    /// An attempt of an exchange follows another.
+    pub(crate) fn retried(&self, exchange: &Exchange) {
+        if let Some(cluster) = &exchange.cluster {
+            let name = &cluster.state.name;
+            self.retries.borrow_mut().get(cluster.state.id, |labels| labels.push(name)).inc();
+        }
+    }
+
     /// An attempt is over and another one follows: on the client side each is a span of its own.
     pub(crate) fn attempt(
         &self,
@@ -227,10 +236,6 @@ impl Telemetry {
         now: Time,
     ) {
         self.count_attempt(exchange, status, failure.map(|kind| answer(kind).flag), now);
-        if let Some(cluster) = &exchange.cluster {
-            let name = &cluster.state.name;
-            self.retries.borrow_mut().get(cluster.state.id, |labels| labels.push(name)).inc();
-        }
         if exchange.inbound() {
             return;
         }
@@ -258,8 +263,8 @@ impl Telemetry {
             let direction = DIRECTIONS[usize::from(inbound)];
             self.flags.borrow_mut().get((flag, inbound), |labels| labels.push(flag).push(direction)).inc();
         }
-        if !exchange.held().is_zero() {
-            let (flag, direction) = (labels::DELAYED, DIRECTIONS[usize::from(inbound)]);
+        for flag in labels::purposes(exchange) {
+            let direction = DIRECTIONS[usize::from(inbound)];
             self.flags.borrow_mut().get((flag, inbound), |labels| labels.push(flag).push(direction)).inc();
         }
         if exchange.opaque {
@@ -286,7 +291,10 @@ impl Telemetry {
         let Some(recording) = &mut exchange.recording else { return };
         let line = recording.take_line();
         let Some(recording) = &exchange.recording else { return };
-        if let Some(record) = recording.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
+        if let Some(mut record) = recording.span(exchange, exchange.status, exchange.failure.as_ref(), now) {
+            if exchange.extra.is_some() {
+                record.response_flags = Text::new(labels::flags(exchange));
+            }
             self.spans.try_send(record);
         }
         if let Some((layout, seen)) = line {

@@ -114,6 +114,12 @@ impl Source {
         });
     }
 
+    /// How long the whole body is, if that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        let rest = self.incoming.borrow().size_hint().exact()?;
+        Some(rest + self.bytes())
+    }
+
     /// Whether the downstream broke off.
     pub(crate) fn broken(&self) -> bool {
         self.broken.get()

@@ -7,13 +7,13 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use http::header::{EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use weir_config::{Forward, Route, Target};
+use weir_config::{Fallback, Forward, Route, Target};
 use weir_decide::{deadline, header, hop, latency, rewrite};
 use weir_model::{HttpVersion, Priority, Time};
 
@@ -80,7 +80,8 @@ impl Outgoing {
         head.version = upstream;
         let upgrades = !http2 && head.headers.contains_key(http::header::UPGRADE);
         let retry = forward.retry.as_ref().filter(|retry| retry.takes(&head.headers));
-        let keep = retry.is_some_and(|retry| retry.may_repeat(&head.method, http2));
+        let elsewhere = matches!(forward.fallback.as_deref(), Some(Fallback::Cluster(_)));
+        let keep = elsewhere || retry.is_some_and(|retry| retry.may_repeat(&head.method, http2));
         let retries = retry.is_some();
         let body = body.filter(|body| !body.is_end_stream());
         if !http2 && body.as_ref().is_some_and(|body| body.size_hint().exact().is_none()) {
@@ -88,6 +89,20 @@ impl Outgoing {
         }
         let body = body.map(|body| upload::Source::new(body, keep));
         Ok(Outgoing { head: Some(head), body, keep, retries, priority: forward.priority, http2, upgrades })
+    }
+
+    /// The same for another cluster, which may speak another protocol. Without upgrades, and for one attempt.
+    pub(crate) fn for_cluster(mut self, cluster: &WorkerCluster) -> Result<Outgoing, Kind> {
+        let head = self.head.as_mut().ok_or(Kind::Protocol)?;
+        self.http2 = match cluster.config.model.http {
+            HttpVersion::Http1 => false,
+            HttpVersion::Http2 => true,
+            HttpVersion::Downstream => head.version == Version::HTTP_2,
+        };
+        let sized = self.body.as_ref().is_none_or(|body| body.length().is_some());
+        reform(head, self.http2, sized)?;
+        (self.upgrades, self.keep, self.retries) = (false, false, false);
+        Ok(self)
     }
 
     /// The method and the headers, as long as no attempt has them.
@@ -209,8 +224,25 @@ pub(crate) async fn switched(
     Ok(Response::from_parts(head, Source::Upgraded(Box::new(upgraded))))
 }
 
+/// Puts a request that is ready for one upstream into the form of another one's protocol; `sized` says whether the length of its body is known.
+pub(crate) fn reform(head: &mut Parts, http2: bool, sized: bool) -> Result<(), Kind> {
+    head.headers.remove(UPGRADE);
+    head.headers.remove(CONNECTION);
+    head.headers.remove(TRANSFER_ENCODING);
+    if http2 {
+        for_http2(head, None)?;
+    } else {
+        for_http1(head, None)?;
+        if !sized {
+            head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+    head.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
+    Ok(())
+}
+
 /// The target in origin form and the authority in `Host` (RFC 9112 section 3.2).
-pub(crate) fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
+fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
     if let Some(authority) = head.uri.authority() {
         let host = HeaderValue::from_str(authority.as_str());
         head.headers.insert(HOST, host.map_err(|_| Kind::Malformed("its authority cannot stand in Host"))?);
@@ -226,7 +258,7 @@ pub(crate) fn for_http1(head: &mut Parts, host: Option<&str>) -> Result<(), Kind
 }
 
 /// Scheme and authority in the target, and no `Host` (RFC 9113 section 8.3.1).
-pub(crate) fn for_http2(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
+fn for_http2(head: &mut Parts, host: Option<&str>) -> Result<(), Kind> {
     let stated = head.headers.remove(HOST);
     if host.is_none() && head.uri.authority().is_some() {
         return Ok(());

@@ -40,7 +40,11 @@ fn priorities(prefer: Near, node: &str, localities: &[&str]) -> Vec<(String, u32
     let failover = LocalityFailover { prefer, overprovisioning: Some(150) };
     super::prefer(&failover, &node.parse().unwrap(), &mut endpoints);
     assert_eq!(endpoints.overprovisioning, 150);
-    endpoints.localities.iter().map(|it| (format!("{}/{}", it.locality.region, it.locality.zone), it.priority)).collect()
+    endpoints
+        .localities
+        .iter()
+        .map(|it| (format!("{}/{}", it.locality.region, it.locality.zone), it.priority))
+        .collect()
 }
 
 fn expected(expected: &[(&str, u32)]) -> Vec<(String, u32)> {

@@ -31,7 +31,10 @@ pub(super) fn filters(out: &mut Lines, indent: usize, it: Option<&Filters>) {
         });
         let of: String = of.collect();
         if let Some(delay) = &fault.delay {
-            out.line(indent, format_args!("delay {}{of} by {}", percent(delay.fraction.0), time(delay.duration)));
+            out.line(
+                indent,
+                format_args!("delay {}{of} by {}", percent(delay.fraction.0), time(delay.duration)),
+            );
         }
         if let Some(abort) = &fault.abort {
             let answer = match abort.answer {

@@ -2,9 +2,9 @@ use super::*;
 use std::mem::size_of;
 
 /// Bytes of the future a request runs in: each HTTP/2 stream allocates it, and each HTTP/1 request moves it.
-const FUTURE: usize = 1536;
+const FUTURE: usize = 1728;
 /// Bytes of what a request owns, allocated once.
-const EXCHANGE: usize = 400;
+const EXCHANGE: usize = 416;
 /// Bytes of a body, moved with each message.
 const BODY: usize = 40;
 

@@ -29,6 +29,7 @@ fn of_failure(kind: &Kind) -> &'static str {
         Kind::ConnectionLost { .. } => "upstream_reset_before_response_started{connection_termination}",
         Kind::StreamReset(_) => "upstream_reset_before_response_started{remote_reset}",
         Kind::Refused => "upstream_reset_before_response_started{remote_refused_stream_reset}",
+        Kind::Spent => "via_upstream",
         Kind::Protocol => "upstream_reset_before_response_started{protocol_error}",
         Kind::RequestTimeout => "response_timeout",
         Kind::AttemptTimeout => "upstream_per_try_timeout",

@@ -103,8 +103,11 @@ pub(super) fn protocol(of: Version) -> &'static str {
     }
 }
 
-/// Envoy's flag of a request that was delayed on purpose.
-pub(super) const DELAYED: &str = "DI";
+/// Flags of what was done to a request on purpose: Envoy's of one that was delayed, and weir's own of one that somebody else answered.
+pub(super) fn purposes(exchange: &Exchange) -> impl Iterator<Item = &'static str> {
+    let delayed = (!exchange.held().is_zero()).then_some("DI");
+    delayed.into_iter().chain(exchange.is_degraded().then_some("FB"))
+}
 
 /// The flags of an exchange, as Envoy lists them.
 pub(super) fn flags(exchange: &Exchange) -> String {
@@ -115,9 +118,7 @@ pub(super) fn flags(exchange: &Exchange) -> String {
     if exhausted {
         flags.push("URX");
     }
-    if !exchange.held().is_zero() {
-        flags.push(DELAYED);
-    }
+    flags.extend(purposes(exchange));
     flags.join(",")
 }
 

@@ -3,6 +3,7 @@
 
 mod affinity;
 mod detection;
+mod fallback;
 mod filters;
 mod hardening;
 mod health;

@@ -207,6 +207,43 @@ async fn attempts_are_spans() {
     }
 }
 
+/// A copy is a span of its own below that of the request it was made of, and says that it is one.
+#[tokio::test]
+async fn copies_are_spans() {
+    let (collector, spans, exporter) = collecting().await;
+    let mut proxy = Proxy::with(true, TelemetryArgs { spans, ..TelemetryArgs::disabled() });
+    let (app, shadow) = (Upstream::answering("ok").await, Upstream::bind().await);
+    let mirror = weir_model::Mirror {
+        cluster: "shadow".to_owned(),
+        fraction: weir_model::Fraction(1_000_000),
+        marks_host: true,
+    };
+    let action = RouteAction::Forward(Forward { mirrors: vec![mirror], ..forward_to(&[("app", 1)]) });
+    let routes = any_host("routes", vec![route(action)]);
+    let listener =
+        http_listener(proxy.outbound, Direction::Outbound, RouteSource::Inline(routes), Some(1_000_000), false);
+    let clusters = [("app", app.address), ("shadow", shadow.address)]
+        .map(|(name, address)| Resource::Cluster(cluster(name, HttpVersion::Http1, &[address])));
+    proxy.publish([clusters.to_vec(), vec![Resource::Listener(listener)]].concat(), &[]);
+    let mut client = Peer::connect(proxy.outbound).await;
+    client.send("GET / HTTP/1.1\r\nHost: app\r\n\r\n").await;
+    client.message().await;
+    let mut peer = shadow.accept().await;
+    let head = peer.head().await;
+    let parent = field(&head, "traceparent").unwrap().split('-').nth(2).unwrap().to_owned();
+    peer.send("HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+    eventually("both spans are there", || collector.find(|trace| trace.spans.len() == 2).is_some()).await;
+    drop(exporter);
+    let trace = collector.find(|trace| trace.spans.len() == 2).unwrap();
+    let (copies, originals): (Vec<_>, Vec<_>) =
+        trace.spans.iter().partition(|span| span.attribute("weir.mirror").is_some());
+    let ([copy], [original]) = (&copies[..], &originals[..]) else { panic!("{trace:?}") };
+    assert_eq!(format!("{:016x}", copy.span_id), parent);
+    assert_eq!(copy.parent_span_id, Some(original.span_id));
+    assert_eq!(copy.attribute("weir.cluster"), Some("shadow"));
+    assert!(copy.error && !original.error);
+}
+
 /// Two sidecars and a collector: outbound makes a client span under the caller's, inbound a server span under that.
 #[tokio::test]
 async fn spans_of_two_sidecars_are_one_trace() {
