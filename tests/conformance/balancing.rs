@@ -174,6 +174,11 @@ impl Both {
         }
         both.put(&resources::endpoints("one", &all[..1]));
         both.put(&resources::endpoints("two", &all[1..2]));
+        // One of three endpoints is not there.
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        for name in ["ejects", "checks"] {
+            both.put(&resources::endpoints(name, &[all[0], gone, all[1]]));
+        }
         both.settle();
         for plane in &both.planes {
             eventually(&format!("{} serves", plane.name), CHANGE, || {
@@ -243,7 +248,36 @@ fn clusters() -> Vec<cluster::Cluster> {
         policy("near", maglev),
         plain("one"),
         plain("two"),
+        ejects(plain("ejects")),
+        checks(plain("checks")),
     ]
+}
+
+/// Takes out who fails five times in a row, for longer than any test takes.
+fn ejects(mut cluster: cluster::Cluster) -> cluster::Cluster {
+    cluster.outlier_detection = Some(cluster::OutlierDetection {
+        max_ejection_percent: Some(google::UInt32Value { value: 100 }),
+        base_ejection_time: Some(google::Duration { seconds: 300, nanos: 0 }),
+        ..Default::default()
+    });
+    cluster
+}
+
+/// Asks its endpoints whether they can be connected to.
+fn checks(mut cluster: cluster::Cluster) -> cluster::Cluster {
+    use core::health_check::{HealthChecker, TcpHealthCheck};
+    let time = Some(google::Duration { seconds: 0, nanos: 100_000_000 });
+    let one = Some(google::UInt32Value { value: 1 });
+    cluster.health_checks = vec![core::HealthCheck {
+        timeout: time,
+        interval: time,
+        no_traffic_interval: time,
+        unhealthy_threshold: one,
+        healthy_threshold: one,
+        health_checker: Some(HealthChecker::TcpHealthCheck(TcpHealthCheck::default())),
+        ..Default::default()
+    }];
+    cluster
 }
 
 /// A path for each cluster, and one that splits by hash.
@@ -280,7 +314,7 @@ fn routes() -> route::RouteConfiguration {
         random_value_specifier: Some(RandomValueSpecifier::UseHashPolicy(google::BoolValue { value: true })),
         ..Default::default()
     };
-    let plain = ["turns", "least", "ring", "sized", "maglev", "near"];
+    let plain = ["turns", "least", "ring", "sized", "maglev", "near", "ejects", "checks"];
     let mut routes: Vec<_> =
         plain.iter().map(|name| to(name, ClusterSpecifier::Cluster((*name).to_owned()))).collect();
     routes.push(to("split", ClusterSpecifier::WeightedClusters(split)));
@@ -332,6 +366,31 @@ fn both_send_requests_to_the_same_places() {
     agreement(&both);
     leaving(&both);
     failover(&both);
+    panicking(&both);
+    ejection(&both);
+}
+
+/// All endpoints are used below half of them, and only the healthy ones at half.
+fn panicking(both: &Both) {
+    for (unhealthy, used) in [(5, 5), (6, ENDPOINTS), (ENDPOINTS, ENDPOINTS), (0, ENDPOINTS)] {
+        let mut endpoints = resources::endpoints("turns", &both.addresses(0..ENDPOINTS));
+        for one in endpoints.endpoints[0].lb_endpoints.iter_mut().take(unhealthy) {
+            one.health_status = core::HealthStatus::Unhealthy as i32;
+        }
+        both.put(&endpoints);
+        both.settle();
+        let [envoy, weir] = both.each(|plane| plane.shares("/turns", 200));
+        assert_eq!((envoy.len(), weir.len()), (used, used), "{unhealthy} unhealthy: {envoy:?} {weir:?}");
+    }
+}
+
+/// Who cannot be reached is out after its fifth failure, or after its first check.
+fn ejection(both: &Both) {
+    let failures = |plane: &Plane, path: &str, count: usize| {
+        (0..count).filter(|_| http::get(plane.entrance, "a", path).unwrap().status != 200).count()
+    };
+    assert_eq!(both.each(|plane| failures(plane, "/ejects", 60)), [5, 5], "failures until it is ejected");
+    assert_eq!(both.each(|plane| failures(plane, "/checks", 30)), [0, 0], "failures of checked endpoints");
 }
 
 /// Round robin and least request give everyone its share, within one in a hundred.
