@@ -134,6 +134,9 @@ fn acceptable_cluster(mut cluster: Cluster) -> Cluster {
     }
     if let Some(check) = &mut cluster.health.health_check {
         check.interval_jitter_percent %= 100;
+        if let weir_model::Probe::Grpc { .. } = check.probe {
+            cluster.http = weir_model::HttpVersion::Http2;
+        }
     }
     if let Some(slow_start) = &mut cluster.health.slow_start {
         slow_start.window = slow_start.window.max(Duration::from_millis(1));
