@@ -93,13 +93,13 @@ fn unescaped(path: &str) -> Option<String> {
     (result != path).then_some(result)
 }
 
-/// Without segments that are dots, however they are written, and with slashes for backslashes. `None` if it has an escaped NUL,
-/// which some servers take for the end of the path.
+/// Without segments that are dots, however they are written, with slashes for backslashes, and with nothing escaped that need not be.
+/// `None` if it has an escaped NUL, which some servers take for the end of the path.
 fn canonical(path: &str) -> Option<String> {
     let mut result = String::with_capacity(path.len());
     let mut segments = path.split(['/', '\\']).skip(1).peekable();
     while let Some(segment) = segments.next() {
-        let segment = dotted(segment)?;
+        let segment = unreserved(segment)?;
         let last = segments.peek().is_none();
         match &*segment {
             "." => {}
@@ -123,8 +123,9 @@ fn canonical(path: &str) -> Option<String> {
     Some(result)
 }
 
-/// A segment with its escaped dots as dots.
-fn dotted(segment: &str) -> Option<std::borrow::Cow<'_, str>> {
+/// A segment with what need not be escaped as it is (RFC 3986 section 6.2.2.2): `%61dmin` is `admin`, and `%2e` a dot. `None` if it has an
+/// escaped NUL.
+fn unreserved(segment: &str) -> Option<std::borrow::Cow<'_, str>> {
     if !segment.contains('%') {
         return Some(segment.into());
     }
@@ -133,10 +134,19 @@ fn dotted(segment: &str) -> Option<std::borrow::Cow<'_, str>> {
     while let Some(at) = rest.find('%') {
         result.push_str(&rest[..at]);
         let escape = &rest[at..];
-        match escape.get(..3) {
-            Some("%00") => return None,
-            Some(found) if found.eq_ignore_ascii_case("%2e") => {
-                result.push('.');
+        let stands_for = escape.get(1..3).and_then(|digits| {
+            let digits = Some(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        match stands_for {
+            Some(0) => return None,
+            // Nothing becomes an escape that was none: `%2%65` stays.
+            Some(byte) if byte.is_ascii_hexdigit() && is_cut_escape(&result) => {
+                result.push_str(&escape[..3]);
+                rest = &escape[3..];
+            }
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                result.push(char::from(byte));
                 rest = &escape[3..];
             }
             _ => {
@@ -147,6 +157,11 @@ fn dotted(segment: &str) -> Option<std::borrow::Cow<'_, str>> {
     }
     result.push_str(rest);
     Some(result.into())
+}
+
+/// Whether a text ends in a percent sign with less than two digits.
+fn is_cut_escape(text: &str) -> bool {
+    matches!(text.as_bytes(), [.., b'%'] | [.., b'%', _])
 }
 
 fn merged(path: &str) -> String {

@@ -225,6 +225,44 @@ pub(crate) const UNASKED: &[Intended] = &[
     },
 ];
 
+/// What differs besides on a listener at the edge.
+pub(crate) const EDGE: &[Intended] = &[
+    Intended {
+        what: "the address that is added to `x-forwarded-for` for a caller on the same host",
+        reason: "weir says from where it was called; an Envoy puts the host's own address in the place of a loopback one",
+        is: |case| {
+            let part = &case.difference.part;
+            let named = part.starts_with("seen[") && part.ends_with("].header.x-forwarded-for");
+            named && case.difference.weir.ends_with("127.0.0.1\"")
+        },
+    },
+    Intended {
+        what: "headers that Envoy names after itself",
+        reason: "weir neither says nor believes them, so that it has no reason to take a caller's away",
+        is: |case| {
+            let part = &case.difference.part;
+            part.starts_with("seen[") && part.contains("].header.x-envoy-")
+        },
+    },
+    Intended {
+        what: "a path of slashes alone",
+        reason: "merged it is one slash; Envoy keeps two",
+        is: |case| case.request.target.bytes().all(|byte| byte == b'/') && case.request.target.len() > 1,
+    },
+    Intended {
+        what: "characters that no path may have",
+        reason: "weir leaves them to the upstream as they came; Envoy escapes them",
+        is: |case| {
+            case.difference.part == "seen[0].target" && case.difference.weir.contains(['^', '|', '{', '}'])
+        },
+    },
+    Intended {
+        what: "the words for an escaped NUL, and its line in the log",
+        reason: "weir says why it refuses, before there is a listener's log to write to",
+        is: |case| case.request.target.contains("%00") && case.weir.answer.status == case.envoy.answer.status,
+    },
+];
+
 /// The seconds of the day of a quoted date as HTTP has it.
 fn seconds(date: &str) -> Option<u32> {
     let date = date.strip_prefix('"')?.strip_suffix(" GMT\"")?;

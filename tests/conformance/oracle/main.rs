@@ -28,7 +28,7 @@ mod rules;
 mod shares;
 mod written;
 
-use oracle::Oracle;
+use oracle::{Oracle, Suite};
 
 #[test]
 fn written_cases() {
@@ -45,9 +45,19 @@ fn written_cases() {
 
 #[test]
 fn written_cases_on_a_listener_as_others_send_it() {
-    let mut oracle = Oracle::start_with(&resources::stock_manager());
+    let mut oracle = Oracle::start_with(&resources::stock_manager(), differences::UNASKED);
     for suite in written::suites() {
         oracle.run(&suite);
+    }
+    oracle.complete = true;
+    oracle.judge(400);
+}
+
+#[test]
+fn written_cases_at_an_edge() {
+    let mut oracle = Oracle::start_with(&resources::edge_manager(), differences::EDGE);
+    for suite in written::suites() {
+        oracle.run(&Suite { thorough: false, ..suite });
     }
     oracle.complete = true;
     oracle.judge(400);

@@ -7,7 +7,7 @@ use weir_tests::http;
 
 use crate::ads::{Ads, Refusal};
 use crate::compare::{Difference, compare};
-use crate::differences::{Case, INTENDED, Intended, UNASKED};
+use crate::differences::{Case, INTENDED, Intended};
 use crate::plane::Plane;
 use crate::request::{Outcome, Request};
 use crate::resources::{self, Manager, pack};
@@ -48,7 +48,8 @@ pub(crate) struct Oracle {
     dir: tempfile::TempDir,
     /// Whether its cases meet every intended difference.
     pub(crate) complete: bool,
-    stock: bool,
+    /// What differs on this listener besides.
+    besides: &'static [Intended],
     changes: u64,
     asked: usize,
     suites: Vec<Suite>,
@@ -59,11 +60,11 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// With a listener in which everything is off that a sidecar has no notion of.
     pub(crate) fn start() -> Self {
-        Self::start_with(&resources::manager())
+        Self::start_with(&resources::manager(), &[])
     }
 
-    /// With this listener.
-    pub(crate) fn start_with(manager: &Manager) -> Self {
+    /// With this listener, on which these differ besides.
+    pub(crate) fn start_with(manager: &Manager, besides: &'static [Intended]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let ads = Ads::start();
         let envoy = Plane::envoy(dir.path(), &ads, manager);
@@ -74,7 +75,7 @@ impl Oracle {
             weir,
             dir,
             complete: false,
-            stock: manager.generate_request_id.is_none(),
+            besides,
             changes: 0,
             asked: 0,
             suites: vec![],
@@ -151,7 +152,7 @@ impl Oracle {
             done.envoy.logged = logs[0].get(&number).cloned();
             done.weir.logged = logs[1].get(&number).cloned();
         }
-        let lists = [INTENDED, if self.stock { UNASKED } else { &[] }];
+        let lists = [INTENDED, self.besides];
         let intended: Vec<&Intended> = lists.into_iter().flatten().collect();
         let mut used = vec![0; intended.len()];
         let mut failed: Vec<(&Done, Vec<Difference>)> = Vec::new();
@@ -187,7 +188,7 @@ impl Oracle {
         assert!(missed.is_empty(), "routes that no request of their suite takes: {missed:?}");
         assert!(self.refused.is_empty(), "the sidecar refuses {} configurations", self.refused.len());
         assert!(failed.is_empty(), "{} of {ran} cases differ without explanation", failed.len());
-        let first = if self.stock { INTENDED.len() } else { 0 };
+        let first = if self.besides.is_empty() { 0 } else { INTENDED.len() };
         let stale = intended.iter().zip(&used).skip(first).filter(|(_, used)| **used == 0);
         let stale: Vec<&str> = stale.map(|(intended, _)| intended.what).collect();
         assert!(!self.complete || stale.is_empty(), "nothing differs any more in {stale:?}");

@@ -88,6 +88,15 @@ pub(crate) fn stock_manager() -> Manager {
     manager
 }
 
+/// A connection manager at the edge, which believes nobody and gives paths one form.
+pub(crate) fn edge_manager() -> Manager {
+    let mut manager = manager();
+    manager.use_remote_address = Some(google::BoolValue { value: true });
+    manager.normalize_path = Some(google::BoolValue { value: true });
+    manager.merge_slashes = true;
+    manager
+}
+
 /// The configuration of an HTTP filter.
 pub(crate) fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
     hcm::http_filter::ConfigType::TypedConfig(config)
