@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const ON_DEMAND_NAMES: usize = 1024;
 /// Bytes of a connection that are looked at to tell what it speaks.
 pub const SNIFF_BYTES: usize = 4096;
-/// How long a client may say nothing before its connection is taken for one whose server speaks first.
+/// How long a client may say nothing before it is connected, because its server may be the one that speaks first.
 pub const SNIFF_WAIT: Duration = Duration::from_millis(100);
 /// Length of an access log's format, in bytes.
 pub const LOG_FORMAT_BYTES: usize = 8192;

@@ -105,6 +105,15 @@ async fn detected(downstream: Rc<Downstream>, stream: TcpStream, otherwise: Dete
     let Detection { cluster, access_log, wait } = otherwise;
     // A peer that is gone gets no answer.
     let Ok((protocol, stream)) = whatever(stream, wait).await else { return };
+    let (protocol, stream) = if stream.prefix().is_empty() {
+        let (_, stream) = stream.into_parts();
+        let silent = tcp::serve_silent(&downstream, stream, cluster, access_log.as_ref(), wait);
+        // Boxed, since few connections come to this, and all would have to be as large.
+        let Some(spoken) = Box::pin(silent).await else { return };
+        spoken
+    } else {
+        (protocol, stream)
+    };
     match protocol {
         Protocol::Http1 => http::serve_http1(downstream, stream).await,
         Protocol::Http2 => http::serve_http2(downstream, stream).await,

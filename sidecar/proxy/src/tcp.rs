@@ -9,15 +9,18 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use weir_model::access_log::AccessLog;
 use weir_model::{Priority, limits};
+use weir_decide::detect::Protocol;
 use weir_runtime::io::Rewind;
 
 use crate::balance;
+use crate::detect::whatever;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Upgraded};
 use crate::health;
@@ -66,6 +69,46 @@ pub(crate) async fn serve(
         }
         Err(kind) => exchange.fail(&kind),
     }
+}
+
+/// Serves a connection whose client has said nothing yet: it is connected, and then it matters who speaks first. If that is the client
+/// after all, and it speaks HTTP, the connection is given back; nothing was carried, and it counts as nothing.
+pub(crate) async fn serve_silent(
+    downstream: &Rc<Downstream>,
+    stream: TcpStream,
+    cluster: usize,
+    access_log: Option<&Arc<AccessLog>>,
+    wait: Duration,
+) -> Option<(Protocol, Rewind<TcpStream>)> {
+    let layout = downstream.worker.telemetry.layout(access_log);
+    let mut exchange = Exchange::opaque(downstream, cluster, layout);
+    let (upstream, _counted) = match connect(&mut exchange, downstream, cluster).await {
+        Ok(connected) => connected,
+        Err(kind) => {
+            exchange.fail(&kind);
+            return None;
+        }
+    };
+    let client_first = tokio::select! {
+        biased;
+        _ = upstream.readable() => false,
+        _ = stream.readable() => true,
+    };
+    let stream = if client_first {
+        let (protocol, stream) = whatever(stream, wait).await.ok()?;
+        if matches!(protocol, Protocol::Http1 | Protocol::Http2) {
+            exchange.recording = None;
+            exchange.carried((0, 0));
+            return Some((protocol, stream));
+        }
+        stream
+    } else {
+        Rewind::new(stream)
+    };
+    let tally = Tally::new(&mut exchange);
+    let (mut stream, mut upstream) = tally.count(stream, upstream);
+    let _ = copy(&mut stream, &mut upstream).await;
+    None
 }
 
 /// Another endpoint is tried where one does not answer: nothing was sent yet.

@@ -63,6 +63,34 @@ async fn a_server_that_speaks_first_is_heard() {
     assert!(server.closed().await);
 }
 
+/// It was connected in the meantime, but its server does not speak before it: nothing is lost by having waited.
+#[tokio::test]
+async fn a_client_that_takes_its_time_is_served_as_http_all_the_same() {
+    let upstream = Upstream::bind().await;
+    let proxy = detecting(upstream.address);
+    let mut client = Peer::connect(proxy.inbound).await;
+    let mut unused = upstream.accept().await;
+    client.send("GET /late HTTP/1.1\r\nHost: a\r\nConnection: x\r\nX: hop\r\n\r\n").await;
+    let mut server = upstream.accept().await;
+    let head = server.head().await;
+    assert!(head.starts_with("GET /late HTTP/1.1\r\n") && !head.contains("hop"), "{head}");
+    assert!(unused.closed().await);
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+    assert_eq!(client.message().await.1, "ok");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_its_time_over_something_else_is_passed_through() {
+    let upstream = Upstream::bind().await;
+    let proxy = detecting(upstream.address);
+    let mut client = Peer::connect(proxy.inbound).await;
+    let mut server = upstream.accept().await;
+    client.send("hi").await;
+    server.until("hi").await;
+    server.send("you").await;
+    client.until("you").await;
+}
+
 #[tokio::test]
 async fn what_is_not_http_goes_on_at_once_and_whole() {
     for first in
@@ -99,6 +127,7 @@ async fn a_client_that_only_listens_and_one_that_leaves() {
     assert_eq!(heard, "time: 12:00");
     for _ in 0..20 {
         drop(TcpStream::connect(proxy.inbound).await.unwrap());
+        assert!(upstream.accept().await.closed().await);
     }
     eventually("none of them stays", || proxy.drain.open() == 0).await;
 }
