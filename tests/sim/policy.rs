@@ -237,20 +237,25 @@ fn policy(random: &mut Random, now: &Documents) -> Value {
     };
     // One policy a service: two for the same would be refused.
     let own = format!("policy-{}", name.as_str().unwrap_or_default());
-    let balancing = match random.below(7) {
-        0 => json!({ "policy": "RingHash", "consistentHash": { "header": POISON } }),
+    let choice = random.below(7);
+    let balancing = match choice {
+        0 => json!({ "policy": "RingHash", "consistentHash": { "query": "user" } }),
         1 => json!({ "policy": "Maglev", "consistentHash": { "header": "x-user" } }),
         2 => json!({ "policy": "PeakEwma", "decay": "5s" }),
         3 => json!({ "policy": "RoundRobin" }),
         4 => json!({ "policy": "LeastRequest", "choices": 2 + random.below(3) }),
         _ => json!({ "policy": "Random" }),
     };
-    let spec = json!({
+    let mut spec = json!({
         "targetRefs": [{ "group": "", "kind": "Service", "name": name }],
         "loadBalancing": balancing,
         "connectTimeout": pick(random, &["250ms", "1s", "2s"]),
         "circuitBreakers": { "maxRequests": 100 + random.below(5) },
     });
+    if choice == 0 {
+        // It stands in the cluster.
+        spec["healthCheck"] = json!({ "http": { "path": format!("/{POISON}") } });
+    }
     document("weir.dev/v1", "TrafficPolicy", namespace.as_str().unwrap_or_default(), &own, spec)
 }
 

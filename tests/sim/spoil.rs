@@ -21,8 +21,8 @@ pub(crate) fn spoil(kind: ResourceType, any: &mut Any) {
     };
     match spoilt {
         Some(value) => any.value = value,
-        // Not even its name can be read.
-        None => any.value.truncate(any.value.len() / 2),
+        // Not even its name can be read. Half of it might be a message as well.
+        None => any.value.fill(0xff),
     }
 }
 
