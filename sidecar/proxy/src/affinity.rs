@@ -78,7 +78,8 @@ pub(crate) fn endpoint(
     let Some(tied) = tied else { return balance::endpoint(worker, cluster, None, tried, now) };
     if let Some(pin) = tied.pin.filter(|_| first) {
         let known = Some(pin).filter(|pin| pin.cluster == target.key);
-        let found = known.and_then(|pin| cluster.config.table.pinned(pin.endpoint, &cluster.config.loads(now)));
+        let found =
+            known.and_then(|pin| cluster.config.table.pinned(pin.endpoint, &cluster.config.loads(now)));
         match found {
             Some(endpoint) => return Ok(endpoint),
             None if session(forward).is_some_and(|session| session.strict) => return Err(Kind::NoEndpoint),

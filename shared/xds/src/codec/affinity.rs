@@ -33,10 +33,7 @@ pub(super) fn encode(affinity: Option<&Affinity>, action: &mut route::RouteActio
 }
 
 /// What the action says, and the session that its route's configuration of the filter says.
-pub(super) fn decode(
-    action: &route::RouteAction,
-    session: Option<Session>,
-) -> Check<Option<Box<Affinity>>> {
+pub(super) fn decode(action: &route::RouteAction, session: Option<Session>) -> Check<Option<Box<Affinity>>> {
     let hash = each("hash_policy", &action.hash_policy, limits::HASH_POLICIES, from_hash_policy)?;
     let split = match &action.cluster_specifier {
         Some(ClusterSpecifier::WeightedClusters(split)) => {
@@ -138,7 +135,9 @@ fn encode_session(session: &Session) -> google::Any {
             name: cookie.name.clone(),
             ttl: cookie.ttl.map(wire::duration),
             path: cookie.path.clone(),
-            attributes: pairs(cookie).map(|(name, value)| http_kind::CookieAttribute { name, value }).collect(),
+            attributes: pairs(cookie)
+                .map(|(name, value)| http_kind::CookieAttribute { name, value })
+                .collect(),
         }),
     };
     let session = StatefulSession {

@@ -155,7 +155,9 @@ fn from_config(config: &google::Any) -> Check<Option<Found>> {
             .policies
             .first()
             .and_then(|policy| policy.typed_extension_config.as_ref()?.typed_config.as_ref());
-        return Ok(first.filter(|any| any.type_url == round_robin).map(|_| (LoadBalancing::RoundRobin, true)));
+        return Ok(first
+            .filter(|any| any.type_url == round_robin)
+            .map(|_| (LoadBalancing::RoundRobin, true)));
     }
     if is(lb::random::v3::Random::type_url()) {
         let policy: lb::random::v3::Random = wire::unpack(config)?;
@@ -184,7 +186,9 @@ fn from_config(config: &google::Any) -> Check<Option<Found>> {
 
 fn from_legacy(message: &cluster::Cluster) -> Check<LoadBalancing> {
     match (LbPolicy::try_from(message.lb_policy), &message.lb_config) {
-        (Ok(LbPolicy::RoundRobin), None | Some(LbConfig::RoundRobinLbConfig(_))) => Ok(LoadBalancing::RoundRobin),
+        (Ok(LbPolicy::RoundRobin), None | Some(LbConfig::RoundRobinLbConfig(_))) => {
+            Ok(LoadBalancing::RoundRobin)
+        }
         (Ok(LbPolicy::Random), None) => Ok(LoadBalancing::Random),
         (Ok(LbPolicy::LeastRequest), None) => from_choices(None),
         (Ok(LbPolicy::LeastRequest), Some(LbConfig::LeastRequestLbConfig(config))) => {
@@ -285,7 +289,9 @@ fn from_hashing(config: Option<&common::ConsistentHashingLbConfig>) -> Check<()>
         refuse!(config; use_hostname_for_hashing, hash_balance_factor);
         match config.hash_policy.is_empty() {
             true => Ok(()),
-            false => Err(Fault::of("hash_policy", "not supported here; write it in the action of the routes")),
+            false => {
+                Err(Fault::of("hash_policy", "not supported here; write it in the action of the routes"))
+            }
         }
     };
     inner().at("consistent_hashing_lb_config")

@@ -82,7 +82,8 @@ async fn a_header_or_a_query_parameter_chooses_the_endpoint() {
 async fn one_address_goes_to_one_endpoint() {
     let upstreams = four().await;
     let addresses: Vec<SocketAddr> = upstreams.iter().map(|upstream| upstream.address).collect();
-    let proxy = Proxy::routes(vec![ring(&addresses)], tied(&[("app", 1)], hashing(HashSource::SourceAddress)));
+    let proxy =
+        Proxy::routes(vec![ring(&addresses)], tied(&[("app", 1)], hashing(HashSource::SourceAddress)));
     let mut seen = BTreeSet::new();
     for _ in 0..20 {
         seen.insert(ask(&mut Peer::connect(proxy.inbound).await, "/", "").await.0);
@@ -117,10 +118,8 @@ async fn a_caller_keeps_its_side_while_the_canary_grows() {
         let one = |name: &str, upstream: &Answering| cluster(name, HttpVersion::Http1, &[upstream.address]);
         vec![one("stable", &upstreams[0]), one("canary", &upstreams[1])]
     };
-    let affinity = || Affinity {
-        split: Some(StickySplit::Hash),
-        ..hashing(HashSource::Cookie(cookie("side")))
-    };
+    let affinity =
+        || Affinity { split: Some(StickySplit::Hash), ..hashing(HashSource::Cookie(cookie("side"))) };
     let sides = |canary: u32| tied(&[("stable", 100 - canary), ("canary", canary)], affinity());
     let mut proxy = Proxy::routes(clusters(), sides(20));
     let mut client = Peer::connect(proxy.inbound).await;
@@ -193,8 +192,10 @@ async fn a_session_outlives_new_weights_and_ends_with_its_endpoint() {
 async fn a_draining_endpoint_keeps_its_sessions_and_gets_no_other() {
     let upstreams = four().await;
     let addresses: Vec<SocketAddr> = upstreams.iter().map(|upstream| upstream.address).collect();
-    let mut proxy =
-        Proxy::routes(vec![cluster("app", HttpVersion::Http1, &addresses)], tied(&[("app", 1)], session(false)));
+    let mut proxy = Proxy::routes(
+        vec![cluster("app", HttpVersion::Http1, &addresses)],
+        tied(&[("app", 1)], session(false)),
+    );
     let mut client = Peer::connect(proxy.inbound).await;
     let (place, pin) = ask(&mut client, "/", "").await;
     let pin = pin.unwrap();

@@ -30,7 +30,8 @@ fn of_action(change: impl FnOnce(&mut route::RouteAction)) -> Result<Option<Box<
 }
 
 fn hashing(specifiers: Vec<PolicySpecifier>) -> Result<Vec<HashSource>, String> {
-    let policies = specifiers.into_iter().map(|it| HashPolicy { terminal: false, policy_specifier: Some(it) });
+    let policies =
+        specifiers.into_iter().map(|it| HashPolicy { terminal: false, policy_specifier: Some(it) });
     let affinity = of_action(|action| action.hash_policy = policies.collect())?;
     Ok(affinity.map(|it| it.hash.into_iter().map(|policy| policy.source).collect()).unwrap_or_default())
 }
@@ -41,9 +42,8 @@ fn cookie(name: &str) -> hash_policy::Cookie {
 
 #[test]
 fn every_source_of_envoy_is_understood_but_filter_state() {
-    let source = |source_ip| {
-        PolicySpecifier::ConnectionProperties(hash_policy::ConnectionProperties { source_ip })
-    };
+    let source =
+        |source_ip| PolicySpecifier::ConnectionProperties(hash_policy::ConnectionProperties { source_ip });
     assert_eq!(hashing(vec![source(true)]), Ok(vec![HashSource::SourceAddress]));
     // Envoy makes nothing of it.
     assert_eq!(hashing(vec![source(false)]), Ok(vec![]));
@@ -52,11 +52,13 @@ fn every_source_of_envoy_is_understood_but_filter_state() {
     let never_issued = hashing(vec![PolicySpecifier::Cookie(cookie("c"))]).unwrap();
     assert!(matches!(&never_issued[..], [HashSource::Cookie(it)] if it.ttl.is_none()));
     let half = google::Duration { seconds: 1, nanos: 500_000_000 };
-    let short = hashing(vec![PolicySpecifier::Cookie(hash_policy::Cookie { ttl: Some(half), ..cookie("c") })]);
+    let short =
+        hashing(vec![PolicySpecifier::Cookie(hash_policy::Cookie { ttl: Some(half), ..cookie("c") })]);
     let second = std::time::Duration::from_secs(1);
     assert!(matches!(&short.unwrap()[..], [HashSource::Cookie(it)] if it.ttl == Some(second)));
     let action = "virtual_hosts[0].routes[0].route";
-    let state = PolicySpecifier::FilterState(hash_policy::FilterState { key: "io.grpc.channel_id".to_owned() });
+    let state =
+        PolicySpecifier::FilterState(hash_policy::FilterState { key: "io.grpc.channel_id".to_owned() });
     assert_eq!(hashing(vec![state]), Err(format!("{action}.hash_policy[0].filter_state")));
     let rewritten = hash_policy::Header {
         header_name: "x".to_owned(),
@@ -129,7 +131,11 @@ fn sessions_stand_on_routes() {
     };
     let state = |any| pb::core::TypedExtensionConfig { name: "x".to_owned(), typed_config: Some(any) };
     let by_cookie = pb::cookie_session::CookieBasedSessionState {
-        cookie: Some(pb::http_kind::Cookie { name: "s".to_owned(), path: "/shop".to_owned(), ..Default::default() }),
+        cookie: Some(pb::http_kind::Cookie {
+            name: "s".to_owned(),
+            path: "/shop".to_owned(),
+            ..Default::default()
+        }),
     };
     let with = |any| StatefulSession { session_state: Some(state(any)), strict: true, ..Default::default() };
     let found = session(Override::StatefulSession(with(wire::pack(&by_cookie)))).unwrap().unwrap();
@@ -137,7 +143,9 @@ fn sessions_stand_on_routes() {
     assert_eq!(session(Override::Disabled(true)), Ok(None));
     assert_eq!(session(Override::StatefulSession(StatefulSession::default())), Ok(None));
     let by_header = google::Any {
-        type_url: "type.googleapis.com/envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState".to_owned(),
+        type_url:
+            "type.googleapis.com/envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState"
+                .to_owned(),
         value: vec![],
     };
     let refused = session(Override::StatefulSession(with(by_header))).unwrap_err();
@@ -145,13 +153,15 @@ fn sessions_stand_on_routes() {
     let nameless = pb::cookie_session::CookieBasedSessionState { cookie: Some(Default::default()) };
     let refused = session(Override::StatefulSession(with(wire::pack(&nameless)))).unwrap_err();
     assert!(refused.ends_with("session_state.typed_config.cookie.name"), "{refused}");
-    let status = StatefulSession { status_on_strict_destination_not_found: 418, ..with(wire::pack(&by_cookie)) };
+    let status =
+        StatefulSession { status_on_strict_destination_not_found: 418, ..with(wire::pack(&by_cookie)) };
     let refused = session(Override::StatefulSession(status)).unwrap_err();
     assert!(refused.ends_with("stateful_session.status_on_strict_destination_not_found"), "{refused}");
 }
 
 fn balancing(change: impl FnOnce(&mut pb::cluster::Cluster)) -> Result<(LoadBalancing, Spread), String> {
-    let mut message = cluster_codec::encode(&Cluster { load_balancing: LoadBalancing::RoundRobin, ..cluster() });
+    let mut message =
+        cluster_codec::encode(&Cluster { load_balancing: LoadBalancing::RoundRobin, ..cluster() });
     change(&mut message);
     match decode(&wire::pack(&message)) {
         Ok(Resource::Cluster(cluster)) => Ok((cluster.load_balancing, cluster.spread)),
