@@ -38,10 +38,10 @@ pub(crate) struct Left {
 pub(crate) fn sort(
     result: Result<Response<Source>, Reject>,
     spent: bool,
-) -> Result<Response<Source>, Result<Response<Source>, Reject>> {
+) -> Result<Response<Source>, Box<Result<Response<Source>, Reject>>> {
     match result {
         Ok(response) if !spent => Ok(response),
-        failed => Err(failed),
+        failed => Err(Box::new(failed)),
     }
 }
 

@@ -232,7 +232,7 @@ async fn forward(
         Ok(response) => response,
         Err(failed) => {
             let way = (&**forward, target);
-            return Err(fallback::leave(exchange, &scope, way, timer, Some(outgoing), failed));
+            return Err(fallback::leave(exchange, &scope, way, timer, Some(outgoing), *failed));
         }
     };
 

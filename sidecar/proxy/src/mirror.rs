@@ -19,8 +19,9 @@ use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version};
 use weir_config::{Forward, Mirror};
 use weir_decide::{latency, mirror as decide};
-use weir_model::{Priority, HttpVersion, limits};
+use weir_model::{HttpVersion, Priority, limits};
 
+use crate::balance;
 use crate::body::Body;
 use crate::exchange::{Exchange, Source};
 use crate::pinned::{Pinned, WorkerCluster};
@@ -31,7 +32,6 @@ use crate::timer::now;
 use crate::upload::tee::Watch;
 use crate::upstream::{Outgoing, reform};
 use crate::worker::Worker;
-use crate::balance;
 
 /// The copies that a worker has under way.
 #[derive(Debug, Default)]
@@ -103,7 +103,11 @@ fn take_place(worker: &Rc<Worker>, cluster: &WorkerCluster) -> Option<Place> {
     if in_flight.get() >= limits::MIRRORS_IN_FLIGHT {
         return None;
     }
-    let admitted = cluster.shared.admit(Word::Requests, Priority::Default, cluster.config.model.circuit_breakers.max_requests)?;
+    let admitted = cluster.shared.admit(
+        Word::Requests,
+        Priority::Default,
+        cluster.config.model.circuit_breakers.max_requests,
+    )?;
     in_flight.set(in_flight.get() + 1);
     Some(Place { worker: worker.clone(), _admitted: admitted })
 }
@@ -191,7 +195,11 @@ async fn send(
     let http2 = request.version() == Version::HTTP_2;
     let response = loop {
         let sent = if http2 {
-            pool.http2(cluster, Priority::Default).await?.send(request).await.map(|response| response.map(Source::Http2))
+            pool.http2(cluster, Priority::Default)
+                .await?
+                .send(request)
+                .await
+                .map(|response| response.map(Source::Http2))
         } else {
             let mut lease = pool.http1(cluster, Priority::Default).await?;
             let answer = pin!(lease.send(request));

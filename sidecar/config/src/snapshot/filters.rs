@@ -30,9 +30,10 @@ pub struct Filters {
 }
 
 /// What one level says of a filter.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Said<T> {
     /// Nothing: the next wider one counts.
+    #[default]
     Nothing,
     /// That there is none.
     Off,
@@ -75,12 +76,6 @@ impl<T> Clone for Said<T> {
             Said::Off => Said::Off,
             Said::This(this) => Said::This(this.clone()),
         }
-    }
-}
-
-impl<T> Default for Said<T> {
-    fn default() -> Self {
-        Said::Nothing
     }
 }
 

@@ -68,8 +68,7 @@ async fn words_answer_where_nobody_can() {
 #[tokio::test]
 async fn another_cluster_answers_with_the_whole_request() {
     let (app, other) = (Upstream::bind().await, Upstream::bind().await);
-    let clusters =
-        vec![http1("app", &[app.address]), cluster("other", HttpVersion::Http2, &[other.address])];
+    let clusters = vec![http1("app", &[app.address]), cluster("other", HttpVersion::Http2, &[other.address])];
     let proxy = Proxy::routes(clusters, routed(with(to_other())));
     let mut client = Peer::connect(proxy.inbound).await;
     client.send("POST /x?y HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello").await;
@@ -85,7 +84,10 @@ async fn another_cluster_answers_with_the_whole_request() {
     assert_degraded(&client.message().await.0, "upstream-reset");
     for name in ["app", "other"] {
         let state = proxy.cluster(name).state.clone();
-        eventually("no place is kept", || state.of(weir_model::Priority::Default).requests.load(Relaxed) == 0).await;
+        eventually("no place is kept", || {
+            state.of(weir_model::Priority::Default).requests.load(Relaxed) == 0
+        })
+        .await;
     }
 }
 
@@ -93,7 +95,8 @@ async fn another_cluster_answers_with_the_whole_request() {
 async fn an_answer_that_may_not_be_tried_again_is_answered_for() {
     let (app, other) = (Upstream::bind().await, Upstream::answering("stale").await);
     let on = RetryOn { statuses: vec![StatusCode::SERVICE_UNAVAILABLE], ..RetryOn::default() };
-    let retry = RetryPolicy { attempts: 1, on, backoff_base: Duration::from_millis(1), ..RetryPolicy::default() };
+    let retry =
+        RetryPolicy { attempts: 1, on, backoff_base: Duration::from_millis(1), ..RetryPolicy::default() };
     let forward = Forward { retry: Some(retry), ..with(to_other()) };
     let clusters = vec![http1("app", &[app.address]), http1("other", &[other.address])];
     let proxy = Proxy::routes(clusters, routed(forward));

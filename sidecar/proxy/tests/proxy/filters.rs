@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use http::StatusCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use weir_model::{
     Abort, AbortAnswer, Cors, Delay, Fault, Filters, Fraction, HeaderMatch, HttpVersion, KeyedLimit, LimitKey,
     Listener, ListenerKind, RateLimits, Resource, Route, StringMatch, TokenBucket,

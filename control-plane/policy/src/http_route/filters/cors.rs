@@ -96,7 +96,7 @@ pub(super) fn write(cors: &CorsFilter) -> Value {
     let names = |names: &[HeaderName]| non_empty(names.iter().map(|name| json!(name.as_str())).collect());
     fields([
         (KNOWN[0], non_empty(cors.origins.iter().map(|origin| json!(origin)).collect())),
-        (KNOWN[1], cors.credentials.then(|| json!(true))),
+        (KNOWN[1], cors.credentials.then_some(json!(true))),
         (KNOWN[2], non_empty(cors.methods.iter().map(|method| json!(method.as_str())).collect())),
         (KNOWN[3], names(&cors.headers)),
         (KNOWN[4], names(&cors.expose)),

@@ -67,8 +67,8 @@ pub(super) fn write(mirror: &MirrorFilter, namespace: &str) -> Value {
         ("port", Some(json!(target.port))),
     ]);
     let parts = mirror.fraction.0;
-    let percent = (parts % (MILLION / 100) == 0 && parts < MILLION).then(|| json!(parts / (MILLION / 100)));
-    let fraction =
-        (parts % (MILLION / 100) != 0).then(|| json!({"numerator": parts, "denominator": MILLION}));
+    let whole = parts.is_multiple_of(MILLION / 100);
+    let percent = (whole && parts < MILLION).then(|| json!(parts / (MILLION / 100)));
+    let fraction = (!whole).then(|| json!({"numerator": parts, "denominator": MILLION}));
     fields([("backendRef", Some(reference)), ("percent", percent), ("fraction", fraction)])
 }

@@ -43,7 +43,7 @@ pub(super) fn encode(limits: &RateLimits) -> LocalRateLimit {
         rate_limited_as_resource_exhausted: limits.exhausted,
         // Envoy would count twenty values only.
         max_dynamic_descriptors: (!limits.keyed.is_empty())
-            .then(|| google::UInt32Value { value: (limits::RATE_LIMIT_CELLS / 4) as u32 }),
+            .then_some(google::UInt32Value { value: (limits::RATE_LIMIT_CELLS / 4) as u32 }),
         enable_retry_after_header: true,
         ..LocalRateLimit::default()
     }
