@@ -5,7 +5,8 @@ use crate::support::*;
 use http::{Response, StatusCode};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use weir_model::{
     AskedWait, Cluster, Forward, HeaderMatch, HttpLimits, HttpVersion, ListenerKind, PathMatch, Priority,
     Resource, RetryOn, RetryPolicy, Route, RouteAction, RouteMatch, StringMatch, Timeouts,
