@@ -39,6 +39,26 @@ fn a_stock_envoy_accepts_what_is_encoded_for_it() {
 }
 
 #[test]
+fn a_stock_envoy_finds_out_what_is_spoken_and_logs_as_it_is_told() {
+    let mut runner = TestRunner::deterministic();
+    let mut resources = bootstrap::bootstrap::StaticResources::default();
+    resources.clusters.extend([control_plane(), repack(Resource::Cluster(cluster()))]);
+    let mut detections = 0;
+    for port in 20_000..20_040 {
+        let mut listener = strategies::listener().new_tree(&mut runner).unwrap().current();
+        listener.name = format!("{}-{port}", listener.name);
+        listener.address = Some(([127, 0, 0, 1], port).into());
+        if let ListenerKind::Http(http) = &mut listener.kind {
+            (http.routes, http.filters) = (RouteSource::Rds("r".to_owned()), None);
+            detections += usize::from(http.detection.is_some());
+        }
+        resources.listeners.push(repack(Resource::Listener(acceptable_listener(listener, Some(cluster().name)))));
+    }
+    assert!(detections > 5, "{detections}");
+    assert_eq!(judge(resources), Ok(()));
+}
+
+#[test]
 fn a_stock_envoy_accepts_every_balancing_policy() {
     let policies = [
         LoadBalancing::RoundRobin,
@@ -148,8 +168,11 @@ fn acceptable_listener(mut listener: Listener, cluster: Option<String>) -> Liste
     match &mut listener.kind {
         ListenerKind::Tcp(tcp) => tcp.cluster = cluster.unwrap_or_default(),
         ListenerKind::Http(http) => {
-            // Its cluster would have to be there.
-            http.detection = None;
+            // Its cluster has to be there.
+            match (&cluster, &mut http.detection) {
+                (Some(cluster), Some(detection)) => detection.otherwise.cluster.clone_from(cluster),
+                _ => http.detection = None,
+            }
             if let RouteSource::Inline(routes) = &mut http.routes {
                 routes
                     .virtual_hosts
