@@ -105,7 +105,10 @@ pub(super) fn decode(message: &LocalRateLimit) -> Check<RateLimits> {
     let keyed = from_descriptors(message)?;
     let consumes = message.always_consume_default_token_bucket.is_none_or(|always| always.value);
     if !consumes && all.is_some() && !keyed.is_empty() {
-        return Err(Fault::of("always_consume_default_token_bucket", "only true is supported with descriptors"));
+        return Err(Fault::of(
+            "always_consume_default_token_bucket",
+            "only true is supported with descriptors",
+        ));
     }
     let limits = RateLimits {
         name: wire::name("stat_prefix", &message.stat_prefix)?,
@@ -130,7 +133,9 @@ fn all_or_nothing(field: &str, switch: Option<&core::RuntimeFractionalPercent>) 
 
 fn from_status(status: Option<&kind::HttpStatus>) -> Check<StatusCode> {
     let Some(status) = status else { return Ok(StatusCode::TOO_MANY_REQUESTS) };
-    let code = u16::try_from(status.code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    // Envoy has a list of those it takes.
+    let known = kind::StatusCode::try_from(status.code).ok();
+    let code = known.and_then(|_| StatusCode::from_u16(u16::try_from(status.code).ok()?).ok());
     match code {
         // As Envoy has it: what is no error is no answer to an excess.
         Some(code) if code.as_u16() < 400 => Ok(StatusCode::TOO_MANY_REQUESTS),
@@ -142,7 +147,8 @@ fn from_status(status: Option<&kind::HttpStatus>) -> Check<StatusCode> {
 
 fn from_bucket(message: &kind::TokenBucket) -> Check<TokenBucket> {
     let requests = message.tokens_per_fill.as_ref().map_or(1, |tokens| tokens.value);
-    let interval = wire::from_duration(required("fill_interval", message.fill_interval.as_ref())?).at("fill_interval")?;
+    let interval = wire::from_duration(required("fill_interval", message.fill_interval.as_ref())?)
+        .at("fill_interval")?;
     for (field, value) in [("max_tokens", message.max_tokens), ("tokens_per_fill", requests)] {
         if value == 0 {
             return Err(Fault::of(field, "must be at least 1"));
