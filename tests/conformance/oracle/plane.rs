@@ -31,12 +31,18 @@ pub(crate) struct Plane {
     notes: Notes,
     /// Holds the port of the cluster nobody listens for.
     _refusing: TcpListener,
+    /// Holds the port of the entrance until its listener comes, and after it.
+    _held: Option<tokio::net::TcpSocket>,
 }
 
 impl Plane {
     /// A stock Envoy.
     pub(crate) fn envoy(dir: &Path, ads: &Ads, manager: &Manager) -> Self {
-        let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Held beside Envoy's own socket, so that nobody else gets the port; it never listens.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.set_reuseport(true).unwrap();
+        held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let entrance = held.local_addr().unwrap();
         let file = dir.join("envoy.yaml");
         std::fs::write(&file, bootstrap(ads.address)).unwrap();
         let mut command = Command::new(peer("envoy"));
@@ -44,7 +50,7 @@ impl Plane {
         command
             .args(["--file-flush-interval-msec", "50", "--admin-address-path"])
             .arg(dir.join("envoy.admin"));
-        Self::start("envoy", dir, (ads, manager), command, |_| entrance)
+        Self { _held: Some(held), ..Self::start("envoy", dir, (ads, manager), command, |_| entrance) }
     }
 
     /// The sidecar.
@@ -99,7 +105,16 @@ impl Plane {
         let listener = resources::listener(entrance, manager);
         all.push((LISTENER.to_owned(), pack(&listener)));
         ads.put(name, all);
-        Self { name, entrance, process, log, client: Client::new(entrance), notes, _refusing: refusing }
+        Self {
+            name,
+            entrance,
+            process,
+            log,
+            client: Client::new(entrance),
+            notes,
+            _refusing: refusing,
+            _held: None,
+        }
     }
 
     /// Gives it other routes; what it refuses.

@@ -36,7 +36,7 @@ pub(super) fn request(dice: &mut Dice, samples: &[Sample]) -> Request {
         commands.push(dice.pick(&["header=x-one:1", "header=x-lost:1", "header=x-two:1;header=x-two:2"]));
     }
     if sample.slow && dice.percent(30) {
-        commands.push("delay=200");
+        commands.push("delay=350");
     }
     if !commands.is_empty() {
         request = request.echo(&commands.join(";"));

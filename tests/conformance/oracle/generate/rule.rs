@@ -124,7 +124,7 @@ fn act(dice: &mut Dice, rule: Rule, sample: &mut Sample) -> Rule {
     }
     if dice.percent(6) {
         sample.slow = true;
-        rule = rule.timeout_ms(60);
+        rule = rule.timeout_ms(120);
     }
     rule
 }

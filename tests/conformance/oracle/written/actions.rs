@@ -201,26 +201,26 @@ fn failures() -> Suite {
 
 fn times() -> Suite {
     let routes = everywhere([
-        path("/short").to("alpha").timeout_ms(100),
-        path("/short2").to("delta").timeout_ms(100),
+        path("/short").to("alpha").timeout_ms(200),
+        path("/short2").to("delta").timeout_ms(200),
         path("/long").to("alpha").timeout_ms(2000),
         path("/none").to("alpha").timeout_ms(0),
-        path("/idle").to("alpha").idle_ms(100),
+        path("/idle").to("alpha").idle_ms(200),
     ]);
     suite(
         "time-limits",
         routes,
         [
             get("/short"),
-            get("/short").echo("delay=300"),
-            call("HEAD", "/short").echo("delay=300"),
-            post("/short", "body").echo("delay=300"),
-            get("/short2").echo("delay=300"),
-            get("/short").echo("delay=300").http2(),
+            get("/short").echo("delay=500"),
+            call("HEAD", "/short").echo("delay=500"),
+            post("/short", "body").echo("delay=500"),
+            get("/short2").echo("delay=500"),
+            get("/short").echo("delay=500").http2(),
             get("/long").echo("delay=150"),
             get("/none").echo("delay=150"),
             get("/idle"),
-            get("/idle").echo("delay=300"),
+            get("/idle").echo("delay=500"),
         ],
     )
 }
