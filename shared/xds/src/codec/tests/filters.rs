@@ -22,7 +22,7 @@ fn on_route(configs: Configs) -> Result<Option<Box<Filters>>, DecodeError> {
     }
 }
 
-fn refused(config: &(impl Message + Name)) -> String {
+fn refused(config: &impl Name) -> String {
     let field = on_route(vec![("f", wire::pack(config))]).unwrap_err().field;
     let path = "virtual_hosts[0].routes[0].typed_per_filter_config[\"f\"]";
     field.strip_prefix(path).unwrap_or_else(|| panic!("{field}")).trim_start_matches('.').to_owned()
