@@ -28,12 +28,11 @@ mod rules;
 mod shares;
 mod written;
 
-use oracle::{Oracle, Suite};
+use oracle::Oracle;
 
-#[test]
-fn written_cases() {
+/// Runs the tables, or the one that `ORACLE_CASE` names.
+fn written(mut oracle: Oracle) {
     let only = std::env::var("ORACLE_CASE").ok();
-    let mut oracle = Oracle::start();
     for suite in written::suites() {
         if only.as_ref().is_none_or(|only| *only == suite.name) {
             oracle.run(&suite);
@@ -44,23 +43,18 @@ fn written_cases() {
 }
 
 #[test]
+fn written_cases() {
+    written(Oracle::start());
+}
+
+#[test]
 fn written_cases_on_a_listener_as_others_send_it() {
-    let mut oracle = Oracle::start_with(&resources::stock_manager(), differences::UNASKED);
-    for suite in written::suites() {
-        oracle.run(&suite);
-    }
-    oracle.complete = true;
-    oracle.judge(400);
+    written(Oracle::start_with(&resources::stock_manager(), differences::UNASKED));
 }
 
 #[test]
 fn written_cases_at_an_edge() {
-    let mut oracle = Oracle::start_with(&resources::edge_manager(), differences::EDGE);
-    for suite in written::suites() {
-        oracle.run(&Suite { thorough: false, ..suite });
-    }
-    oracle.complete = true;
-    oracle.judge(400);
+    written(Oracle::start_with(&resources::edge_manager(), differences::EDGE));
 }
 
 /// Configurations of the generated run.
