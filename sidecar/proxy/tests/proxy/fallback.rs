@@ -60,7 +60,7 @@ async fn words_answer_where_nobody_can() {
         .await;
     }
     let gone = nobody().await;
-    proxy.publish_inbound(vec![http1("app", &[gone])], routed(with(words())));
+    let proxy = Proxy::routes(vec![http1("app", &[gone])], routed(with(words())));
     let mut client = Peer::connect(proxy.inbound).await;
     assert_degraded(&get(&mut client).await.0, "connect-failure");
 }
