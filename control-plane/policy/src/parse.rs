@@ -70,7 +70,9 @@ fn read_object(at: &At<'_>, report: &Report) -> Option<Object> {
         Kind::Workload => workload::read(&spec).map(Spec::Workload),
         Kind::HttpRoute => http_route::read(&spec, namespace).map(Spec::HttpRoute),
         Kind::GrpcRoute => grpc_route::read(&spec, namespace).map(Spec::GrpcRoute),
-        Kind::TrafficPolicy => traffic_policy::read(&spec, namespace).map(|spec| Spec::TrafficPolicy(Box::new(spec))),
+        Kind::TrafficPolicy => {
+            traffic_policy::read(&spec, namespace).map(|spec| Spec::TrafficPolicy(Box::new(spec)))
+        }
     };
     let (name, metadata) = metadata?;
     Some(Object { id: ObjectId::new(kind, name), metadata, spec: spec? })

@@ -56,7 +56,8 @@ pub use health::{
     PANIC_THRESHOLD, Probe, SlowStart,
 };
 pub use listener::{
-    Detection, Direction, EscapedSlashes, Forwarded, HttpLimits, HttpListener, Listener, ListenerKind, Paths, RouteSource, TcpListener, Tracing,
+    Detection, Direction, EscapedSlashes, Forwarded, HttpLimits, HttpListener, Listener, ListenerKind, Paths,
+    RouteSource, TcpListener, Tracing,
 };
 pub use mirror::{Fallback, Mirror};
 pub use random::Random;

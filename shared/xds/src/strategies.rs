@@ -12,11 +12,17 @@ use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_model::access_log::{
-    AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFormat, LogOutput, Template,
-};
+use weir_model::access_log::{AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFormat, LogOutput, Template};
 use weir_model::node::{Inbound, Node, Target};
-use weir_model::{Detection, Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HashPolicy, HashSource, HttpLimits, HttpListener, HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite, QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite, RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit, StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,};
+use weir_model::{
+    Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, Detection,
+    DirectResponse, Direction, Discovery, Endpoint, Endpoints, Forward, Fraction, GrpcTimeout, HashPolicy,
+    HashSource, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HttpLimits, HttpListener,
+    HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite,
+    QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite,
+    RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit,
+    StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,
+};
 
 /// Any resource.
 pub fn resource() -> BoxedStrategy<Resource> {
@@ -48,23 +54,32 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
         let health = health::endpoint_health(&balancing);
         (Just(balancing), spread(), health)
     });
-    (name(), cluster_kind(), discovery, balancing, version, times, circuit_breakers()).prop_map(
-        |(name, kind, discovery, (load_balancing, spread, health), http, (connect_timeout, idle_timeout), circuit_breakers)| {
-            Cluster {
+    (name(), cluster_kind(), discovery, balancing, version, times, circuit_breakers())
+        .prop_map(
+            |(
                 name,
                 kind,
                 discovery,
-                load_balancing,
+                (load_balancing, spread, health),
                 http,
-                connect_timeout,
-                idle_timeout,
+                (connect_timeout, idle_timeout),
                 circuit_breakers,
-                spread,
-                health,
-            }
-        },
-    )
-    .boxed()
+            )| {
+                Cluster {
+                    name,
+                    kind,
+                    discovery,
+                    load_balancing,
+                    http,
+                    connect_timeout,
+                    idle_timeout,
+                    circuit_breakers,
+                    spread,
+                    health,
+                }
+            },
+        )
+        .boxed()
 }
 
 /// Endpoints in localities.
@@ -88,34 +103,53 @@ fn forwarded() -> impl Strategy<Value = weir_model::Forwarded> {
 }
 
 fn http_limits() -> impl Strategy<Value = HttpLimits> {
-    (of(duration()), of(duration()), of(duration()), of(duration()))
-        .prop_map(|(stream_idle, stream, idle, connection)| HttpLimits { stream_idle, stream, idle, connection })
+    (of(duration()), of(duration()), of(duration()), of(duration())).prop_map(
+        |(stream_idle, stream, idle, connection)| HttpLimits { stream_idle, stream, idle, connection },
+    )
 }
 
 /// A listener, with an address or to be asked for by name.
 pub fn listener() -> BoxedStrategy<Listener> {
-    let http = (route_source(), of(fraction()), of(access_log()), paths(), forwarded(), of(filters::of_listener()), http_limits()).prop_map(|(routes, sampling, access_log, paths, forwarded, filters, limits)| {
-        let tracing = sampling.map(|sampling| Tracing { sampling });
-        ListenerKind::Http(HttpListener { routes, tracing, access_log, detection: None, filters, paths, forwarded, limits })
-    });
-    let tcp = || {
-        (name(), of(access_log())).prop_map(|(cluster, access_log)| TcpListener { cluster, access_log })
-    };
-    let detection = of((tcp(), duration())
-        .prop_map(|(otherwise, wait)| Box::new(Detection { otherwise, wait })));
+    let http = (
+        route_source(),
+        of(fraction()),
+        of(access_log()),
+        paths(),
+        forwarded(),
+        of(filters::of_listener()),
+        http_limits(),
+    )
+        .prop_map(|(routes, sampling, access_log, paths, forwarded, filters, limits)| {
+            let tracing = sampling.map(|sampling| Tracing { sampling });
+            ListenerKind::Http(HttpListener {
+                routes,
+                tracing,
+                access_log,
+                detection: None,
+                filters,
+                paths,
+                forwarded,
+                limits,
+            })
+        });
+    let tcp =
+        || (name(), of(access_log())).prop_map(|(cluster, access_log)| TcpListener { cluster, access_log });
+    let detection =
+        of((tcp(), duration()).prop_map(|(otherwise, wait)| Box::new(Detection { otherwise, wait })));
     let kind = prop_oneof![
         (of(address()), http).boxed(),
         // Opaque bytes need an address to come in by.
         (address().prop_map(Some), tcp().prop_map(ListenerKind::Tcp)).boxed(),
     ];
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
-    (name(), direction, kind, detection).prop_map(|(name, direction, (address, mut kind), detection)| {
-        if let (Some(_), ListenerKind::Http(http)) = (address, &mut kind) {
-            http.detection = detection;
-        }
-        Listener { name, address, direction, kind }
-    })
-    .boxed()
+    (name(), direction, kind, detection)
+        .prop_map(|(name, direction, (address, mut kind), detection)| {
+            if let (Some(_), ListenerKind::Http(http)) = (address, &mut kind) {
+                http.detection = detection;
+            }
+            Listener { name, address, direction, kind }
+        })
+        .boxed()
 }
 
 /// How something is logged.
@@ -133,7 +167,8 @@ pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
         1 => any::<bool>().prop_map(JsonTemplate::Bool),
         1 => Just(JsonTemplate::Null),
     ];
-    let members = |inner| btree_map("[a-z_.]{1,6}", inner, 0..4).prop_map(|all| all.into_iter().collect::<Vec<_>>());
+    let members =
+        |inner| btree_map("[a-z_.]{1,6}", inner, 0..4).prop_map(|all| all.into_iter().collect::<Vec<_>>());
     let json = leaf.prop_recursive(3, 12, 4, move |inner| {
         prop_oneof![
             members(inner.clone()).prop_map(JsonTemplate::Object),
@@ -142,7 +177,8 @@ pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
     });
     let format = prop_oneof![
         Just(LogFormat::Default),
-        (template(), any::<bool>()).prop_map(|(template, omit_empty)| LogFormat::Text { template, omit_empty }),
+        (template(), any::<bool>())
+            .prop_map(|(template, omit_empty)| LogFormat::Text { template, omit_empty }),
         (btree_map("[a-z_.]{1,6}", json, 0..4), any::<bool>()).prop_map(|(members, omit_empty)| {
             LogFormat::Json { members: members.into_iter().collect(), omit_empty }
         }),
@@ -165,8 +201,16 @@ pub fn route() -> BoxedStrategy<Route> {
         1 => redirect().prop_map(RouteAction::Redirect),
         1 => direct_response().prop_map(RouteAction::Direct),
     ];
-    ("[ -~]{0,20}", "[ -~]{0,20}", route_match(), action, header_mutation(), header_mutation(), of(filters::filters())).prop_map(
-        |(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
+    (
+        "[ -~]{0,20}",
+        "[ -~]{0,20}",
+        route_match(),
+        action,
+        header_mutation(),
+        header_mutation(),
+        of(filters::filters()),
+    )
+        .prop_map(|(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
             name,
             stat_prefix,
             action: fitting(action, &matches.path),
@@ -174,9 +218,8 @@ pub fn route() -> BoxedStrategy<Route> {
             request_headers,
             response_headers,
             filters,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 /// The same action with a rewrite that the match allows.
@@ -270,8 +313,8 @@ fn forward() -> BoxedStrategy<Forward> {
         let affinity = affinity(clusters.len());
         (Just(clusters), affinity)
     });
-    (clusters, rewrite, timeouts(), of(retry_policy()), priority, (vec(mirror(), 0..3), of(fallback()))).prop_map(
-        |((clusters, affinity), rewrite, timeouts, retry, priority, (mirrors, fallback))| Forward {
+    (clusters, rewrite, timeouts(), of(retry_policy()), priority, (vec(mirror(), 0..3), of(fallback())))
+        .prop_map(|((clusters, affinity), rewrite, timeouts, retry, priority, (mirrors, fallback))| Forward {
             clusters,
             rewrite,
             timeouts,
@@ -280,9 +323,8 @@ fn forward() -> BoxedStrategy<Forward> {
             mirrors,
             fallback,
             affinity,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn fallback() -> impl Strategy<Value = Box<weir_model::Fallback>> {
@@ -294,8 +336,11 @@ fn fallback() -> impl Strategy<Value = Box<weir_model::Fallback>> {
 }
 
 fn mirror() -> impl Strategy<Value = weir_model::Mirror> {
-    (name(), fraction(), any::<bool>())
-        .prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror { cluster, fraction, marks_host })
+    (name(), fraction(), any::<bool>()).prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror {
+        cluster,
+        fraction,
+        marks_host,
+    })
 }
 
 fn redirect() -> impl Strategy<Value = Redirect> {
@@ -331,25 +376,20 @@ fn retry_policy() -> BoxedStrategy<RetryPolicy> {
             ..RetryOn::default()
         },
     );
-    let on = (on, vec(header_match(), 0..3), any::<bool>())
-        .prop_map(|(on, headers, rate_limited)| RetryOn { headers, rate_limited, ..on });
+    let on = (on, vec(header_match(), 0..3), any::<bool>()).prop_map(|(on, headers, rate_limited)| RetryOn {
+        headers,
+        rate_limited,
+        ..on
+    });
     let format = prop_oneof![Just(ResetFormat::Seconds), Just(ResetFormat::UnixTimestamp)];
-    let asked = (vec((header_name(), format), 1..3), duration())
-        .prop_map(|(fields, max)| AskedWait { fields, max });
+    let asked =
+        (vec((header_name(), format), 1..3), duration()).prop_map(|(fields, max)| AskedWait { fields, max });
     let more = (of(asked), vec(header_match(), 0..3), any::<(bool, bool)>());
-    (0..=limits::RETRIES, on, duration(), duration(), more).prop_map(
-        |(attempts, on, backoff_base, backoff_max, (asked, requests, (avoid_tried, hedge)))| RetryPolicy {
-            attempts,
-            on,
-            backoff_base,
-            backoff_max,
-            asked,
-            requests,
-            avoid_tried,
-            hedge,
-        },
-    )
-    .boxed()
+    (0..=limits::RETRIES, on, duration(), duration(), more)
+        .prop_map(|(attempts, on, backoff_base, backoff_max, (asked, requests, (avoid_tried, hedge)))| {
+            RetryPolicy { attempts, on, backoff_base, backoff_max, asked, requests, avoid_tried, hedge }
+        })
+        .boxed()
 }
 
 fn header_match() -> impl Strategy<Value = HeaderMatch> {
@@ -362,8 +402,8 @@ fn timeouts() -> BoxedStrategy<Timeouts> {
         (of(duration()), duration()).prop_map(|(max, offset)| GrpcTimeout { max, offset }),
     ];
     let attempts = (of(duration()), of(duration()), of(duration()));
-    (of(duration()), of(duration()), grpc, attempts).prop_map(
-        |(request, stream, grpc, (backend_request, idle, attempt_idle))| Timeouts {
+    (of(duration()), of(duration()), grpc, attempts)
+        .prop_map(|(request, stream, grpc, (backend_request, idle, attempt_idle))| Timeouts {
             // The wire has either the one or the others.
             request: request.filter(|_| stream.is_none() && grpc == GrpcTimeout::default()),
             backend_request,
@@ -371,9 +411,8 @@ fn timeouts() -> BoxedStrategy<Timeouts> {
             attempt_idle,
             stream,
             grpc,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn thresholds() -> impl Strategy<Value = Thresholds> {
@@ -431,7 +470,8 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
 }
 
 fn spread() -> impl Strategy<Value = Spread> {
-    any::<(bool, bool)>().prop_map(|(by_locality, draining_sessions)| Spread { by_locality, draining_sessions })
+    any::<(bool, bool)>()
+        .prop_map(|(by_locality, draining_sessions)| Spread { by_locality, draining_sessions })
 }
 
 /// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
@@ -461,8 +501,8 @@ fn cookie() -> impl Strategy<Value = Cookie> {
 fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
     let connection = (of(1..u32::MAX), of(duration()))
         .prop_map(|(max_requests, max_duration)| ConnectionLimits { max_requests, max_duration });
-    (thresholds(), thresholds(), of(any::<u32>()), connection).prop_map(
-        |(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {
+    (thresholds(), thresholds(), of(any::<u32>()), connection)
+        .prop_map(|(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {
             max_connections: thresholds.max_connections,
             max_pending: thresholds.max_pending,
             max_requests: thresholds.max_requests,
@@ -470,9 +510,8 @@ fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
             high,
             max_endpoint_connections,
             connection,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {

@@ -29,7 +29,7 @@ pub use snapshot::state::{
     ActiveGuard, ClusterState, EndpointState, LastUse, NOT_BEGUN, Padded, Sharded, Standing, Totals, Traffic,
 };
 pub use snapshot::{
-    Fallback,     Action, Breaker, Cluster, ClusterLoads, Detection, Forward, Listener, ListenerKind, Mirror, NameLookup, NamedRoutes, Route, Routes,
-    Snapshot, Target,
+    Action, Breaker, Cluster, ClusterLoads, Detection, Fallback, Forward, Listener, ListenerKind, Mirror,
+    NameLookup, NamedRoutes, Route, Routes, Snapshot, Target,
 };
 pub use status::{ConfigStatus, Refused, Status};

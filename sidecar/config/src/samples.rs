@@ -44,7 +44,11 @@ pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
         endpoints: ports.iter().map(endpoint).collect(),
     };
     let localities = if ports.is_empty() { vec![] } else { vec![locality] };
-    Resource::Endpoints(Endpoints { name: name.to_owned(), localities, overprovisioning: weir_model::OVERPROVISIONING })
+    Resource::Endpoints(Endpoints {
+        name: name.to_owned(),
+        localities,
+        overprovisioning: weir_model::OVERPROVISIONING,
+    })
 }
 
 /// A cluster whose endpoints are discovered.
@@ -86,7 +90,10 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
             timeouts: Timeouts::default(),
             retry: None,
             priority: Default::default(),
-            affinity: None, mirrors: Vec::new(), fallback: None }),
+            affinity: None,
+            mirrors: Vec::new(),
+            fallback: None,
+        }),
     };
     let route = Route {
         name: format!("route of {name}"),
@@ -94,8 +101,15 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(), filters: None };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
+        response_headers: HeaderMutation::default(),
+        filters: None,
+    };
+    let host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        filters: None,
+    };
     RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
 }
 
@@ -116,7 +130,16 @@ fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) 
         name: name.to_owned(),
         address,
         direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
-        kind: ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
+        kind: ListenerKind::Http(HttpListener {
+            limits: Default::default(),
+            routes,
+            tracing: None,
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+        }),
     })
 }
 

@@ -6,8 +6,8 @@
 //!
 //! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
 
-pub mod filters;
 mod breakers;
+pub mod filters;
 pub mod link;
 pub mod state;
 
@@ -25,8 +25,8 @@ use weir_decide::route::{Matcher, RouteIndex};
 use weir_decide::split::Split;
 use weir_model::access_log::AccessLog;
 use weir_model::{
-    CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation, HttpVersion,
-    LoadBalancing, Redirect, Resource, Priority, Rewrite, Time, Timeouts, Tracing, Version,
+    CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation,
+    HttpVersion, LoadBalancing, Priority, Redirect, Resource, Rewrite, Time, Timeouts, Tracing, Version,
 };
 
 use filters::Filters;
@@ -312,7 +312,11 @@ impl Cluster {
 
     /// What fills the place of a cluster that is gone.
     fn vacant() -> Self {
-        let none = weir_model::Endpoints { name: String::new(), localities: Vec::new(), overprovisioning: weir_model::OVERPROVISIONING };
+        let none = weir_model::Endpoints {
+            name: String::new(),
+            localities: Vec::new(),
+            overprovisioning: weir_model::OVERPROVISIONING,
+        };
         let model = weir_model::Cluster {
             name: String::new(),
             kind: ClusterKind::Unknown,
@@ -379,7 +383,11 @@ fn empty_table() -> Table {
     Table::new(
         &LoadBalancing::RoundRobin,
         &weir_model::Spread::default(),
-        &weir_model::Endpoints { name: String::new(), localities: Vec::new(), overprovisioning: weir_model::OVERPROVISIONING },
+        &weir_model::Endpoints {
+            name: String::new(),
+            localities: Vec::new(),
+            overprovisioning: weir_model::OVERPROVISIONING,
+        },
     )
 }
 

@@ -74,7 +74,11 @@ fn snapshot(
     let cluster = Cluster {
         name: "app".to_owned(),
         kind: ClusterKind::Application,
-        discovery: Discovery::Static(Endpoints { name: "app".to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
+        discovery: Discovery::Static(Endpoints {
+            name: "app".to_owned(),
+            localities: vec![locality],
+            overprovisioning: weir_model::OVERPROVISIONING,
+        }),
         load_balancing: LoadBalancing::LeastRequest { choices: 2 },
         http,
         connect_timeout: Duration::from_secs(1),
@@ -107,17 +111,36 @@ fn snapshot(
             timeouts: Timeouts::default(),
             retry: Some(retry),
             priority: Default::default(),
-            affinity: None, mirrors: Vec::new(), fallback: None }),
+            affinity: None,
+            mirrors: Vec::new(),
+            fallback: None,
+        }),
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(), filters: None };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
+        response_headers: HeaderMutation::default(),
+        filters: None,
+    };
+    let host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        filters: None,
+    };
     let routes =
         RouteSource::Inline(RouteConfiguration { name: "inbound".to_owned(), virtual_hosts: vec![host] });
     let listener = Listener {
         name: "inbound".to_owned(),
         address: Some(address),
         direction: Direction::Inbound,
-        kind: ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass }),
+        kind: ListenerKind::Http(HttpListener {
+            limits: Default::default(),
+            routes,
+            tracing,
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::BASE,
+            forwarded: weir_model::Forwarded::Pass,
+        }),
     };
     let mut linker = Linker::new(1);
     let mut set = ResourceSet::default();

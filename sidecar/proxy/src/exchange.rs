@@ -183,7 +183,11 @@ impl Exchange {
     }
 
     /// An opaque connection has come.
-    pub(crate) fn opaque(downstream: &Rc<Downstream>, cluster: usize, layout: Option<Arc<Layout>>) -> Box<Exchange> {
+    pub(crate) fn opaque(
+        downstream: &Rc<Downstream>,
+        cluster: usize,
+        layout: Option<Arc<Layout>>,
+    ) -> Box<Exchange> {
         let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
         exchange.opaque = true;
         let pinned = downstream.worker.pinned();
@@ -320,7 +324,12 @@ impl Exchange {
     }
 
     /// Takes its place among the cluster's retries, of which there may be so many; whether it has one.
-    pub(crate) fn count_retry(&mut self, cluster: &WorkerCluster, priority: Priority, allowance: u32) -> bool {
+    pub(crate) fn count_retry(
+        &mut self,
+        cluster: &WorkerCluster,
+        priority: Priority,
+        allowance: u32,
+    ) -> bool {
         if self.retrying.is_none() {
             self.retrying = cluster.shared.admit(Word::Retries, priority, allowance);
         }

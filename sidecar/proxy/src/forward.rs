@@ -17,10 +17,10 @@ use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
 use crate::hedge::Hedges;
 use crate::reject::{Breaker, Kind, Reject};
-use crate::{fallback, filter, mirror, retry};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
 use crate::{affinity, canonical, health, respond, route, sound, upload};
+use crate::{fallback, filter, mirror, retry};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -37,9 +37,7 @@ pub(crate) fn serve(
             Err(reject) => {
                 let left = exchange.extra.as_mut().and_then(|extra| extra.left.take());
                 let answered = match left {
-                    Some(left) => {
-                        Box::pin(fallback::answer(&mut exchange, &mut request, left, reject)).await
-                    }
+                    Some(left) => Box::pin(fallback::answer(&mut exchange, &mut request, left, reject)).await,
                     None => Err(reject),
                 };
                 answered.unwrap_or_else(|reject| refused(&mut exchange, &request, reject))
@@ -120,8 +118,7 @@ async fn forward(
     worker.telemetry.begin(exchange, request);
     let route = scope.policy.routes.route(index?);
     if filter::any(route, &scope.policy)
-        && let Some(response) =
-            Box::pin(filter::apply(exchange, route, &scope.policy, request)).await?
+        && let Some(response) = Box::pin(filter::apply(exchange, route, &scope.policy, request)).await?
     {
         return Ok(response);
     }
@@ -140,8 +137,7 @@ async fn forward(
     };
     let tied = affinity::tie(&downstream, forward, request);
     let headers = request.headers();
-    let target =
-        affinity::target(worker, forward, tied.as_deref(), &scope.pinned, headers, exchange.started);
+    let target = affinity::target(worker, forward, tied.as_deref(), &scope.pinned, headers, exchange.started);
     if !target.response_headers.is_empty() {
         exchange.target = forward.targets.iter().position(|one| std::ptr::eq(one, target));
     }
@@ -190,9 +186,7 @@ async fn forward(
             upstream::tell_deadline(&mut outgoing, until, begun);
         }
         let outcome = match &mut hedges {
-            Some(hedges) => {
-                Box::pin(hedges.attempt(exchange, endpoint, &outgoing, begun, &mut timer)).await
-            }
+            Some(hedges) => Box::pin(hedges.attempt(exchange, endpoint, &outgoing, begun, &mut timer)).await,
             None => {
                 let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
                 within(&mut timer, attempt).await.and_then(|outcome| outcome)
@@ -264,7 +258,8 @@ fn blamed(exchange: &Exchange, kind: Kind) -> Kind {
 
 /// Whether nothing more is read of an HTTP/1 connection after a refusal: what follows may be part of what was refused.
 fn closes(exchange: &Exchange, kind: &Kind) -> bool {
-    let suspect = matches!(kind, Kind::Malformed(_) | Kind::SlowRequest) || exchange.method == Method::CONNECT;
+    let suspect =
+        matches!(kind, Kind::Malformed(_) | Kind::SlowRequest) || exchange.method == Method::CONNECT;
     exchange.version < Version::HTTP_2 && suspect
 }
 

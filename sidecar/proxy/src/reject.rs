@@ -126,9 +126,7 @@ impl Kind {
 
     fn dimensions(&self) -> (Stage, Side, Safety) {
         match self {
-            Kind::Malformed(_) | Kind::TooManyFields => {
-                (Stage::Http, Side::Downstream, Safety::Never)
-            }
+            Kind::Malformed(_) | Kind::TooManyFields => (Stage::Http, Side::Downstream, Safety::Never),
             Kind::NotConfigured | Kind::NameUnknown(_) => (Stage::Route, Side::Local, Safety::Never),
             Kind::RateLimited { .. } | Kind::Aborted(_) => (Stage::Limit, Side::Local, Safety::Never),
             Kind::NoSuchName | Kind::NoRoute => (Stage::Route, Side::Downstream, Safety::Never),
@@ -140,7 +138,9 @@ impl Kind {
             }
             Kind::Refused => (Stage::Upstream, Side::Upstream, Safety::Always),
             Kind::Protocol | Kind::Spent => (Stage::Upstream, Side::Upstream, Safety::Never),
-            Kind::RequestTimeout | Kind::DurationTimeout | Kind::IdleTimeout => (Stage::Upstream, Side::Upstream, Safety::Never),
+            Kind::RequestTimeout | Kind::DurationTimeout | Kind::IdleTimeout => {
+                (Stage::Upstream, Side::Upstream, Safety::Never)
+            }
             Kind::AttemptTimeout => (Stage::Upstream, Side::Upstream, Safety::Reused),
             Kind::DownstreamLost | Kind::SlowRequest => (Stage::Http, Side::Downstream, Safety::Never),
             Kind::Draining => (Stage::Http, Side::Local, Safety::Never),

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use http::Request;
 use http::header::HOST;
-use weir_config::{Asked, ListenerKind, NameLookup, Routes};
 use weir_config::snapshot::filters::Filters;
+use weir_config::{Asked, ListenerKind, NameLookup, Routes};
 use weir_decide::authority;
 use weir_decide::route::{Head, RouteIndex};
+use weir_model::{Forwarded, HttpLimits, Paths, Time, Tracing, limits};
 use weir_telemetry::access_log::Layout;
-use weir_model::{HttpLimits, Forwarded, Paths, Time, Tracing, limits};
 
 use crate::downstream::Downstream;
 use crate::pinned::Pinned;
@@ -111,7 +111,9 @@ enum Found {
 fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Time) -> Found {
     let listener = pinned.listener(downstream.entrance);
     let (tracing, access_log, filters, forwarded) = match listener.map(|listener| &listener.kind) {
-        Some(ListenerKind::Http { routes, tracing, access_log, filters, paths, forwarded, limits, .. }) => {
+        Some(ListenerKind::Http {
+            routes, tracing, access_log, filters, paths, forwarded, limits, ..
+        }) => {
             if !routes.hosts.is_empty() {
                 let policy = Rc::new(Policy {
                     routes: routes.clone(),

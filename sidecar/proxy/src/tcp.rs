@@ -14,9 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use weir_decide::detect::Protocol;
 use weir_model::access_log::AccessLog;
 use weir_model::{Priority, limits};
-use weir_decide::detect::Protocol;
 use weir_runtime::io::Rewind;
 
 use crate::balance;

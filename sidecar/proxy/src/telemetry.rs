@@ -14,14 +14,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode};
 use weir_config::ListenerKind;
-use weir_model::{ClusterKind, Time};
 use weir_model::access_log as model;
+use weir_model::{ClusterKind, Time};
 use weir_telemetry::access_log::{AccessLog, AccessRecord, Entry, Layout};
 use weir_telemetry::context;
 use weir_telemetry::export::SpanSink;
 use weir_telemetry::metrics::{Counter, Counters, Gauge, Histograms, Registry, WorkerMetrics, names};
-use weir_telemetry::span::Text;
 use weir_telemetry::sampling::{self, Sampler, Sampling};
+use weir_telemetry::span::Text;
 
 use crate::exchange::Exchange;
 use crate::mirror::Outcome;

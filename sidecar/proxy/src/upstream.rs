@@ -61,7 +61,11 @@ impl Outgoing {
         let upstream = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         hop::request(&mut head.headers, upstream);
         // We say "continue" ourselves as soon as an upstream wants the body. Other expectations are the upstream's to judge.
-        if head.headers.get(EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        if head
+            .headers
+            .get(EXPECT)
+            .is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+        {
             head.headers.remove(EXPECT);
         }
         if let Some(changes) = &route.request_headers {

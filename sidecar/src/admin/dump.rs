@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_config::{Answer, Snapshot, Status};
-use weir_model::node::Node;
 use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat};
+use weir_model::node::Node;
 use weir_model::{
     Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, Listener, ListenerKind,
     LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy, Route, RouteAction,

@@ -156,7 +156,9 @@ fn access_logs() {
     let (on, format) = log(r#"--access-log --access-log-format {"a":"%DURATION%"}"#);
     assert!(on && matches!(format, LogFormat::Json { .. }));
     let mistakes = |flags: &str| check(&format!("--xds a:1 --outbound :0 {flags}")).unwrap_err().join("\n");
-    assert!(mistakes("--access-log xml").contains("--access-log xml: is no kind of lines; write json or text"));
+    assert!(
+        mistakes("--access-log xml").contains("--access-log xml: is no kind of lines; write json or text")
+    );
     assert!(mistakes("--access-log-format %NOPE%").contains("the operator NOPE is not supported; known are"));
     assert!(mistakes("--access-log json --access-log-format %DURATION%").contains("write a JSON object"));
 }

@@ -16,7 +16,7 @@ pub enum Outcome {
     TimedOut,
 }
 
-/// Errors in a row, packed: of each kind a number of [`BITS`] bits, which stays at its largest. Zero: the last attempt was good.
+/// Errors in a row, packed: of each kind a number of a few bits, which stays at its largest. Zero: the last attempt was good.
 pub type InARow = u64;
 
 const BITS: u32 = 21;

@@ -45,13 +45,18 @@ pub(super) fn of_route(message: &route::Route) -> Check<Option<Box<Fallback>>> {
 
 fn decode(config: &google::Any) -> Check<Fallback> {
     if config.type_url != TYPE {
-        return Err(Fault::of("type_url", format!("{:?} where {TYPE:?} is expected", wire::cut(&config.type_url))));
+        return Err(Fault::of(
+            "type_url",
+            format!("{:?} where {TYPE:?} is expected", wire::cut(&config.type_url)),
+        ));
     }
     let message = v1::Fallback::decode(config.value.as_slice())
         .map_err(|error| Fault::new(format!("no valid weir.xds.v1.Fallback: {error}")))?;
     match required("answer", message.answer.as_ref())? {
         v1::fallback::Answer::Cluster(cluster) => Ok(Fallback::Cluster(wire::name("cluster", cluster)?)),
-        v1::fallback::Answer::Response(response) => from_response(response).at("response").map(Fallback::Direct),
+        v1::fallback::Answer::Response(response) => {
+            from_response(response).at("response").map(Fallback::Direct)
+        }
     }
 }
 

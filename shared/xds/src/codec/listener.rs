@@ -15,9 +15,7 @@ pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener 
             "envoy.filters.network.http_connection_manager",
             wire::pack(&http::encode(&listener.name, http, target)),
         ),
-        ListenerKind::Tcp(tcp) => {
-            (TCP_PROXY, wire::pack(&proxy(&listener.name, tcp, target)))
-        }
+        ListenerKind::Tcp(tcp) => (TCP_PROXY, wire::pack(&proxy(&listener.name, tcp, target))),
     };
     let direction = match listener.direction {
         Direction::Inbound => TrafficDirection::Inbound,
@@ -72,9 +70,7 @@ pub(super) fn decode(message: &listener::Listener) -> Check<Listener> {
             (None, from_api(api).at("api_listener.api_listener")?)
         }
         (Some(_), Some(_)) => return Err(Fault::of("api_listener", "not together with address")),
-        (None, Some(address)) => {
-            (Some(wire::from_address(address).at("address")?), from_chains(message)?)
-        }
+        (None, Some(address)) => (Some(wire::from_address(address).at("address")?), from_chains(message)?),
         (None, None) => return Err(Fault::of("address", "missing, and there is no api_listener")),
     };
     Ok(Listener { name: wire::name("name", &message.name)?, address, direction, kind })
@@ -93,7 +89,12 @@ fn from_chains(message: &listener::Listener) -> Check<ListenerKind> {
     let chains = &message.filter_chains;
     let kind = match chains.as_slice() {
         [chain] => from_chain(chain, detected.is_some()).at("filter_chains[0]")?,
-        _ => return Err(Fault::of("filter_chains", format!("{} chains; exactly one is supported", chains.len()))),
+        _ => {
+            return Err(Fault::of(
+                "filter_chains",
+                format!("{} chains; exactly one is supported", chains.len()),
+            ));
+        }
     };
     let Some((wait, otherwise)) = detected else { return Ok(kind) };
     match (kind, from_chain(otherwise, false).at("default_filter_chain")?) {
@@ -111,7 +112,8 @@ fn from_chain(chain: &listener::FilterChain, detected: bool) -> Check<ListenerKi
     match &chain.filter_chain_match {
         Some(matches) if detected && detection::is_http(matches) => {}
         _ if detected => {
-            let message = "must be for the application_protocols http/1.0, http/1.1 and h2c, and nothing else";
+            let message =
+                "must be for the application_protocols http/1.0, http/1.1 and h2c, and nothing else";
             return Err(Fault::of("filter_chain_match", message));
         }
         Some(matches) if *matches != listener::FilterChainMatch::default() => {

@@ -9,10 +9,10 @@ use weir_model::{
 
 mod affinity;
 mod envoy;
-mod health;
 mod filters;
-mod mirror;
+mod health;
 mod logs;
+mod mirror;
 mod refused;
 mod retries;
 mod shape;
@@ -122,7 +122,10 @@ fn without_rewrites(mut resource: Resource) -> Resource {
                 RouteAction::Forward(forward) => {
                     forward.rewrite.path = None;
                     // It has no sessions.
-                    forward.affinity = forward.affinity.take().map(|it| Box::new(weir_model::Affinity { session: None, ..*it }));
+                    forward.affinity = forward
+                        .affinity
+                        .take()
+                        .map(|it| Box::new(weir_model::Affinity { session: None, ..*it }));
                     forward.affinity = forward.affinity.take().filter(|it| !it.is_empty());
                 }
                 RouteAction::Redirect(redirect) => redirect.path = None,
@@ -225,7 +228,12 @@ fn cluster() -> Cluster {
 
 /// A route configuration with one route.
 fn routes(route: weir_model::Route) -> RouteConfiguration {
-    let host = VirtualHost { name: "reviews".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
+    let host = VirtualHost {
+        name: "reviews".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        filters: None,
+    };
     RouteConfiguration { name: "outbound/default/reviews:9080".to_owned(), virtual_hosts: vec![host] }
 }
 
@@ -257,7 +265,12 @@ fn forward() -> weir_model::Route {
                 ..weir_model::RetryPolicy::default()
             }),
             priority: Default::default(),
-            affinity: None, mirrors: Vec::new(), fallback: None }),
+            affinity: None,
+            mirrors: Vec::new(),
+            fallback: None,
+        }),
         request_headers: Default::default(),
-        response_headers: Default::default(), filters: None }
+        response_headers: Default::default(),
+        filters: None,
+    }
 }

@@ -43,7 +43,11 @@ pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
     };
     let locality =
         LocalityEndpoints { locality: Default::default(), priority: 0, weight: 1, endpoints: vec![endpoint] };
-    Resource::Endpoints(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING })
+    Resource::Endpoints(Endpoints {
+        name: name.to_owned(),
+        localities: vec![locality],
+        overprovisioning: weir_model::OVERPROVISIONING,
+    })
 }
 
 pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
@@ -59,15 +63,25 @@ pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
         timeouts: Default::default(),
         retry: None,
         priority: Default::default(),
-        affinity: None, mirrors: Vec::new(), fallback: None });
+        affinity: None,
+        mirrors: Vec::new(),
+        fallback: None,
+    });
     let route = Route {
         name: String::new(),
         stat_prefix: String::new(),
         matches: Default::default(),
         action,
         request_headers: Default::default(),
-        response_headers: Default::default(), filters: None };
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes: vec![route], filters: None };
+        response_headers: Default::default(),
+        filters: None,
+    };
+    let host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes: vec![route],
+        filters: None,
+    };
     Resource::Route(RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] })
 }
 
@@ -80,7 +94,12 @@ pub(crate) fn listener(name: &str, route: &str) -> Resource {
             limits: Default::default(),
             routes: RouteSource::Rds(route.to_owned()),
             tracing: None,
-            access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::NONE,
+            forwarded: weir_model::Forwarded::Pass,
+        }),
     })
 }
 

@@ -25,8 +25,11 @@ pub(super) fn of_listener() -> impl Strategy<Value = Box<Filters>> {
 fn bucket() -> impl Strategy<Value = TokenBucket> {
     // Envoy fills a bucket twenty times a second at most.
     let interval = (50..1_000_000u64).prop_map(Duration::from_millis);
-    (1..1_000_000u32, 1..1_000_000u32, interval)
-        .prop_map(|(burst, requests, interval)| TokenBucket { burst, requests, interval })
+    (1..1_000_000u32, 1..1_000_000u32, interval).prop_map(|(burst, requests, interval)| TokenBucket {
+        burst,
+        requests,
+        interval,
+    })
 }
 
 fn limits() -> impl Strategy<Value = RateLimits> {
@@ -42,17 +45,16 @@ fn limits() -> impl Strategy<Value = RateLimits> {
         }
         keyed
     });
-    let status = prop_oneof![Just(429), Just(403), Just(503u16)].prop_map(|code| StatusCode::from_u16(code).expect("a status"));
+    let status = prop_oneof![Just(429), Just(403), Just(503u16)]
+        .prop_map(|code| StatusCode::from_u16(code).expect("a status"));
     (name(), of(bucket()), keyed, status, any::<bool>())
         .prop_map(|(name, all, keyed, status, exhausted)| RateLimits { name, all, keyed, status, exhausted })
         .prop_filter("there is a limit", |limits| !limits.is_empty())
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    let delay = (duration(), fraction()).prop_map(|(duration, fraction)| Delay {
-        duration: duration.min(limits::FAULT_DELAY),
-        fraction,
-    });
+    let delay = (duration(), fraction())
+        .prop_map(|(duration, fraction)| Delay { duration: duration.min(limits::FAULT_DELAY), fraction });
     let answer = prop_oneof![
         (200..600u16).prop_map(|code| AbortAnswer::Http(StatusCode::from_u16(code).expect("a status"))),
         // Envoy has no abort that is none.

@@ -27,8 +27,8 @@ use super::Fallback;
 use super::filters::{Filters, Known};
 use super::state::{ClusterState, EndpointState, LastUse, NOT_BEGUN, Standing};
 use super::{
-    Action, Cluster, Detection, Forward, Listener, ListenerKind, Mirror, NamedEntry, NamedRoutes, Route, Routes, Snapshot,
-    Target,
+    Action, Cluster, Detection, Forward, Listener, ListenerKind, Mirror, NamedEntry, NamedRoutes, Route,
+    Routes, Snapshot, Target,
 };
 use ids::RouteIds;
 pub use prepare::LinkError;
@@ -106,7 +106,10 @@ impl Linker {
 
     /// Compiles a resource that arrived, and keeps the result until it is linked.
     pub fn prepare(&mut self, version: Version, resource: &Resource) -> Result<(), LinkError> {
-        if let Resource::Listener(weir_model::Listener { kind: weir_model::ListenerKind::Http(http), .. }) = resource {
+        if let Resource::Listener(weir_model::Listener {
+            kind: weir_model::ListenerKind::Http(http), ..
+        }) = resource
+        {
             check_filters(http.filters.as_deref(), &mut FieldCompiler::default())
                 .map_err(|error| LinkError { field: format!("http_filters.{}", error.field), ..error })?;
         }
@@ -441,11 +444,7 @@ impl Linker {
         })
     }
 
-    fn forward(
-        &self,
-        model: &weir_model::Forward,
-        fields: &mut FieldCompiler,
-    ) -> Result<Forward, LinkError> {
+    fn forward(&self, model: &weir_model::Forward, fields: &mut FieldCompiler) -> Result<Forward, LinkError> {
         let weights: Vec<u32> = model.clusters.iter().map(|target| target.weight).collect();
         let split = Split::new(&weights).ok_or_else(|| LinkError::new("", "no cluster has a weight"))?;
         let mut targets = Vec::with_capacity(model.clusters.len());
@@ -473,7 +472,8 @@ impl Linker {
             timeouts: model.timeouts.clone(),
             affinity: model.affinity.clone(),
             retry: model.retry.as_ref().map(|retry| compile_retry(retry, fields)).transpose()?,
-            priority: model.priority, mirrors: mirrors.collect::<Result<_, LinkError>>()?,
+            priority: model.priority,
+            mirrors: mirrors.collect::<Result<_, LinkError>>()?,
             fallback: fallback.map(Box::new),
         })
     }

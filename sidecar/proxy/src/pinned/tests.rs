@@ -25,7 +25,11 @@ pub(crate) fn cluster(name: &str, ports: &[u16]) -> weir_model::Cluster {
     weir_model::Cluster {
         name: name.to_owned(),
         kind: ClusterKind::Unknown,
-        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
+        discovery: Discovery::Static(Endpoints {
+            name: name.to_owned(),
+            localities: vec![locality],
+            overprovisioning: weir_model::OVERPROVISIONING,
+        }),
         load_balancing: LoadBalancing::RoundRobin,
         http: HttpVersion::Http1,
         connect_timeout: Duration::from_secs(1),

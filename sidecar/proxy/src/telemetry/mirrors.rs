@@ -52,7 +52,13 @@ impl Telemetry {
     }
 
     /// A copy with a span has ended.
-    pub(crate) fn end_mirror(&self, span: MirrorSpan, status: Option<StatusCode>, outcome: Outcome, now: Time) {
+    pub(crate) fn end_mirror(
+        &self,
+        span: MirrorSpan,
+        status: Option<StatusCode>,
+        outcome: Outcome,
+        now: Time,
+    ) {
         let MirrorSpan { mut record, begun } = span;
         record.end_unix_nanos = record.start_unix_nanos.saturating_add(records::nanos(now.since(begun)));
         record.status = status.map(|status| status.as_u16());

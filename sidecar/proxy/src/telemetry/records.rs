@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, StatusCode};
 use weir_model::Time;
-use weir_runtime::clock::unix_nanos;
 use weir_model::access_log::LogField;
+use weir_runtime::clock::unix_nanos;
 use weir_telemetry::access_log::{HttpAccess, Layout, Seen, TcpAccess};
 use weir_telemetry::context::TraceContext;
 use weir_telemetry::span::{GrpcCall, SpanKind, SpanRecord, Text};
@@ -40,11 +40,7 @@ pub(super) struct Span {
 
 impl Recording {
     /// For a request.
-    pub(super) fn new<B>(
-        request: &Request<B>,
-        span: Option<Span>,
-        layout: Option<Arc<Layout>>,
-    ) -> Recording {
+    pub(super) fn new<B>(request: &Request<B>, span: Option<Span>, layout: Option<Arc<Layout>>) -> Recording {
         let mut seen = Seen::default();
         if let Some(layout) = &layout {
             seen.request = layout.request().iter().map(|field| of_request(field, request)).collect();

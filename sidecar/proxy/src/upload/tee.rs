@@ -108,7 +108,10 @@ impl Shared {
 
 impl Copied {
     /// The next frame.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut shared = self.shared.borrow_mut();
         if let Some(frame) = shared.waiting.pop_front() {
             let length = frame.data_ref().map_or(0, Bytes::len);

@@ -5,8 +5,8 @@ use http::StatusCode;
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_model::{
-    Abort, AbortAnswer, Cors, Delay, Fault, Filters, Fraction, HeaderMatch, HttpVersion, KeyedLimit, LimitKey,
-    Listener, ListenerKind, RateLimits, Resource, Route, StringMatch, TokenBucket,
+    Abort, AbortAnswer, Cors, Delay, Fault, Filters, Fraction, HeaderMatch, HttpVersion, KeyedLimit,
+    LimitKey, Listener, ListenerKind, RateLimits, Resource, Route, StringMatch, TokenBucket,
 };
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::metrics::Registry;
@@ -61,7 +61,9 @@ async fn what_exceeds_a_limit_is_told_when_to_come_back() {
     assert_eq!(field(&head, "ratelimit"), Some(format!("\"default/guard\";r=0;t={wait}").as_str()));
     eventually("the flag is counted", || {
         let metrics = registry.render_prometheus();
-        metrics.lines().any(|line| line.contains("weir_response_flags_total") && line.contains("flag=\"RL\"") && line.ends_with(" 1"))
+        metrics.lines().any(|line| {
+            line.contains("weir_response_flags_total") && line.contains("flag=\"RL\"") && line.ends_with(" 1")
+        })
     })
     .await;
 }
@@ -120,11 +122,13 @@ async fn an_address_is_limited_whatever_its_ports() {
 #[tokio::test]
 async fn callers_of_grpc_are_told_in_its_words() {
     let upstream = Upstream::bind().await;
-    let limits = RateLimits { exhausted: true, ..limits(Some(bucket(1, 1, Duration::from_secs(3600))), vec![]) };
+    let limits =
+        RateLimits { exhausted: true, ..limits(Some(bucket(1, 1, Duration::from_secs(3600))), vec![]) };
     let clusters = vec![cluster("app", HttpVersion::Http2, &[upstream.address])];
     let proxy = Proxy::routes(clusters, vec![filtered(limited(limits))]);
     let mut client = Peer::connect(proxy.inbound).await;
-    let call = "POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+    let call =
+        "POST /a.B/C HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
     client.send(call).await;
     let (_request, _respond) = Server2::accept(&upstream).await.request().await;
     let mut client = Peer::connect(proxy.inbound).await;
@@ -229,7 +233,9 @@ async fn requests_wait_on_purpose_and_their_timeout_begins_afterwards() {
     assert!(begun.elapsed() >= Duration::from_millis(600));
     eventually("the flag is counted", || {
         let metrics = registry.render_prometheus();
-        metrics.lines().any(|line| line.contains("weir_response_flags_total") && line.contains("flag=\"DI\"") && line.ends_with(" 1"))
+        metrics.lines().any(|line| {
+            line.contains("weir_response_flags_total") && line.contains("flag=\"DI\"") && line.ends_with(" 1")
+        })
     })
     .await;
 }
@@ -267,7 +273,10 @@ async fn preflights_are_answered_here() {
 #[tokio::test]
 async fn answers_say_who_may_read_them_even_refusals() {
     let upstream = Upstream::answering("ok").await;
-    let filters = Filters { limits: limited(limits(Some(bucket(2, 1, Duration::from_secs(3600))), vec![])).limits, ..cors() };
+    let filters = Filters {
+        limits: limited(limits(Some(bucket(2, 1, Duration::from_secs(3600))), vec![])).limits,
+        ..cors()
+    };
     let proxy = Proxy::routes(vec![app(&upstream)], vec![filtered(filters)]);
     let mut client = Peer::connect(proxy.inbound).await;
     let (head, _) = ask(&mut client, "Origin: https://shop.example\r\n").await;

@@ -4,7 +4,8 @@ use crate::support::*;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use weir_model::{
-    Cluster, CircuitBreakers, Forward, Fraction, HttpVersion, Mirror, PathRewrite, Rewrite, Route, RouteAction, limits,
+    CircuitBreakers, Cluster, Forward, Fraction, HttpVersion, Mirror, PathRewrite, Rewrite, Route,
+    RouteAction, limits,
 };
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::metrics::Registry;
@@ -52,8 +53,7 @@ async fn copies_are_what_the_upstream_gets_but_for_the_host() {
         ..forward_to(&[("app", 1)])
     };
     forward.rewrite = Rewrite { host: None, path: Some(PathRewrite::Full("/new".to_owned())) };
-    let clusters =
-        vec![http1("app", app.address), http1("one", one.address), http1("two", two.address)];
+    let clusters = vec![http1("app", app.address), http1("one", one.address), http1("two", two.address)];
     let (proxy, registry) = counted(clusters, vec![route(RouteAction::Forward(forward))]);
     let mut client = Peer::connect(proxy.inbound).await;
     client.send("POST /old?q HTTP/1.1\r\nHost: shop:80\r\nX-Me: 1\r\nContent-Length: 5\r\n\r\nhello").await;
@@ -106,7 +106,8 @@ async fn a_share_of_the_requests_is_copied() {
         assert_eq!(client.message().await.1, "ok");
     }
     // 99.9 % of the binomial distribution; the seed is fixed.
-    let all = |registry: &Registry| count(registry, "shadow", "answered") + count(registry, "shadow", "dropped");
+    let all =
+        |registry: &Registry| count(registry, "shadow", "answered") + count(registry, "shadow", "dropped");
     eventually("copies are answered", || (72..=129).contains(&all(&registry))).await;
 }
 
@@ -148,7 +149,9 @@ async fn a_body_of_unknown_length_is_copied_to_either_protocol() {
     ];
     let proxy = Proxy::routes(clusters, vec![mirrored(vec![mirror("one", ALL), mirror("two", ALL)])]);
     let mut client = Peer::connect(proxy.inbound).await;
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n").await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .await;
     let mut server = app.accept().await;
     server.until("0\r\n\r\n").await;
     let mut peer = one.accept().await;

@@ -166,7 +166,16 @@ pub fn http_listener(
 ) -> Listener {
     let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
     let access_log = access_log.then(std::sync::Arc::default);
-    let kind = ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing, access_log, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
+    let kind = ListenerKind::Http(HttpListener {
+        limits: Default::default(),
+        routes,
+        tracing,
+        access_log,
+        detection: None,
+        filters: None,
+        paths: weir_model::Paths::BASE,
+        forwarded: weir_model::Forwarded::Pass,
+    });
     Listener {
         name: format!("{direction:?}/{address}").to_lowercase(),
         address: Some(address),
@@ -178,12 +187,24 @@ pub fn http_listener(
 /// A listener that is asked for by name.
 pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
     let routes = RouteSource::Inline(any_host(name, routes));
-    let kind = ListenerKind::Http(HttpListener { limits: Default::default(), routes, tracing: None, access_log: None, detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass });
+    let kind = ListenerKind::Http(HttpListener {
+        limits: Default::default(),
+        routes,
+        tracing: None,
+        access_log: None,
+        detection: None,
+        filters: None,
+        paths: weir_model::Paths::BASE,
+        forwarded: weir_model::Forwarded::Pass,
+    });
     Listener { name: name.to_owned(), address: None, direction: Direction::Outbound, kind }
 }
 
 pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
-    let kind = ListenerKind::Tcp(TcpModel { cluster: cluster.to_owned(), access_log: Some(std::sync::Arc::default()) });
+    let kind = ListenerKind::Tcp(TcpModel {
+        cluster: cluster.to_owned(),
+        access_log: Some(std::sync::Arc::default()),
+    });
     Listener {
         name: format!("outbound-tcp/{address}"),
         address: Some(address),
@@ -204,7 +225,9 @@ pub fn route(action: RouteAction) -> Route {
         matches: RouteMatch::default(),
         action,
         request_headers: HeaderMutation::default(),
-        response_headers: HeaderMutation::default(), filters: None }
+        response_headers: HeaderMutation::default(),
+        filters: None,
+    }
 }
 
 pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
@@ -220,7 +243,10 @@ pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
         timeouts: Timeouts::default(),
         retry: None,
         priority: Default::default(),
-        affinity: None, mirrors: Vec::new(), fallback: None }
+        affinity: None,
+        mirrors: Vec::new(),
+        fallback: None,
+    }
 }
 
 pub fn forward(cluster: &str) -> RouteAction {
@@ -241,7 +267,11 @@ pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Clust
     Cluster {
         name: name.to_owned(),
         kind: ClusterKind::Service { namespace: "default".to_owned(), name: name.to_owned(), port: 80 },
-        discovery: Discovery::Static(Endpoints { name: name.to_owned(), localities: vec![locality], overprovisioning: weir_model::OVERPROVISIONING }),
+        discovery: Discovery::Static(Endpoints {
+            name: name.to_owned(),
+            localities: vec![locality],
+            overprovisioning: weir_model::OVERPROVISIONING,
+        }),
         load_balancing: LoadBalancing::RoundRobin,
         http,
         connect_timeout: Duration::from_secs(5),

@@ -171,7 +171,13 @@ async fn attempts_are_spans() {
     endpoints.sort();
     let reviews = cluster("reviews", HttpVersion::Http1, &endpoints);
     let on = RetryOn { connect_failure: true, ..RetryOn::default() };
-    let retry = RetryPolicy { attempts: 1, on, backoff_base: Duration::ZERO, backoff_max: Duration::ZERO, ..RetryPolicy::default() };
+    let retry = RetryPolicy {
+        attempts: 1,
+        on,
+        backoff_base: Duration::ZERO,
+        backoff_max: Duration::ZERO,
+        ..RetryPolicy::default()
+    };
     let action = RouteAction::Forward(Forward { retry: Some(retry), ..forward_to(&[("reviews", 1)]) });
     listening_with(&mut proxy, Direction::Outbound, reviews, action, Some(1_000_000));
     let mut client = Peer::connect(proxy.outbound).await;
@@ -220,8 +226,13 @@ async fn copies_are_spans() {
     };
     let action = RouteAction::Forward(Forward { mirrors: vec![mirror], ..forward_to(&[("app", 1)]) });
     let routes = any_host("routes", vec![route(action)]);
-    let listener =
-        http_listener(proxy.outbound, Direction::Outbound, RouteSource::Inline(routes), Some(1_000_000), false);
+    let listener = http_listener(
+        proxy.outbound,
+        Direction::Outbound,
+        RouteSource::Inline(routes),
+        Some(1_000_000),
+        false,
+    );
     let clusters = [("app", app.address), ("shadow", shadow.address)]
         .map(|(name, address)| Resource::Cluster(cluster(name, HttpVersion::Http1, &[address])));
     proxy.publish([clusters.to_vec(), vec![Resource::Listener(listener)]].concat(), &[]);
@@ -329,7 +340,9 @@ async fn a_listener_says_what_its_lines_say() {
     assert_eq!(
         lines,
         [
-            format!("GET one,two /path?query HTTP/1.1 201 via_upstream - b c 2 app {app} {local} everything -"),
+            format!(
+                "GET one,two /path?query HTTP/1.1 201 via_upstream - b c 2 app {app} {local} everything -"
+            ),
             format!(
                 "GET /gone /gone HTTP/1.1 503 upstream_reset_before_response_started{{remote_connection_failure}} UF - - \
                  {} app {app} {local} everything -",

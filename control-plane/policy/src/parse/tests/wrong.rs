@@ -277,7 +277,10 @@ fn backends() {
 fn filters() {
     let with = |filters: Value| rule(json!({"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}));
     let at = |message: &str| format!("spec.rules[0].filters[0]{message}");
-    one(with(json!([{"type": "ExtensionRef"}])), &at(".type: a filter of type ExtensionRef is not supported yet"));
+    one(
+        with(json!([{"type": "ExtensionRef"}])),
+        &at(".type: a filter of type ExtensionRef is not supported yet"),
+    );
     one(with(json!([{"type": "requestRedirect"}])), &at(".type: \"requestRedirect\" is not allowed here"));
     one(with(json!([{"type": "URLRewrite"}])), &at(".urlRewrite: it is missing"));
     one(
@@ -372,7 +375,10 @@ fn rules() {
         with("sessionPersistence", json!({"type": "Header"})),
         "spec.rules[0].sessionPersistence.type: session persistence by \"Header\" is not supported yet",
     );
-    one(with("retry", json!({"codes": [200]})), "spec.rules[0].retry.codes[0]: 200 is not an integer from 400 to 599");
+    one(
+        with("retry", json!({"codes": [200]})),
+        "spec.rules[0].retry.codes[0]: 200 is not an integer from 400 to 599",
+    );
     one(with("timeout", json!("1s")), "spec.rules[0].timeout: there is no field \"timeout\"");
     one(
         with("timeouts", json!({"request": "1.5s"})),

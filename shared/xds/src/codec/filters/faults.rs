@@ -64,9 +64,11 @@ fn from_abort(abort: &http_fault::FaultAbort) -> Check<Abort> {
         Some(ErrorType::HttpStatus(status)) => {
             let code = u16::try_from(status).ok().filter(|status| (200..600).contains(status));
             let code = code.and_then(|status| StatusCode::from_u16(status).ok());
-            AbortAnswer::Http(code.ok_or_else(|| {
-                Fault::of("http_status", format!("{status} is no status from 200 to 599"))
-            })?)
+            AbortAnswer::Http(
+                code.ok_or_else(|| {
+                    Fault::of("http_status", format!("{status} is no status from 200 to 599"))
+                })?,
+            )
         }
         Some(ErrorType::GrpcStatus(status)) => {
             let code = u8::try_from(status).ok().filter(|status| *status <= 16);

@@ -52,7 +52,9 @@ fn a_stock_envoy_finds_out_what_is_spoken_and_logs_as_it_is_told() {
             (http.routes, http.filters) = (RouteSource::Rds("r".to_owned()), None);
             detections += usize::from(http.detection.is_some());
         }
-        resources.listeners.push(repack(Resource::Listener(acceptable_listener(listener, Some(cluster().name)))));
+        resources
+            .listeners
+            .push(repack(Resource::Listener(acceptable_listener(listener, Some(cluster().name)))));
     }
     assert!(detections > 5, "{detections}");
     assert_eq!(judge(resources), Ok(()));
@@ -120,7 +122,12 @@ fn a_stock_envoy_does_look_at_it() {
         limits: Default::default(),
         routes: RouteSource::Inline(routes(route)),
         tracing: None,
-        access_log: Some(std::sync::Arc::default()), detection: None, filters: None, paths: weir_model::Paths::BASE, forwarded: weir_model::Forwarded::Pass };
+        access_log: Some(std::sync::Arc::default()),
+        detection: None,
+        filters: None,
+        paths: weir_model::Paths::BASE,
+        forwarded: weir_model::Forwarded::Pass,
+    };
     let listener = Listener {
         name: "outbound".to_owned(),
         address: Some(([127, 0, 0, 1], 20_000).into()),
@@ -212,8 +219,11 @@ fn control_plane() -> cluster::Cluster {
     let mut cluster = Cluster { http: weir_model::HttpVersion::Http2, ..cluster() };
     cluster.name = "xds".to_owned();
     cluster.load_balancing = LoadBalancing::RoundRobin;
-    cluster.discovery =
-        Discovery::Static(weir_model::Endpoints { name: "xds".to_owned(), localities: vec![], overprovisioning: weir_model::OVERPROVISIONING });
+    cluster.discovery = Discovery::Static(weir_model::Endpoints {
+        name: "xds".to_owned(),
+        localities: vec![],
+        overprovisioning: weir_model::OVERPROVISIONING,
+    });
     repack(Resource::Cluster(cluster))
 }
 

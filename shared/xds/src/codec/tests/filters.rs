@@ -1,6 +1,8 @@
 //! Filters as other control planes write them, and what of them is refused.
 
-use super::pb::{self, common_fault, core, cors, google, hcm, http_fault, kind, local_ratelimit, matcher, route};
+use super::pb::{
+    self, common_fault, core, cors, google, hcm, http_fault, kind, local_ratelimit, matcher, route,
+};
 use super::*;
 use common_fault::fault_delay::FaultDelaySecifier;
 use google::Any;
@@ -49,7 +51,8 @@ fn limit() -> LocalRateLimit {
 
 #[test]
 fn a_limit_as_envoy_documents_it() {
-    let filters = on_route(vec![("envoy.filters.http.local_ratelimit", wire::pack(&limit()))]).unwrap().unwrap();
+    let filters =
+        on_route(vec![("envoy.filters.http.local_ratelimit", wire::pack(&limit()))]).unwrap().unwrap();
     let limits = filters.limits.unwrap();
     let bucket = TokenBucket { burst: 10, requests: 1, interval: Duration::from_secs(60) };
     assert_eq!((limits.all, limits.status.as_u16(), limits.exhausted), (Some(bucket), 429, false));
@@ -101,7 +104,10 @@ fn descriptors_count_by_what_actions_make() {
 fn what_limits_cannot_do_is_refused() {
     let connection = LocalRateLimit { local_rate_limit_per_downstream_connection: true, ..limit() };
     assert_eq!(refused(&connection), "local_rate_limit_per_downstream_connection");
-    assert_eq!(refused(&LocalRateLimit { enable_x_ratelimit_headers: 1, ..limit() }), "enable_x_ratelimit_headers");
+    assert_eq!(
+        refused(&LocalRateLimit { enable_x_ratelimit_headers: 1, ..limit() }),
+        "enable_x_ratelimit_headers"
+    );
     assert_eq!(refused(&LocalRateLimit { token_bucket: None, ..limit() }), "token_bucket");
     let empty = kind::TokenBucket { max_tokens: 0, ..limit().token_bucket.unwrap() };
     assert_eq!(refused(&LocalRateLimit { token_bucket: Some(empty), ..limit() }), "token_bucket.max_tokens");
@@ -119,7 +125,8 @@ fn faults() {
         error_type: Some(ErrorType::GrpcStatus(14)),
         ..Default::default()
     };
-    let fault = http_fault::HttpFault { delay: Some(delay), abort: Some(abort.clone()), ..Default::default() };
+    let fault =
+        http_fault::HttpFault { delay: Some(delay), abort: Some(abort.clone()), ..Default::default() };
     let decoded = on_route(vec![("f", wire::pack(&fault))]).unwrap().unwrap().fault.unwrap();
     assert_eq!(decoded.delay.unwrap().duration, Duration::from_secs(3));
     assert_eq!(decoded.abort.unwrap().answer, AbortAnswer::Grpc(14));
@@ -136,7 +143,10 @@ fn faults() {
 fn cors_lists_are_texts() {
     let exact = matcher::string_matcher::MatchPattern::Exact("https://a".to_owned());
     let policy = cors::CorsPolicy {
-        allow_origin_string_match: vec![matcher::StringMatcher { match_pattern: Some(exact), ..Default::default() }],
+        allow_origin_string_match: vec![matcher::StringMatcher {
+            match_pattern: Some(exact),
+            ..Default::default()
+        }],
         allow_methods: "GET, PUT,".to_owned(),
         max_age: "600".to_owned(),
         ..Default::default()
@@ -146,7 +156,10 @@ fn cors_lists_are_texts() {
     assert_eq!(decoded.methods, [::http::Method::GET, ::http::Method::PUT]);
     assert_eq!(decoded.max_age, Some(Duration::from_secs(600)));
     assert_eq!(refused(&cors::CorsPolicy { max_age: "soon".to_owned(), ..policy.clone() }), "max_age");
-    assert_eq!(refused(&cors::CorsPolicy { allow_methods: "G T".to_owned(), ..policy.clone() }), "allow_methods[0]");
+    assert_eq!(
+        refused(&cors::CorsPolicy { allow_methods: "G T".to_owned(), ..policy.clone() }),
+        "allow_methods[0]"
+    );
     let kept = Some(google::BoolValue { value: false });
     let local = cors::CorsPolicy { forward_not_matching_preflights: kept, ..policy };
     assert_eq!(refused(&local), "forward_not_matching_preflights");
@@ -154,11 +167,15 @@ fn cors_lists_are_texts() {
 
 #[test]
 fn unknown_filters_are_refused_unless_they_may_be_left_out() {
-    let lua = Any { type_url: "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute".to_owned(), value: vec![] };
+    let lua = Any {
+        type_url: "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute".to_owned(),
+        value: vec![],
+    };
     let error = on_route(vec![("lua", lua.clone())]).unwrap_err();
     assert_eq!(error.field, "virtual_hosts[0].routes[0].typed_per_filter_config[\"lua\"]");
     assert!(error.message.contains("LuaPerRoute"), "{error}");
-    let wrapped = |config, is_optional, disabled| wire::pack(&route::FilterConfig { config, is_optional, disabled });
+    let wrapped =
+        |config, is_optional, disabled| wire::pack(&route::FilterConfig { config, is_optional, disabled });
     assert!(on_route(vec![("lua", wrapped(Some(lua.clone()), false, false))]).is_err());
     assert_eq!(on_route(vec![("lua", wrapped(Some(lua.clone()), true, false))]), Ok(None));
     assert_eq!(on_route(vec![("lua", wrapped(Some(lua), false, true))]), Ok(None));
@@ -181,7 +198,9 @@ fn a_chain_has_each_filter_once_and_those_that_are_disabled_not_at_all() {
     };
     let mut manager = super::http::encode("x", &http(None), Target::Envoy);
     let names: Vec<&str> = manager.http_filters.iter().map(|filter| filter.name.as_str()).collect();
-    assert!(names.contains(&"envoy.filters.http.local_ratelimit") && names.contains(&"envoy.filters.http.fault"));
+    assert!(
+        names.contains(&"envoy.filters.http.local_ratelimit") && names.contains(&"envoy.filters.http.fault")
+    );
     let chained = |config: Any| hcm::HttpFilter {
         name: "l".to_owned(),
         config_type: Some(hcm::http_filter::ConfigType::TypedConfig(config)),

@@ -181,8 +181,11 @@ fn eds_clusters_ask_for_load_reports_and_localities_have_weights() {
         weight: 0,
         endpoints: vec![],
     };
-    let message =
-        endpoints::encode(&weir_model::Endpoints { name: "a".to_owned(), localities: vec![weightless], overprovisioning: weir_model::OVERPROVISIONING });
+    let message = endpoints::encode(&weir_model::Endpoints {
+        name: "a".to_owned(),
+        localities: vec![weightless],
+        overprovisioning: weir_model::OVERPROVISIONING,
+    });
     assert_eq!(message.endpoints[0].load_balancing_weight.unwrap().value, 1);
     assert!(message.endpoints[0].locality.is_some());
 }
@@ -197,7 +200,12 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
             limits: Default::default(),
             routes: RouteSource::Rds("outbound/default/reviews:9080".to_owned()),
             tracing: None,
-            access_log: None, detection: None, filters: None, paths: weir_model::Paths::NONE, forwarded: weir_model::Forwarded::Pass }),
+            access_log: None,
+            detection: None,
+            filters: None,
+            paths: weir_model::Paths::NONE,
+            forwarded: weir_model::Forwarded::Pass,
+        }),
     };
     let message: listener::Listener = super::listener::encode(&listener, Target::Grpc);
     assert!(message.filter_chains.is_empty() && message.address.is_none());

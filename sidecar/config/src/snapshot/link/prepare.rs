@@ -1,9 +1,9 @@
 //! What of a resource can be checked and compiled by itself, and the error that names its field.
 
-use weir_decide::retry::Retry;
 use weir_decide::cors::Cors;
 use weir_decide::fault::Fault;
-use weir_decide::route::{RouteError, FieldCompiler, Matcher};
+use weir_decide::retry::Retry;
+use weir_decide::route::{FieldCompiler, Matcher, RouteError};
 use weir_model::{Discovery, Endpoints, RetryPolicy, RouteAction, RouteConfiguration, limits};
 
 /// Why a resource cannot be served.

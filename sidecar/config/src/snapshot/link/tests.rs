@@ -321,9 +321,8 @@ fn who_is_checked_takes_nothing_before_it_has_passed() {
         set([endpoints("v1", &[1]), Resource::Cluster(cluster), tcp(9001, "v1")])
     };
     let mut linker = Linker::new(1);
-    let unavailable = |snapshot: &Snapshot| {
-        snapshot.live_clusters().next().unwrap().loads(Time(1)).ejected(0)
-    };
+    let unavailable =
+        |snapshot: &Snapshot| snapshot.live_clusters().next().unwrap().loads(Time(1)).ejected(0);
     assert!(unavailable(&link(&mut linker, &with(true))));
     // Without checks nobody asks; with them again, it is as it was.
     assert!(!unavailable(&link(&mut linker, &with(false))));

@@ -34,7 +34,8 @@ fn cells_do_not_share_cache_lines() {
 
 #[test]
 fn a_guard_counts_while_it_lives() {
-    let endpoint = Arc::new(EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1, Standing::default()));
+    let endpoint =
+        Arc::new(EndpointState::new(1, "127.0.0.1:1".parse().unwrap(), "a".into(), 1, Standing::default()));
     let guards = [endpoint.enter(), endpoint.enter()];
     assert_eq!(endpoint.active.load(Relaxed), 2);
     drop(guards);

@@ -1,7 +1,7 @@
 use super::*;
-use std::task::Wake;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::task::Wake;
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
