@@ -103,8 +103,6 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         seed: entropy_seed(),
     };
     tokio::task::spawn_local(weir_proxy::watch_health(health));
-    announce(&sockets.announcement);
-    tokio::task::spawn_local(announce_ready(admin, snapshots, status.clone()));
     tokio::task::spawn_local(expire(telemetry.registry.clone()));
     let handover = options
         .handover
@@ -118,6 +116,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         }
         opened => opened?,
     };
+    // Whoever reads this may start a successor.
+    announce(&sockets.announcement);
+    tokio::task::spawn_local(announce_ready(admin, snapshots, status.clone()));
     let succeeded = Rc::new(Cell::new(false));
     let tell = {
         let (status, drain, succeeded) = (status.clone(), drain.clone(), succeeded.clone());
