@@ -148,11 +148,11 @@ fn follows_a_split(api: &str) {
     assert_eq!(wrong, Vec::<String>::new());
     assert!(split::plausible(second, 2000, 0.5), "{second} of 2000 at 50 %, a second after it was written");
 
-    // Verbose mode is a regular expression to us and none to RE2: a policy that this target refuses.
-    let refused = "  - matches: [{path: {type: RegularExpression, value: '(?x)/ a'}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n";
+    // Counts multiply to more than RE2 repeats, and we have a table for it: a policy that this target refuses.
+    let refused = "  - matches: [{path: {type: RegularExpression, value: '/(?:a{100}){11}'}}]\n    backendRefs: [{name: reviews-v1, port: 9080}]\n";
     plane.apply(&manifest(v1.address, v2.address, (0, 100), refused));
     eventually("the refusal is shown", Duration::from_secs(10), || {
-        plane.weir_ok(&["status"]).contains("invalid perl operator")
+        plane.weir_ok(&["status"]).contains("invalid repetition size")
     });
     let status = plane.weir_ok(&["status"]);
     assert!(status.contains("stock-envoy refused"), "{status}");
