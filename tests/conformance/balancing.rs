@@ -10,20 +10,6 @@
     clippy::disallowed_methods
 )]
 
-#[allow(dead_code)]
-#[path = "oracle/ads.rs"]
-mod ads;
-#[allow(dead_code)]
-#[path = "oracle/resources.rs"]
-mod resources;
-
-/// What the shared resources ask for by name.
-mod rules {
-    pub(crate) const ROUTES: &str = "balancing";
-}
-
-use ads::Ads;
-use resources::pack;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,8 +22,11 @@ use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
 use weir_proto::envoy::envoy::config::route::v3 as route;
 use weir_proto::envoy::envoy::extensions::load_balancing_policies as lb;
 use weir_proto::envoy::google::protobuf as google;
+use weir_tests::ads::Ads;
 use weir_tests::backend::Backend;
-use weir_tests::{Process, binary, eventually, http, peer};
+use weir_tests::envoy::Bootstrap;
+use weir_tests::resources::{self, pack};
+use weir_tests::{Process, binary, eventually, http};
 
 const CHANGE: Duration = Duration::from_secs(10);
 /// Endpoints of most clusters.
@@ -58,10 +47,9 @@ struct Plane {
 impl Plane {
     fn envoy(dir: &Path, ads: &Ads) -> Self {
         let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let file = dir.join("envoy.yaml");
-        std::fs::write(&file, bootstrap(ads.address)).unwrap();
-        let mut command = Command::new(peer("envoy"));
-        command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+        let node = "{id: envoy, cluster: balancing}";
+        let bootstrap = Bootstrap { xds: ads.address, api: "DELTA_GRPC", node, more: "" };
+        let mut command = bootstrap.command(dir, "envoy");
         let process = Process::start("envoy", dir, command.stdout(Stdio::null()));
         Self { name: "envoy", entrance, _process: process }
     }
@@ -161,7 +149,7 @@ impl Both {
         let all = both.addresses(0..ENDPOINTS);
         let routes = pack(&routes());
         for plane in &both.planes {
-            let mut resources = vec![(rules::ROUTES.to_owned(), routes.clone())];
+            let mut resources = vec![(resources::ROUTES.to_owned(), routes.clone())];
             let listener = resources::listener(plane.entrance, &resources::manager());
             resources.push((resources::LISTENER.to_owned(), pack(&listener)));
             for cluster in clusters() {
@@ -325,33 +313,10 @@ fn routes() -> route::RouteConfiguration {
         ..Default::default()
     };
     route::RouteConfiguration {
-        name: rules::ROUTES.to_owned(),
+        name: resources::ROUTES.to_owned(),
         virtual_hosts: vec![host],
         ..Default::default()
     }
-}
-
-/// Envoy's bootstrap for incremental aggregated discovery.
-fn bootstrap(xds: SocketAddr) -> String {
-    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-    let address = format!("{{address: {}, port_value: {}}}", xds.ip(), xds.port());
-    format!(
-        "node: {{id: envoy, cluster: balancing}}
-dynamic_resources:
-  ads_config: {{api_type: DELTA_GRPC, transport_api_version: V3, grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]}}
-  lds_config: {{ads: {{}}, resource_api_version: V3}}
-  cds_config: {{ads: {{}}, resource_api_version: V3}}
-static_resources:
-  clusters:
-  - name: xds
-    type: STATIC
-    load_assignment:
-      cluster_name: xds
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {address}}}}}}}]}}]
-    typed_extension_protocol_options:
-      {options}: {{\"@type\": type.googleapis.com/{options}, explicit_http_config: {{http2_protocol_options: {{}}}}}}
-"
-    )
 }
 
 fn moved(before: &[String], after: &[String]) -> f64 {

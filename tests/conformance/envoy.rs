@@ -4,10 +4,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use weir_tests::backend::Backend;
-use weir_tests::{ControlPlane, Process, eventually, http, peer, split};
+use weir_tests::envoy::Bootstrap;
+use weir_tests::{ControlPlane, Process, eventually, http, split};
 
 fn manifest(v1: SocketAddr, v2: SocketAddr, weights: (u32, u32), extra: &str) -> String {
     let version = |version: &str, address: SocketAddr| {
@@ -48,49 +49,18 @@ spec:
     )
 }
 
-/// A bootstrap as Envoy's documentation has it for aggregated discovery.
-fn bootstrap(api: &str, node: &str, xds: SocketAddr, outbound: SocketAddr) -> String {
-    format!(
-        "node:
-  id: {node}
-  cluster: default
-  locality: {{region: eu, zone: eu-1, sub_zone: a}}
-  metadata: {{weir: {{service: default/frontend, outbound: \"{outbound}\"}}}}
-dynamic_resources:
-  ads_config:
-    api_type: {api}
-    transport_api_version: V3
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
-  lds_config: {{ads: {{}}, resource_api_version: V3}}
-  cds_config: {{ads: {{}}, resource_api_version: V3}}
-cluster_manager:
+fn envoy(dir: &Path, name: &str, api: &str, xds: SocketAddr, outbound: SocketAddr) -> Process {
+    let node = format!(
+        "{{id: {name}, cluster: default, locality: {{region: eu, zone: eu-1, sub_zone: a}}, \
+         metadata: {{weir: {{service: default/frontend, outbound: \"{outbound}\"}}}}}}"
+    );
+    let more = "cluster_manager:
   load_stats_config:
     api_type: GRPC
     transport_api_version: V3
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
-static_resources:
-  clusters:
-  - name: xds
-    type: STATIC
-    connect_timeout: 1s
-    load_assignment:
-      cluster_name: xds
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
-",
-        xds.ip(),
-        xds.port()
-    )
-}
-
-fn envoy(dir: &Path, name: &str, api: &str, xds: SocketAddr, outbound: SocketAddr) -> Process {
-    let file = dir.join(format!("{name}.yaml"));
-    std::fs::write(&file, bootstrap(api, name, xds, outbound)).unwrap();
-    let mut command = Command::new(peer("envoy"));
-    command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+    grpc_services: [{envoy_grpc: {cluster_name: xds}}]
+";
+    let mut command = Bootstrap { xds, api, node: &node, more }.command(dir, name);
     Process::start(name, dir, command.stdout(Stdio::null()))
 }
 

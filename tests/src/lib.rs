@@ -10,11 +10,14 @@
     reason = "a test that cannot go on says so"
 )]
 
+pub mod ads;
 pub mod app;
 pub mod backend;
 pub mod callers;
+pub mod envoy;
 pub mod http;
 mod process;
+pub mod resources;
 pub mod script;
 pub mod split;
 

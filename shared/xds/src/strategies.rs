@@ -1,9 +1,11 @@
 //! Generated values for property tests: everything the model can say and the wire can carry, in the form a compiler gives it (lists that the
 //! model calls ordered are ordered, replacements of a path prefix have no trailing slash).
 
-mod health;
-
 mod filters;
+mod health;
+mod routes;
+
+pub use routes::{affinity, header_mutation, route, route_configuration, route_match};
 
 use http::{Method, StatusCode};
 use proptest::collection::{btree_map, btree_set, vec};
@@ -187,76 +189,6 @@ pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
     (output, format).prop_map(|(output, format)| Arc::new(AccessLog { output, format }))
 }
 
-/// A route configuration.
-pub fn route_configuration() -> impl Strategy<Value = RouteConfiguration> {
-    let host = (name(), vec(name(), 1..3), vec(route(), 0..4), of(filters::filters()))
-        .prop_map(|(name, domains, routes, filters)| VirtualHost { name, domains, routes, filters });
-    (name(), vec(host, 0..3)).prop_map(|(name, virtual_hosts)| RouteConfiguration { name, virtual_hosts })
-}
-
-/// A route.
-pub fn route() -> BoxedStrategy<Route> {
-    let action = prop_oneof![
-        3 => forward().prop_map(RouteAction::Forward),
-        1 => redirect().prop_map(RouteAction::Redirect),
-        1 => direct_response().prop_map(RouteAction::Direct),
-    ];
-    (
-        "[ -~]{0,20}",
-        "[ -~]{0,20}",
-        route_match(),
-        action,
-        header_mutation(),
-        header_mutation(),
-        of(filters::filters()),
-    )
-        .prop_map(|(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
-            name,
-            stat_prefix,
-            action: fitting(action, &matches.path),
-            matches,
-            request_headers,
-            response_headers,
-            filters,
-        })
-        .boxed()
-}
-
-/// The same action with a rewrite that the match allows.
-fn fitting(mut action: RouteAction, path: &PathMatch) -> RouteAction {
-    let rewrite = match &mut action {
-        RouteAction::Forward(forward) => &mut forward.rewrite.path,
-        RouteAction::Redirect(redirect) => &mut redirect.path,
-        RouteAction::Direct(_) => return action,
-    };
-    if let Some(PathRewrite::Prefix(value)) = rewrite {
-        let value = std::mem::take(value);
-        *rewrite = Some(match path {
-            PathMatch::Exact(_) | PathMatch::Regex(_) => PathRewrite::Full(value),
-            PathMatch::Characters(_) => PathRewrite::Characters(value),
-            PathMatch::Prefix(_) => PathRewrite::Prefix(value),
-        });
-    }
-    action
-}
-
-/// Which requests a route takes.
-pub fn route_match() -> impl Strategy<Value = RouteMatch> {
-    let path = prop_oneof![
-        path().prop_map(PathMatch::Exact),
-        prefix().prop_map(PathMatch::Prefix),
-        regex().prop_map(PathMatch::Regex),
-        path()
-            .prop_filter("the root is a prefix of segments", |path| path != "/")
-            .prop_map(PathMatch::Characters),
-    ];
-    let header = (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value });
-    let query = (name(), string_match()).prop_map(|(name, value)| QueryMatch { name, value });
-    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction())).prop_map(
-        |(path, method, headers, query, fraction)| RouteMatch { path, method, headers, query, fraction },
-    )
-}
-
 /// A node as it describes itself.
 pub fn node() -> impl Strategy<Value = Node> {
     let label = "[a-z][a-z0-9-]{0,10}";
@@ -294,127 +226,6 @@ pub fn node() -> impl Strategy<Value = Node> {
     )
 }
 
-fn forward() -> BoxedStrategy<Forward> {
-    let weighted = (name(), 0..u32::MAX / 8, header_mutation(), header_mutation()).prop_map(
-        |(cluster, weight, request_headers, response_headers)| WeightedCluster {
-            cluster,
-            weight,
-            request_headers,
-            response_headers,
-        },
-    );
-    let clusters = vec(weighted, 1..4).prop_map(|mut clusters| {
-        clusters[0].weight += 1;
-        clusters
-    });
-    let rewrite = (of(name()), of(path_rewrite())).prop_map(|(host, path)| Rewrite { host, path });
-    let priority = prop_oneof![Just(weir_model::Priority::Default), Just(weir_model::Priority::High)];
-    let clusters = clusters.prop_flat_map(|clusters| {
-        let affinity = affinity(clusters.len());
-        (Just(clusters), affinity)
-    });
-    (clusters, rewrite, timeouts(), of(retry_policy()), priority, (vec(mirror(), 0..3), of(fallback())))
-        .prop_map(|((clusters, affinity), rewrite, timeouts, retry, priority, (mirrors, fallback))| Forward {
-            clusters,
-            rewrite,
-            timeouts,
-            retry,
-            priority,
-            mirrors,
-            fallback,
-            affinity,
-        })
-        .boxed()
-}
-
-fn fallback() -> impl Strategy<Value = Box<weir_model::Fallback>> {
-    let response = (200..1000u16, ".{0,40}").prop_map(|(status, body)| {
-        let status = StatusCode::from_u16(status).expect("three digits");
-        weir_model::Fallback::Direct(DirectResponse { status, body })
-    });
-    prop_oneof![name().prop_map(weir_model::Fallback::Cluster), response].prop_map(Box::new)
-}
-
-fn mirror() -> impl Strategy<Value = weir_model::Mirror> {
-    (name(), fraction(), any::<bool>()).prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror {
-        cluster,
-        fraction,
-        marks_host,
-    })
-}
-
-fn redirect() -> impl Strategy<Value = Redirect> {
-    let scheme = of(prop_oneof![Just("http".to_owned()), Just("https".to_owned())]);
-    let status = prop_oneof![
-        Just(StatusCode::MOVED_PERMANENTLY),
-        Just(StatusCode::FOUND),
-        Just(StatusCode::SEE_OTHER),
-        Just(StatusCode::TEMPORARY_REDIRECT),
-        Just(StatusCode::PERMANENT_REDIRECT),
-    ];
-    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status)
-        .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
-}
-
-fn direct_response() -> impl Strategy<Value = DirectResponse> {
-    (status(), ".{0,40}").prop_map(|(status, body)| DirectResponse { status, body })
-}
-
-fn path_rewrite() -> impl Strategy<Value = PathRewrite> {
-    let full = prop_oneof![path(), "[ -~]{0,20}"];
-    prop_oneof![full.prop_map(PathRewrite::Full), prefix().prop_map(PathRewrite::Prefix)]
-}
-
-fn retry_policy() -> BoxedStrategy<RetryPolicy> {
-    let on = (any::<(bool, bool, bool)>(), btree_set(status(), 0..4), btree_set(0..=16u8, 0..4)).prop_map(
-        |((connect_failure, refused_stream, reset), statuses, grpc)| RetryOn {
-            connect_failure,
-            refused_stream,
-            reset,
-            statuses: statuses.into_iter().collect(),
-            grpc: grpc.into_iter().collect(),
-            ..RetryOn::default()
-        },
-    );
-    let on = (on, vec(header_match(), 0..3), any::<bool>()).prop_map(|(on, headers, rate_limited)| RetryOn {
-        headers,
-        rate_limited,
-        ..on
-    });
-    let format = prop_oneof![Just(ResetFormat::Seconds), Just(ResetFormat::UnixTimestamp)];
-    let asked =
-        (vec((header_name(), format), 1..3), duration()).prop_map(|(fields, max)| AskedWait { fields, max });
-    let more = (of(asked), vec(header_match(), 0..3), any::<(bool, bool)>());
-    (0..=limits::RETRIES, on, duration(), duration(), more)
-        .prop_map(|(attempts, on, backoff_base, backoff_max, (asked, requests, (avoid_tried, hedge)))| {
-            RetryPolicy { attempts, on, backoff_base, backoff_max, asked, requests, avoid_tried, hedge }
-        })
-        .boxed()
-}
-
-fn header_match() -> impl Strategy<Value = HeaderMatch> {
-    (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value })
-}
-
-fn timeouts() -> BoxedStrategy<Timeouts> {
-    let grpc = prop_oneof![
-        Just(GrpcTimeout::default()),
-        (of(duration()), duration()).prop_map(|(max, offset)| GrpcTimeout { max, offset }),
-    ];
-    let attempts = (of(duration()), of(duration()), of(duration()));
-    (of(duration()), of(duration()), grpc, attempts)
-        .prop_map(|(request, stream, grpc, (backend_request, idle, attempt_idle))| Timeouts {
-            // The wire has either the one or the others.
-            request: request.filter(|_| stream.is_none() && grpc == GrpcTimeout::default()),
-            backend_request,
-            idle,
-            attempt_idle,
-            stream,
-            grpc,
-        })
-        .boxed()
-}
-
 fn thresholds() -> impl Strategy<Value = Thresholds> {
     let budget = (0..=1_000_000u32, any::<u32>())
         .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
@@ -426,19 +237,6 @@ fn thresholds() -> impl Strategy<Value = Thresholds> {
             retry_budget,
         },
     )
-}
-
-/// Changes to header fields. None removes what it sets or adds, which is never written.
-pub fn header_mutation() -> impl Strategy<Value = HeaderMutation> {
-    let field = || (header_name(), header_value());
-    let some = (vec(field(), 0..3), vec(field(), 0..3), vec(header_name(), 0..3)).prop_map(
-        |(mut set, mut add, remove)| {
-            set.retain(|(name, _)| !remove.contains(name));
-            add.retain(|(name, _)| !remove.contains(name));
-            HeaderMutation { set, add, remove }
-        },
-    );
-    prop_oneof![Just(HeaderMutation::default()), some]
 }
 
 fn cluster_kind() -> impl Strategy<Value = ClusterKind> {
@@ -472,30 +270,6 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
 fn spread() -> impl Strategy<Value = Spread> {
     any::<(bool, bool)>()
         .prop_map(|(by_locality, draining_sessions)| Spread { by_locality, draining_sessions })
-}
-
-/// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
-pub fn affinity(clusters: usize) -> impl Strategy<Value = Option<Box<Affinity>>> {
-    let source = prop_oneof![
-        header_name().prop_map(HashSource::Header),
-        cookie().prop_map(HashSource::Cookie),
-        Just(HashSource::SourceAddress),
-        "[a-z]{1,8}".prop_map(HashSource::Query),
-    ];
-    let hash = (source, any::<bool>()).prop_map(|(source, terminal)| HashPolicy { source, terminal });
-    let split = prop_oneof![Just(StickySplit::Hash), header_name().prop_map(StickySplit::Header)];
-    let session = (cookie(), any::<bool>()).prop_map(|(cookie, strict)| Session { cookie, strict });
-    (vec(hash, 0..3), of(split), of(session)).prop_map(move |(hash, split, session)| {
-        let affinity = Affinity { hash, split: split.filter(|_| clusters > 1), session };
-        (!affinity.is_empty()).then(|| Box::new(affinity))
-    })
-}
-
-fn cookie() -> impl Strategy<Value = Cookie> {
-    let ttl = of((0..1_000_000u64).prop_map(Duration::from_secs));
-    let attributes = vec(("[A-Za-z]{1,8}", "[A-Za-z0-9 =/]{0,8}"), 0..3);
-    ("[a-z_-]{1,10}", ttl, "(/[a-z]{1,5}){0,2}", attributes)
-        .prop_map(|(name, ttl, path, attributes)| Cookie { name, ttl, path, attributes })
 }
 
 fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {

@@ -13,7 +13,6 @@
     clippy::disallowed_methods
 )]
 
-mod ads;
 mod backend;
 mod client;
 mod compare;
@@ -23,12 +22,12 @@ mod oracle;
 mod plane;
 mod refused;
 mod request;
-mod resources;
 mod rules;
 mod shares;
 mod written;
 
 use oracle::Oracle;
+use weir_tests::resources;
 
 /// Runs the tables, or the one that `ORACLE_CASE` names.
 fn written(mut oracle: Oracle) {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use weir_tests::ads::{Ads, Refusal};
 use weir_tests::http;
+use weir_tests::resources::{self, Manager, pack};
 
-use crate::ads::{Ads, Refusal};
 use crate::compare::{Difference, compare};
 use crate::differences::{Case, INTENDED, Intended};
 use crate::plane::Plane;
 use crate::request::{Outcome, Request};
-use crate::resources::{self, Manager, pack};
 use crate::rules::{self, pb};
 
 /// An authority that nobody else asks for: what it answers tells which routes a worker has.

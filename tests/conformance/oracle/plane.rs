@@ -1,4 +1,4 @@
-//! The two data planes as processes: a stock Envoy and the sidecar as it is shipped, both with one worker, both fed by [`crate::ads`].
+//! The two data planes as processes: a stock Envoy and the sidecar as it is shipped, both with one worker, both fed by [`weir_tests::ads`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use weir_tests::{Process, binary, eventually, http, peer};
+use weir_tests::ads::{Ads, Refusal};
+use weir_tests::envoy::Bootstrap;
+use weir_tests::resources::{self, LISTENER, Manager, pack};
+use weir_tests::{Process, binary, eventually, http};
 
-use crate::ads::{Ads, Refusal};
 use crate::backend::{self, Notes};
 use crate::client::Client;
 use crate::request::{Logged, Outcome, Request};
-use crate::resources::{self, LISTENER, Manager, pack};
 use crate::rules::pb;
 
 /// How long a data plane may take over a change.
@@ -43,10 +44,10 @@ impl Plane {
         held.set_reuseport(true).unwrap();
         held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let entrance = held.local_addr().unwrap();
-        let file = dir.join("envoy.yaml");
-        std::fs::write(&file, bootstrap(ads.address)).unwrap();
-        let mut command = Command::new(peer("envoy"));
-        command.arg("-c").arg(file).args(["--concurrency", "1", "--use-dynamic-base-id", "-l", "warning"]);
+        let node = "{id: envoy, cluster: oracle}";
+        let more = "admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\n";
+        let bootstrap = Bootstrap { xds: ads.address, api: "DELTA_GRPC", node, more };
+        let mut command = bootstrap.command(dir, "envoy");
         command
             .args(["--file-flush-interval-msec", "50", "--admin-address-path"])
             .arg(dir.join("envoy.admin"));
@@ -184,35 +185,4 @@ fn parse(text: &str) -> BTreeMap<usize, Logged> {
         }
     }
     all
-}
-
-/// Envoy's bootstrap for incremental aggregated discovery.
-fn bootstrap(xds: SocketAddr) -> String {
-    format!(
-        "node: {{id: envoy, cluster: oracle}}
-admin:
-  address: {{socket_address: {{address: 127.0.0.1, port_value: 0}}}}
-dynamic_resources:
-  ads_config:
-    api_type: DELTA_GRPC
-    transport_api_version: V3
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds}}}}]
-  lds_config: {{ads: {{}}, resource_api_version: V3}}
-  cds_config: {{ads: {{}}, resource_api_version: V3}}
-static_resources:
-  clusters:
-  - name: xds
-    type: STATIC
-    connect_timeout: 1s
-    load_assignment:
-      cluster_name: xds
-      endpoints: [{{lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: {}, port_value: {}}}}}}}}}]}}]
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{http2_protocol_options: {{}}}}
-",
-        xds.ip(),
-        xds.port()
-    )
 }

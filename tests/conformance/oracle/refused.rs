@@ -3,9 +3,9 @@
 
 use weir_proto::envoy::envoy::config::core::v3 as core;
 use weir_proto::envoy::google::protobuf as google;
+use weir_tests::resources::{self, pack};
 
 use crate::oracle::Oracle;
-use crate::resources::{self, pack};
 use crate::rules::{self, Rule, Text, everywhere, pb, prefix, regex, status};
 use core::header_value_option::HeaderAppendAction;
 

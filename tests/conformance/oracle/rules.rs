@@ -5,6 +5,7 @@ pub(crate) use weir_proto::envoy::envoy::config::route::v3 as pb;
 use weir_proto::envoy::envoy::r#type::matcher::v3 as matcher;
 use weir_proto::envoy::envoy::r#type::v3 as kind;
 use weir_proto::envoy::google::protobuf as google;
+use weir_tests::resources::ROUTES;
 
 use core::header_value_option::HeaderAppendAction;
 use matcher::string_matcher::MatchPattern;
@@ -15,8 +16,44 @@ use pb::route::Action;
 use pb::route_action::{ClusterSpecifier, HostRewriteSpecifier};
 use pb::route_match::PathSpecifier;
 
-/// The name of the one route configuration.
-pub(crate) const ROUTES: &str = "oracle";
+/// What routes and the clusters of a split can both change in headers; their messages have the same fields and no type in common.
+macro_rules! header_changes {
+    ($($changes:ty),+) => {$(
+        impl $changes {
+            pub(crate) fn add(mut self, name: &str, value: &str) -> Self {
+                self.0.request_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
+                self
+            }
+
+            pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+                let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
+                self.0.request_headers_to_add.push(option(name, value, action));
+                self
+            }
+
+            pub(crate) fn remove(mut self, name: &str) -> Self {
+                self.0.request_headers_to_remove.push(name.to_owned());
+                self
+            }
+
+            pub(crate) fn add_back(mut self, name: &str, value: &str) -> Self {
+                self.0.response_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
+                self
+            }
+
+            pub(crate) fn set_back(mut self, name: &str, value: &str) -> Self {
+                let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
+                self.0.response_headers_to_add.push(option(name, value, action));
+                self
+            }
+
+            pub(crate) fn remove_back(mut self, name: &str) -> Self {
+                self.0.response_headers_to_remove.push(name.to_owned());
+                self
+            }
+        }
+    )+};
+}
 
 /// A route configuration. Routes are named by their place, `HOST/ROUTE`, so that the access logs tell which one was taken.
 pub(crate) fn configuration(hosts: Vec<pb::VirtualHost>) -> pb::RouteConfiguration {
@@ -225,38 +262,6 @@ impl Rule {
         };
         self.with(|action| action.retry_policy = Some(policy))
     }
-
-    pub(crate) fn add(mut self, name: &str, value: &str) -> Self {
-        self.0.request_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
-        self
-    }
-
-    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
-        let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
-        self.0.request_headers_to_add.push(option(name, value, action));
-        self
-    }
-
-    pub(crate) fn remove(mut self, name: &str) -> Self {
-        self.0.request_headers_to_remove.push(name.to_owned());
-        self
-    }
-
-    pub(crate) fn add_back(mut self, name: &str, value: &str) -> Self {
-        self.0.response_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
-        self
-    }
-
-    pub(crate) fn set_back(mut self, name: &str, value: &str) -> Self {
-        let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
-        self.0.response_headers_to_add.push(option(name, value, action));
-        self
-    }
-
-    pub(crate) fn remove_back(mut self, name: &str) -> Self {
-        self.0.response_headers_to_remove.push(name.to_owned());
-        self
-    }
 }
 
 fn header(name: &str, text: &Text) -> pb::HeaderMatcher {
@@ -303,39 +308,7 @@ pub(crate) fn share(cluster: &str, weight: u32) -> Share {
     })
 }
 
-impl Share {
-    pub(crate) fn add(mut self, name: &str, value: &str) -> Self {
-        self.0.request_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
-        self
-    }
-
-    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
-        let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
-        self.0.request_headers_to_add.push(option(name, value, action));
-        self
-    }
-
-    pub(crate) fn remove(mut self, name: &str) -> Self {
-        self.0.request_headers_to_remove.push(name.to_owned());
-        self
-    }
-
-    pub(crate) fn add_back(mut self, name: &str, value: &str) -> Self {
-        self.0.response_headers_to_add.push(option(name, value, HeaderAppendAction::AppendIfExistsOrAdd));
-        self
-    }
-
-    pub(crate) fn set_back(mut self, name: &str, value: &str) -> Self {
-        let action = HeaderAppendAction::OverwriteIfExistsOrAdd;
-        self.0.response_headers_to_add.push(option(name, value, action));
-        self
-    }
-
-    pub(crate) fn remove_back(mut self, name: &str) -> Self {
-        self.0.response_headers_to_remove.push(name.to_owned());
-        self
-    }
-}
+header_changes!(Rule, Share);
 
 /// Where a caller is sent.
 #[derive(Clone, Debug)]

@@ -61,7 +61,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         (1..=16u8).prop_map(AbortAnswer::Grpc),
     ];
     let abort = (answer, fraction()).prop_map(|(answer, fraction)| Abort { answer, fraction });
-    (vec(header_match(), 0..3), of(delay), of(abort))
+    (vec(routes::header_match(), 0..3), of(delay), of(abort))
         .prop_map(|(headers, delay, abort)| Fault { headers, delay, abort })
         .prop_filter("it does something", |fault| fault.delay.is_some() || fault.abort.is_some())
 }

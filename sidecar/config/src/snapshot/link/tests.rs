@@ -1,9 +1,9 @@
 use super::*;
 use crate::samples::{cluster, endpoints, inbound, listener, routes, tcp};
-use crate::snapshot::NameLookup;
+use crate::snapshot::{Action, NameLookup, Route};
 use proptest::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
-use weir_model::{LoadBalancing, Time};
+use weir_model::{LoadBalancing, RouteAction, Time};
 
 fn set(resources: impl IntoIterator<Item = Resource>) -> ResourceSet {
     let mut set = ResourceSet::default();

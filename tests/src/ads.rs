@@ -31,14 +31,17 @@ type Outgoing<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// A resource that a node refused, in its words.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Refusal {
-    pub(crate) name: String,
-    pub(crate) message: String,
+pub struct Refusal {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub message: String,
 }
 
 /// The server.
-pub(crate) struct Ads {
-    pub(crate) address: SocketAddr,
+pub struct Ads {
+    /// Where it listens.
+    pub address: SocketAddr,
     shared: Arc<Shared>,
     // Dropped last: everything ends with it.
     _runtime: tokio::runtime::Runtime,
@@ -64,7 +67,8 @@ struct Node {
 }
 
 impl Ads {
-    pub(crate) fn start() -> Self {
+    /// Starts it on a port nobody else has.
+    pub fn start() -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -85,7 +89,7 @@ impl Ads {
     }
 
     /// Adds or replaces resources of a node; by name.
-    pub(crate) fn put(&self, node: &str, resources: Vec<(String, Any)>) {
+    pub fn put(&self, node: &str, resources: Vec<(String, Any)>) {
         self.change(node, |node, version| {
             for (name, any) in resources {
                 node.resources.insert((any.type_url.clone(), name), (version, any));
@@ -94,7 +98,7 @@ impl Ads {
     }
 
     /// Takes a resource away.
-    pub(crate) fn remove(&self, node: &str, type_url: &str, name: &str) {
+    pub fn remove(&self, node: &str, type_url: &str, name: &str) {
         let key = (type_url.to_owned(), name.to_owned());
         self.change(node, |node, _| {
             node.resources.remove(&key);
@@ -112,7 +116,8 @@ impl Ads {
     }
 
     /// Waits until a node has taken or refused each of its resources, and says which it refused.
-    pub(crate) fn settled(&self, node: &str, limit: Duration) -> Result<Vec<Refusal>, String> {
+    #[allow(clippy::disallowed_methods, reason = "tests of real processes wait in real time")]
+    pub fn settled(&self, node: &str, limit: Duration) -> Result<Vec<Refusal>, String> {
         let deadline = Instant::now() + limit;
         let mut state = self.shared.state.lock().unwrap();
         loop {

@@ -14,13 +14,14 @@ use weir_proto::envoy::envoy::extensions::filters::network::http_connection_mana
 use weir_proto::envoy::envoy::extensions::upstreams::http::v3 as upstreams;
 use weir_proto::envoy::google::protobuf as google;
 
-use crate::rules::ROUTES;
+pub use cluster::Cluster;
+pub use hcm::HttpConnectionManager as Manager;
 
-pub(crate) use cluster::Cluster;
-pub(crate) use hcm::HttpConnectionManager as Manager;
+/// The name of the route configuration that the listener asks for.
+pub const ROUTES: &str = "oracle";
 
 /// The name of the listener.
-pub(crate) const LISTENER: &str = "oracle";
+pub const LISTENER: &str = "oracle";
 
 /// What is logged of each request, under the names of weir's own log.
 const LOG: [(&str, &str); 5] = [
@@ -31,7 +32,8 @@ const LOG: [(&str, &str); 5] = [
     ("cluster", "%UPSTREAM_CLUSTER_RAW%"),
 ];
 
-pub(crate) fn pack<M: Message + Name>(message: &M) -> google::Any {
+/// The message as it travels.
+pub fn pack<M: Message + Name>(message: &M) -> google::Any {
     google::Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
@@ -53,7 +55,7 @@ fn address(address: SocketAddr) -> Option<core::Address> {
 }
 
 /// The connection manager. What is switched off in it is what weir has no notion of; see `differences.rs` for what is left.
-pub(crate) fn manager() -> Manager {
+pub fn manager() -> Manager {
     let router = router::Router { suppress_envoy_headers: true, ..Default::default() };
     hcm::HttpConnectionManager {
         stat_prefix: LISTENER.to_owned(),
@@ -80,7 +82,7 @@ pub(crate) fn manager() -> Manager {
 }
 
 /// A connection manager as most control planes send it: what Envoy does unasked is on.
-pub(crate) fn stock_manager() -> Manager {
+pub fn stock_manager() -> Manager {
     let mut manager = manager();
     manager.http_filters[0].config_type = Some(filter_config(pack(&router::Router::default())));
     manager.generate_request_id = None;
@@ -89,7 +91,7 @@ pub(crate) fn stock_manager() -> Manager {
 }
 
 /// A connection manager at the edge, which believes nobody and gives paths one form.
-pub(crate) fn edge_manager() -> Manager {
+pub fn edge_manager() -> Manager {
     let mut manager = manager();
     manager.use_remote_address = Some(google::BoolValue { value: true });
     manager.normalize_path = Some(google::BoolValue { value: true });
@@ -98,7 +100,7 @@ pub(crate) fn edge_manager() -> Manager {
 }
 
 /// The configuration of an HTTP filter.
-pub(crate) fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
+pub fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
     hcm::http_filter::ConfigType::TypedConfig(config)
 }
 
@@ -123,7 +125,7 @@ fn log() -> accesslog::AccessLog {
 }
 
 /// A listener on an address, with this connection manager.
-pub(crate) fn listener(on: SocketAddr, manager: &Manager) -> listener::Listener {
+pub fn listener(on: SocketAddr, manager: &Manager) -> listener::Listener {
     let filter = listener::Filter {
         name: "envoy.filters.network.http_connection_manager".to_owned(),
         config_type: Some(listener::filter::ConfigType::TypedConfig(pack(manager))),
@@ -138,7 +140,7 @@ pub(crate) fn listener(on: SocketAddr, manager: &Manager) -> listener::Listener 
 }
 
 /// A cluster whose endpoints come by EDS.
-pub(crate) fn cluster(name: &str, http2: bool) -> Cluster {
+pub fn cluster(name: &str, http2: bool) -> Cluster {
     use upstreams::http_protocol_options::{
         ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config::ProtocolConfig,
     };
@@ -169,7 +171,7 @@ pub(crate) fn cluster(name: &str, http2: bool) -> Cluster {
 }
 
 /// The endpoints of a cluster.
-pub(crate) fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> endpoint::ClusterLoadAssignment {
+pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> endpoint::ClusterLoadAssignment {
     let lb_endpoints = addresses.iter().map(|at| endpoint::LbEndpoint {
         host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(endpoint::Endpoint {
             address: address(*at),
