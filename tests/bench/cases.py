@@ -6,16 +6,19 @@ from functools import partial
 from statistics import median
 
 import fleet
+import hotnode
+import instructions
 import load
 import weir
 from machine import say
 from peers import STARTERS, Proxy, Setup, start_upstream
 from process import Children
 
-NAMES = ("http1", "http2", "routes", "endpoints", "memory", "fleet")
+NAMES = ("http1", "http2", "routes", "endpoints", "hotnode", "memory", "fleet", "instructions")
 PEERS = tuple(STARTERS)
 _COUNTS = {"routes": (10, 1000, 10000), "endpoints": (10, 100, 1000)}
 _NO_HTTP2_UPSTREAM = ("nginx",)
+_ROUNDS, _SECONDS = 5, 5.0
 
 
 @dataclass
@@ -45,7 +48,12 @@ def run(options, children: Children, binaries) -> list[dict]:
     for name in options.only:
         if name == "fleet":
             if binaries:
-                results.append(fleet.run(children, binaries, options.sidecars, options.rounds))
+                results.append(fleet.run(children, binaries, options.sidecars, options.rounds or _ROUNDS))
+        elif name == "hotnode":
+            if binaries:
+                results.append(hotnode.run(options, children, binaries))
+        elif name == "instructions":
+            results.append(instructions.run(options, children, binaries))
         else:
             results.append(_CASES[name](options, children, starters))
         children.stop_all()
@@ -107,22 +115,23 @@ _CASES = {
 def _measure(options, children: Children, name: str, title: str, setups: list, pairs: list) -> dict:
     upstream = start_upstream(children)
     subjects = [_start(children, upstream, label, start, setup) for label, start, setup in setups]
+    rounds, seconds = options.rounds or _ROUNDS, options.seconds or _SECONDS
     for subject in subjects:
         load.full_speed(subject.proxy.target, 1)  # connections, caches and allocators warm up
-    for turn in range(options.rounds):
+    for turn in range(rounds):
         for subject in _order(subjects, turn):
-            _full_speed(subject, options.seconds)
+            _full_speed(subject, seconds)
             say(f"{name}: round {turn + 1}: {subject.name}: {subject.samples['cpu_us'][-1]:.1f} µs, "
                 f"{subject.samples['throughput'][-1]:.0f}/s")
     slowest = min(median(subject.samples["throughput"]) for subject in subjects)
     rate = options.rate or int(min(load.SMOOTH_RATE, slowest / 2))
     log = children.directory("requests") / "log"
-    for turn in range(options.rounds):
+    for turn in range(rounds):
         for subject in _order(subjects, turn):
-            _held_rate(subject, rate, options.seconds, log)
+            _held_rate(subject, rate, seconds, log)
     say(f"{name}: latency measured at {rate}/s")
     return {
-        "name": name, "title": title, "kind": "proxies", "rate": rate,
+        "name": name, "title": title, "kind": "proxies", "rate": rate, "turns": rounds, "seconds": seconds,
         "subjects": [subject.summary() for subject in subjects],
         "ratios": [_ratio(subjects, numerator, denominator) for numerator, denominator in pairs],
     }

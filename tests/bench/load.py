@@ -49,6 +49,14 @@ def full_speed(target: Target, seconds: float) -> tuple[int, float]:
     return requests, microseconds / 1e6
 
 
+def so_many(target: Target, requests: int, seconds: float) -> None:
+    """Exactly so many requests, as fast as the proxy takes them, in `seconds` at most."""
+    connections, streams = (H2_CONNECTIONS, H2_STREAMS) if target.http2 else (CONNECTIONS, 1)
+    good = _h2load(target, ["-c", connections, "-m", streams, "-n", requests], seconds)
+    if good != requests:
+        raise Failure(f"h2load: {good} of {requests} requests were answered")
+
+
 def held_rate(target: Target, rate: int, seconds: float, log: Path) -> tuple[list[float], float]:
     """`rate` requests per second over connections opened a millisecond apart; returns the milliseconds which each took,
     sorted, and the rate that came of it."""

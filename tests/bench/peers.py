@@ -11,6 +11,7 @@ import load
 
 BODY = "weir".ljust(79, ".") + "\n"  # 80 bytes
 AUTHORITY = "bench.default:9080"
+_ENVOY_BALANCING = {"RoundRobin": "ROUND_ROBIN", "LeastRequest": "LEAST_REQUEST"}
 _FOREVER = 1_000_000_000  # requests on one connection: reconnecting is not what is measured
 
 
@@ -21,6 +22,9 @@ class Setup:
     http2: bool = False
     routes: int = 1
     endpoints: int = 1
+    threads: int = 1
+    # In weir's words: RoundRobin, LeastRequest, PeakEwma. Absent, weir has its default and the others least request.
+    balancing: str | None = None
 
     def prefix(self, route: int) -> str:
         return "/" if self.routes == 1 else f"/route-{route:05d}"
@@ -104,7 +108,7 @@ backend b
     return _ready(process, port, setup)
 
 
-def start_envoy(children: Children, upstream: Upstream, setup: Setup) -> Proxy:
+def start_envoy(children: Children, upstream: Upstream, setup: Setup, under: list | tuple = ()) -> Proxy:
     port = free_port()
     explicit = "http2_protocol_options" if setup.http2 else "http_protocol_options"
     manager = {
@@ -120,7 +124,8 @@ def start_envoy(children: Children, upstream: Upstream, setup: Setup) -> Proxy:
             "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}],
     }
     cluster = {
-        "name": "upstream", "type": "STATIC", "connect_timeout": "1s", "lb_policy": "LEAST_REQUEST",
+        "name": "upstream", "type": "STATIC", "connect_timeout": "1s",
+        "lb_policy": _ENVOY_BALANCING[setup.balancing or "LeastRequest"],
         "load_assignment": {"cluster_name": "upstream", "endpoints": [{"lb_endpoints": [
             {"endpoint": {"address": _address(address, upstream.port(setup))}} for address in setup.addresses()
         ]}]},
@@ -133,8 +138,9 @@ def start_envoy(children: Children, upstream: Upstream, setup: Setup) -> Proxy:
     config = children.directory("envoy-config") / "envoy.json"
     config.write_text(json.dumps({"static_resources": {"listeners": [listener], "clusters": [cluster]}}))
     process = children.start(
-        "envoy", [PEERS / "envoy", "-c", config, "--concurrency", 1, "--use-dynamic-base-id", "-l", "warning"], PROXY_CORE)
-    return _ready(process, port, setup)
+        "envoy", [*under, PEERS / "envoy", "-c", config, "--concurrency", setup.threads, "--use-dynamic-base-id", "-l", "warning"],
+        PROXY_CORE)
+    return _ready(process, port, setup, seconds=300 if under else 30)
 
 
 STARTERS = {"envoy": start_envoy, "haproxy": start_haproxy, "nginx": start_nginx}
@@ -144,9 +150,9 @@ def _address(address: str, port: int) -> dict:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _ready(process: Process, port: int, setup: Setup) -> Proxy:
+def _ready(process: Process, port: int, setup: Setup, seconds: float = 30) -> Proxy:
     target = Target(port, AUTHORITY, setup.http2, setup.routes)
-    wait_for(process, lambda: load.must_answer(target))
+    wait_for(process, lambda: load.must_answer(target), seconds)
     return Proxy(process, target)
 
 

@@ -5,8 +5,7 @@ def markdown(report: dict) -> str:
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     parts = [
-        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {versions}. "
-        f"Medians of {report['rounds']} rounds of {report['seconds']:g} s.",
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}; {versions}.",
         *(f"**{warning[0].upper()}{warning[1:]}.**" for warning in machine["warnings"]),
     ]
     for case in report["cases"]:
@@ -31,6 +30,9 @@ def targets(cases: list[dict]) -> list[dict]:
     for case, title, envoy, haproxy in (("http1", "HTTP/1.1", 0.5, 1.3), ("http2", "HTTP/2", 0.35, 1.3)):
         judge(f"{title}, CPU per request, weir to Envoy", _cpu(by_name, case, "weir", "envoy"), envoy)
         judge(f"{title}, CPU per request, weir to haproxy", _cpu(by_name, case, "weir", "haproxy"), haproxy)
+    if hot := by_name.get("hotnode"):
+        closest = max((ratio["p99_ms"] for ratio in hot["ratios"]), default=None)
+        judge("hot node, p99, weir's peak EWMA to the lowest of all others", closest, 1)
     judge("10000 routes, CPU per request, to 10 routes", _cpu(by_name, "routes", "weir, 10000 routes", "weir, 10 routes"), 1.15)
     idle = [row["idle_mb"] for row in by_name.get("memory", {}).get("subjects", []) if row["name"] == "weir"]
     judge("sidecar, resident memory, idle", next(iter(idle), None), 12, " MB")
@@ -47,13 +49,14 @@ def _cpu(by_name: dict, case: str, of: str, to: str) -> float | None:
 
 def _proxies(case: dict) -> list[str]:
     rate = case["rate"]
+    parts = [f"Medians of {case['turns']} rounds of {case['seconds']:g} s."]
     header = ["proxy", "CPU µs/request", "requests/s", "core busy", f"p50 ms at {rate}/s", "p99 ms", "p99.9 ms", "idle MB", "loaded MB"]
     rows = [
         [row["name"], f"{row['cpu_us']:.1f}", f"{row['throughput']:.0f}", f"{row['busy']:.0%}", f"{row['p50_ms']:.2f}",
          f"{row['p99_ms']:.2f}", f"{row['p999_ms']:.2f}", f"{row['idle_mb']:.1f}", f"{row['loaded_mb']:.1f}"]
         for row in case["subjects"]
     ]
-    parts = [_table(header, rows)]
+    parts.append(_table(header, rows))
     late = [f"{row['name']} ({row['held']:.0%})" for row in case["subjects"] if row["held"] < 0.97]
     if late:
         parts.append(f"The rate was not held, so the latencies mean little: {', '.join(late)}.")
@@ -77,7 +80,29 @@ def _fleet(case: dict) -> list[str]:
           f"{case['idle_mb']:.1f}", f"{case['loaded_mb']:.1f}"]])]
 
 
-_SECTIONS = {"proxies": _proxies, "memory": _memory, "fleet": _fleet}
+def _hotnode(case: dict) -> list[str]:
+    rows = [[row["name"], *(f"{row[key]:.1f}" for key in ("p50_ms", "p99_ms", "p999_ms")),
+             f"{row['slow_share']:.2%}", f"{row['failed_share']:.2%}"] for row in case["subjects"]]
+    parts = [f"Medians of {len(case['subjects'][0]['rounds'])} rounds of {case['seconds']:g} s; shares of all requests.",
+             _table(["proxy and policy", "p50 ms", "p99 ms", "p99.9 ms", "to the slow one", "failed"], rows)]
+    late = [f"{row['name']} ({row['late_ms']:.1f} ms)" for row in case["subjects"] if row["late_ms"] > 2]
+    if late:
+        parts.append(f"The load was late, which counts against the proxy: p99 of {', '.join(late)}.")
+    if case["ratios"]:
+        parts.append(_table(["ratio", "p50", "p99", "p99.9"], [
+            [f"{ratio['of']} / {ratio['to']}", *(f"{ratio[key]:.2f}" for key in ("p50_ms", "p99_ms", "p999_ms"))]
+            for ratio in case["ratios"]]))
+    return parts
+
+
+def _instructions(case: dict) -> list[str]:
+    return [_table(
+        ["proxy", "instructions/request", "allocations/request"],
+        [[row["name"], f"{row['instructions']:.0f}", "–" if row["allocations"] is None else f"{row['allocations']:.1f}"]
+         for row in case["subjects"]])]
+
+
+_SECTIONS = {"proxies": _proxies, "memory": _memory, "fleet": _fleet, "hotnode": _hotnode, "instructions": _instructions}
 
 
 def _table(header: list[str], rows: list[list[str]]) -> str:

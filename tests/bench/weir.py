@@ -25,21 +25,22 @@ class Binaries:
     sidecar: Path
     command: Path
     fleet: Path
+    hotnode: Path
 
     @staticmethod
-    def find_or_build(directory: Path | None, fleet: bool) -> "Binaries":
+    def find_or_build(directory: Path | None, cases: list[str]) -> "Binaries":
+        tools = [f"weir-{name}" for name in ("fleet", "hotnode") if name in cases]
         if directory is None:
             say("cargo build --profile measured")
-            packages = ["-p", "weir-sidecar", "-p", "weir-control-plane", "-p", "weir-cli", *(["-p", "weir-tests"] if fleet else [])]
+            packages = ["-p", "weir-sidecar", "-p", "weir-control-plane", "-p", "weir-cli", *(["-p", "weir-tests"] if tools else [])]
             subprocess.run(["cargo", "build", "--profile", "measured", "--bins", *packages],
                            cwd=TOP, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
             directory = TARGET / "measured"
-        binaries = Binaries(*(directory / name for name in ("weir-control-plane", "weir-sidecar", "weir", "weir-fleet")))
-        needed = [binaries.control_plane, binaries.sidecar, binaries.command, *([binaries.fleet] if fleet else [])]
-        for path in needed:
+        names = ["weir-control-plane", "weir-sidecar", "weir"]
+        for path in (directory / name for name in [*names, *tools]):
             if not path.exists():
                 sys.exit(f"bench: {path} does not exist")
-        return binaries
+        return Binaries(*(directory / name for name in [*names, "weir-fleet", "weir-hotnode"]))
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,10 @@ def start_control_plane(children: Children, binaries: Binaries) -> ControlPlane:
     return ControlPlane(process, f"127.0.0.1:{policy}", f"127.0.0.1:{xds}", admin)
 
 
-def start_sidecar(children: Children, binaries: Binaries, upstream: Upstream, setup: Setup) -> Proxy:
-    """A control plane which knows `setup` and a sidecar which serves it: what the load measures is the sidecar."""
+def start_sidecar(children: Children, binaries: Binaries, upstream: Upstream, setup: Setup,
+                  under: list | tuple = (), flags: list | tuple = ()) -> Proxy:
+    """A control plane which knows `setup` and a sidecar which serves it: what the load measures is the sidecar. It runs `under` the
+    command of a profiler, if there is one, and with more `flags`."""
     control_plane = start_control_plane(children, binaries)
     manifest = children.directory("policy") / "bench.yaml"
     manifest.write_text("\n---\n".join(json.dumps(document) for document in documents(upstream, setup)))
@@ -77,9 +80,9 @@ def start_sidecar(children: Children, binaries: Binaries, upstream: Upstream, se
     outbound, admin = free_port(), free_port()
     process = children.start(
         "weir-sidecar",
-        [binaries.sidecar, "--xds", control_plane.xds, "--node-id", "bench-client", "--service", "default/client",
-         "--outbound", f"127.0.0.1:{outbound}", "--admin-listen", f"127.0.0.1:{admin}", "--workers", 1,
-         "--state-dir", children.directory("state")],
+        [*under, binaries.sidecar, "--xds", control_plane.xds, "--node-id", "bench-client", "--service", "default/client",
+         "--outbound", f"127.0.0.1:{outbound}", "--admin-listen", f"127.0.0.1:{admin}", "--workers", setup.threads,
+         "--state-dir", children.directory("state"), *flags],
         PROXY_CORE,
     )
     target = Target(outbound, AUTHORITY, setup.http2, setup.routes)
@@ -112,7 +115,18 @@ def documents(upstream: Upstream, setup: Setup) -> list[dict]:
                   "rules": rules[first:first + _RULES_PER_ROUTE]}}
         for first in range(0, len(rules), _RULES_PER_ROUTE)
     ]
-    return [service, *workloads, *routes]
+    return [service, *workloads, *routes, *_traffic_policy(setup)]
+
+
+def _traffic_policy(setup: Setup) -> list[dict]:
+    """How to balance, if that was said: weir's default otherwise."""
+    if setup.balancing is None:
+        return []
+    return [{
+        "apiVersion": "weir.dev/v1", "kind": "TrafficPolicy", "metadata": {"name": "bench", "namespace": "default"},
+        "spec": {"targetRefs": [{"group": "", "kind": "Service", "name": _SERVICE}],
+                 "loadBalancing": {"policy": setup.balancing}},
+    }]
 
 
 def _must_be_ready(admin: int) -> None:

@@ -132,7 +132,12 @@ impl Outgoing {
 
     /// The request for one attempt.
     fn take(&mut self) -> Option<Request<Body>> {
-        let head = if self.keep { self.head.clone() } else { self.head.take() };
+        let head = self.head.take();
+        if self.keep {
+            // The copy stays and the original goes: copies are made without room to grow, and the codec goes on to use what it gets for
+            // the fields of the response.
+            self.head = head.clone();
+        }
         let body = self.body.as_ref().map_or(Body::Empty, |body| Body::Upload(body.read()));
         Some(Request::from_parts(head?, body))
     }
