@@ -25,6 +25,23 @@ const TABLE: &[Row] = &[
         bans: &["tokio", "prost", "tonic", "hyper", "rand", "parking_lot", "dashmap"],
     },
     Row { name: "weir-xds", uses: &["weir-model", "weir-proto"], bans: TOKIO },
+    Row {
+        name: "weir-identity",
+        uses: &["weir-model"],
+        bans: &[
+            "tokio",
+            "tokio-rustls",
+            "tokio-stream",
+            "hyper",
+            "tonic",
+            "prost",
+            "mio",
+            "socket2",
+            "envoy-types",
+            "webpki-roots",
+            "rustls-native-certs",
+        ],
+    },
     Row { name: "weir-runtime", uses: &[], bans: &["prost", "tonic", "http", "serde"] },
     Row { name: "weir-telemetry", uses: &["weir-model"], bans: &["hyper", "dashmap"] },
     Row {
@@ -80,7 +97,7 @@ const TABLE: &[Row] = &[
 ];
 
 /// Crates whose whole tree, not only their own dependencies, must be free of a runtime.
-const PURE: &[&str] = &["weir-model", "weir-decide", "weir-compile", "weir-policy"];
+const PURE: &[&str] = &["weir-model", "weir-decide", "weir-identity", "weir-compile", "weir-policy"];
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
