@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use tokio::sync::watch;
 use weir_config::{Config, ConfigOptions, ConfigStatus, Demand, Snapshot};
 use weir_model::node::{Node, Target};
-use weir_proxy::{Entrance, HealthArgs, TelemetryArgs, WorkerArgs};
+use weir_proxy::{Entrance, HealthArgs, Kin, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
 use weir_runtime::random::entropy_seed;
 use weir_runtime::signals::{Signals, Stop};
@@ -355,6 +355,7 @@ fn start_workers(
     drain: &Drain,
 ) -> anyhow::Result<Workers> {
     let count = entrances.len();
+    let kin = Arc::new(Kin::new(entropy_seed()));
     let make = |(id, entrances)| WorkerArgs {
         id: WorkerId(id),
         entrances,
@@ -367,6 +368,7 @@ fn start_workers(
             access_log: telemetry.access_log.clone(),
         },
         seed: entropy_seed(),
+        kin: kin.clone(),
     };
     let args: Vec<Option<WorkerArgs>> = entrances.into_iter().enumerate().map(make).map(Some).collect();
     let args = Mutex::new(args);

@@ -1,6 +1,6 @@
 //! A backend that fails every other time, under full load: however many callers stand in a chain before it and however often each of them may
-//! try again, it sees at most a quarter more than what is offered. Where the applications between do not hand on what the sidecars tell each
-//! other, it sees more, which is what it is for.
+//! try again, it sees at most a quarter more than what is offered, if the applications between hand on what the sidecars tell each other or, as most do,
+//! their trace context and nothing else. Where they hand on neither it sees more, which is what it is for.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use weir_tests::{ControlPlane, Sidecar, eventually, http};
 
@@ -105,25 +105,35 @@ fn backend(asked: Arc<AtomicU64>) -> App {
     })
 }
 
-/// Calls the next service through its sidecar and fails as that does. With `hands_on` it passes on what the sidecars tell each other.
+/// What applications hand on from the requests they serve to those they make, and back: nothing.
+const NOTHING: u8 = 0;
+/// What the sidecars tell each other.
+const MARKS: u8 = 1;
+/// Their trace context, which says nothing on the way back.
+const TRACES: u8 = 2;
+
+/// Calls the next service through its sidecar and fails as that does.
 fn middle(
     next: &'static str,
     outbound: Arc<std::sync::OnceLock<SocketAddr>>,
-    hands_on: Arc<AtomicBool>,
+    hands_on: Arc<AtomicU8>,
 ) -> App {
     App::start(move || {
         let outbound = *outbound.wait();
         let stream = std::sync::Mutex::new(TcpStream::connect(outbound).unwrap());
         let hands_on = Arc::clone(&hands_on);
         Box::new(move |fields| {
-            let marks = |line: &&String| line.to_ascii_lowercase().starts_with("x-weir-attempt:");
             let hands_on = hands_on.load(Ordering::Relaxed);
-            let kept: String =
-                fields.iter().filter(marks).filter(|_| hands_on).map(|line| format!("{line}\r\n")).collect();
+            let handed_on = |line: &&String| match hands_on {
+                MARKS => line.to_ascii_lowercase().starts_with("x-weir-attempt:"),
+                TRACES => line.to_ascii_lowercase().starts_with("traceparent:"),
+                _ => false,
+            };
+            let kept: String = fields.iter().filter(handed_on).map(|line| format!("{line}\r\n")).collect();
             let stream = &mut *stream.lock().unwrap();
             let request = format!("GET / HTTP/1.1\r\nhost: {next}\r\n{kept}\r\n");
             let answer = stream.write_all(request.as_bytes()).and_then(|()| http::read(stream)).unwrap();
-            let told = answer.header("x-weir-no-retry").filter(|_| hands_on);
+            let told = answer.header("x-weir-no-retry").filter(|_| hands_on == MARKS);
             (answer.status, told.map(|reason| format!("x-weir-no-retry: {reason}\r\n")).unwrap_or_default())
         })
     })
@@ -131,6 +141,7 @@ fn middle(
 
 /// Calls a service with all callers for a while; how many calls were made.
 fn load(outbound: SocketAddr, host: &'static str) -> u64 {
+    static TRACES: AtomicU64 = AtomicU64::new(1);
     let until = Instant::now() + LOAD;
     let caller = move |_| {
         std::thread::spawn(move || {
@@ -138,7 +149,9 @@ fn load(outbound: SocketAddr, host: &'static str) -> u64 {
             stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             let mut calls = 0;
             while Instant::now() < until {
-                write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+                let trace = TRACES.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let parent = format!("traceparent: 00-{trace:016x}{trace:016x}-{trace:016x}-00");
+                write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\n{parent}\r\n\r\n").unwrap();
                 let answer = http::read(&mut stream).unwrap();
                 assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text());
                 calls += 1;
@@ -163,7 +176,7 @@ fn a_failing_backend_sees_at_most_a_quarter_more() {
     let plane = ControlPlane::start(dir.path());
     plane.apply(&manifest());
     let asked = Arc::new(AtomicU64::new(0));
-    let hands_on = Arc::new(AtomicBool::new(true));
+    let hands_on = Arc::new(AtomicU8::new(MARKS));
     let mut apps = Vec::new();
     let mut sidecars = Vec::new();
     for (index, name) in CHAIN.into_iter().enumerate() {
@@ -201,7 +214,10 @@ fn a_failing_backend_sees_at_most_a_quarter_more() {
     assert!((1.05..=1.25).contains(&direct), "one hop: {direct}");
     let chain = ratio(CHAIN[0]);
     assert!((1.05..=1.25).contains(&chain), "four hops: {chain}");
-    hands_on.store(false, Ordering::Relaxed);
+    hands_on.store(TRACES, Ordering::Relaxed);
+    let traced = ratio(CHAIN[0]);
+    assert!((1.05..=1.25).contains(&traced), "four hops with a trace context: {traced}");
+    hands_on.store(NOTHING, Ordering::Relaxed);
     let silent = ratio(CHAIN[0]);
     assert!(silent > 1.3, "four hops that know nothing of each other: {silent}");
 }

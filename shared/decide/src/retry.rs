@@ -8,7 +8,7 @@ use crate::circuit;
 use crate::route::{AnyField, FieldCompiler, RouteError};
 use crate::storm;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use weir_model::{AskedWait, Random, ResetFormat, RetryBudget, RetryPolicy};
 
 /// In a response: it comes of a rate limit (Envoy's own word for it).
@@ -185,7 +185,7 @@ pub fn should_retry(
 
 /// How long to wait before the retry that follows `retries` earlier ones.
 ///
-/// What the response asks for counts first: the first field that holds a number, as far as the policy grants it, and up to half
+/// What the response asks for counts first: the first field that holds a number or an HTTP date, as far as the policy grants it, and up to half
 /// as much again, so that those who were turned away together do not come back together. Else it is anything up to the
 /// policy's base, doubled for each earlier retry, and never beyond its maximum (full jitter). `unix` is the wall clock in seconds.
 pub fn pause(
@@ -205,10 +205,15 @@ pub fn pause(
 
 fn wait(asked: &AskedWait, headers: &HeaderMap, unix: u64) -> Option<Duration> {
     asked.fields.iter().find_map(|(name, format)| {
-        let number: u64 = headers.get(name)?.to_str().ok()?.trim().parse().ok()?;
-        let seconds = match format {
-            ResetFormat::Seconds => number,
-            ResetFormat::UnixTimestamp => number.checked_sub(unix)?,
+        let text = headers.get(name)?.to_str().ok()?.trim();
+        let seconds = match (text.parse::<u64>(), format) {
+            (Ok(number), ResetFormat::Seconds) => number,
+            (Ok(number), ResetFormat::UnixTimestamp) => number.checked_sub(unix)?,
+            // In all three of its forms (RFC 9110 sections 5.6.7 and 10.2.3).
+            (Err(_), _) => {
+                let date = httpdate::parse_http_date(text).ok()?;
+                date.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs().checked_sub(unix)?
+            }
         };
         Some(Duration::from_secs(seconds)).filter(|wait| *wait <= asked.max)
     })

@@ -10,11 +10,14 @@
 //!
 //! So of all the callers only the lowest that is able to retry does it, within its own budget.
 //!
-//! Between a sidecar and the next lies an application. It has to hand both fields on as it does with its trace context: [`ATTEMPT`] from the
-//! request it serves to those it makes, [`NO_RETRY`] from a response it fails with to its own.
+//! Between a sidecar and the next lies an application. It hands on its trace context, by which its sidecar knows which requests belong together
+//! ([`trace`]); where there is none it has to hand both fields on in the same way: [`ATTEMPT`] from the request it serves to those it makes,
+//! [`NO_RETRY`] from a response it fails with to its own.
 //!
 //! Both only ever take retries away, and only from who sends them or asks whom, so nothing is gained by forging them; a field that makes no
 //! sense says nothing.
+
+pub mod trace;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

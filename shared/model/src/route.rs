@@ -309,7 +309,7 @@ pub struct AskedWait {
 /// What the number in a response field is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum ResetFormat {
-    /// Seconds from now (`Retry-After`).
+    /// Seconds from now, or an HTTP date (`Retry-After`).
     Seconds,
     /// A moment, in seconds of Unix time (`X-RateLimit-Reset`).
     UnixTimestamp,

@@ -125,6 +125,11 @@ pub fn extract(headers: &HeaderMap) -> Incoming {
     incoming
 }
 
+/// The trace id alone, in the order of [`extract`]: for who wants to know which requests belong together and nothing else.
+pub fn trace_id(headers: &HeaderMap) -> Option<u128> {
+    w3c::trace_id(headers).or_else(|| b3::trace_id(headers))
+}
+
 /// Writes `context` over whatever trace context the headers hold, in `context.formats`.
 ///
 /// Formats which are not among those are left alone: they did not come in, or were not usable.

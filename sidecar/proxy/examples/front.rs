@@ -20,7 +20,7 @@ use weir_model::{
     LocalityEndpoints, Resource, ResourceSet, RetryOn, RetryPolicy, Rewrite, Route, RouteAction,
     RouteConfiguration, RouteMatch, RouteSource, Timeouts, Tracing, VirtualHost, WeightedCluster,
 };
-use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
+use weir_proxy::{Entrance, Kin, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
 use weir_runtime::workers::{WorkerId, Workers};
 
@@ -48,6 +48,7 @@ fn main() {
         drain: drain.signal(),
         telemetry: TelemetryArgs::disabled(),
         seed: 1,
+        kin: Arc::new(Kin::new(1)),
     };
     let args = Mutex::new(Some(args));
     let workers = Workers::start(1, "front", move |_| {

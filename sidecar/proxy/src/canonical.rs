@@ -11,6 +11,7 @@ use http::header::LOCATION;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use weir_decide::path::{self, Outcome};
+use weir_decide::storm;
 use weir_model::{Forwarded, Paths};
 
 use crate::exchange::Source;
@@ -63,6 +64,8 @@ fn with_query(mut path: String, uri: &Uri) -> String {
 /// Says at the edge who asks. Several `X-Forwarded-For` become one, in their order.
 pub(crate) fn forwarded(headers: &mut HeaderMap, peer: IpAddr, rules: Forwarded) {
     let Forwarded::Edge { trusted_hops, append } = rules else { return };
+    // Those of the mesh do not come this way, so whoever says it knows nothing.
+    headers.remove(storm::ATTEMPT);
     if append {
         let mut all = Vec::new();
         for known in headers.get_all(FORWARDED_FOR) {

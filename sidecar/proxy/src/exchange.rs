@@ -18,6 +18,7 @@ use weir_config::Route;
 use weir_decide::hop;
 use weir_decide::route::RouteIndex;
 use weir_decide::storm;
+use weir_decide::storm::trace::TraceKey;
 use weir_model::{Priority, Time};
 use weir_telemetry::access_log::Layout;
 
@@ -61,6 +62,8 @@ pub(crate) struct Exchange {
     pub(crate) marked: bool,
     /// Whether its failure was tried again in vain, or could not be for want of budget.
     pub(crate) spent: bool,
+    /// Its trace, as what is said about traces knows it.
+    pub(crate) trace: Option<TraceKey>,
     /// When the current attempt began, and how long its response head took.
     pub(crate) attempted: Time,
     pub(crate) waited: Option<std::time::Duration>,
@@ -130,6 +133,7 @@ impl Exchange {
             retries: 0,
             marked: false,
             spent: false,
+            trace: None,
             attempted: started,
             waited: None,
             upload: None,

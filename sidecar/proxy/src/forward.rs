@@ -20,7 +20,7 @@ use crate::reject::{Breaker, Kind, Reject};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
 use crate::{affinity, canonical, health, respond, route, sound, upload};
-use crate::{fallback, filter, mirror, retry};
+use crate::{fallback, filter, kin, mirror, retry};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -79,7 +79,7 @@ fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
         };
         respond::changed(response.headers_mut(), route, target);
     }
-    respond::against_retry(response.headers_mut(), exchange);
+    kin::leave(exchange, &mut response);
     if closes(exchange, &reject.kind) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -116,6 +116,7 @@ async fn forward(
     let index = route::find(worker, &scope, authority, request);
     exchange.route = index.as_ref().ok().copied();
     worker.telemetry.begin(exchange, request);
+    kin::enter(exchange, request.headers_mut());
     let route = scope.policy.routes.route(index?);
     if filter::any(route, &scope.policy)
         && let Some(response) = Box::pin(filter::apply(exchange, route, &scope.policy, request)).await?
@@ -242,7 +243,7 @@ async fn forward(
         let address = exchange.active.as_ref().map(|active| active.pool.endpoint.address);
         tied.tell(response.headers_mut(), forward, target, address);
     }
-    respond::against_retry(response.headers_mut(), exchange);
+    kin::leave(exchange, &mut response);
     Ok(response)
 }
 

@@ -6,6 +6,7 @@
 //! | detect | `detect` | first bytes → HTTP/1, HTTP/2 or opaque bytes |
 //! | http | `http` | connection → requests, through hyper's codecs; `tcp` takes opaque bytes |
 //! | | `sound`, `canonical` | whether the request means one thing, and the form in which it does |
+//! | | `kin` | which requests are made on behalf of which: what is said against retries holds for all of a trace |
 //! | | `forward` | **the whole path of a request on one page** |
 //! | route | `route` | request head → scope (a pinned snapshot's routes) → route |
 //! | limit | `filter`, `limit` | route → let in, turned away, delayed, or answered here (CORS, rate limits, faults) |
@@ -40,6 +41,7 @@ mod forward;
 mod health;
 mod hedge;
 mod http;
+mod kin;
 mod limit;
 mod listener;
 mod mirror;
@@ -70,6 +72,7 @@ use weir_runtime::net::Acceptor;
 use weir_runtime::workers::WorkerId;
 
 pub use health::{HealthArgs, watch as watch_health};
+pub use kin::Kin;
 pub use telemetry::TelemetryArgs;
 use worker::Worker;
 
@@ -90,6 +93,8 @@ pub struct WorkerArgs {
     pub telemetry: TelemetryArgs,
     /// For this worker's random decisions.
     pub seed: u64,
+    /// What all workers of this sidecar know about traces.
+    pub kin: Arc<Kin>,
 }
 
 /// A worker's share of a listening address.
@@ -111,7 +116,7 @@ pub struct Entrance {
 ///
 /// If a socket cannot be taken into the runtime.
 pub async fn run(args: WorkerArgs) -> io::Result<()> {
-    let WorkerArgs { id, entrances, mut snapshots, demand, drain, telemetry, seed } = args;
+    let WorkerArgs { id, entrances, mut snapshots, demand, drain, telemetry, seed, kin } = args;
     let mut acceptors = Vec::new();
     let mut described = Vec::new();
     for Entrance { socket, inbound, on_demand } in entrances {
@@ -121,7 +126,8 @@ pub async fn run(args: WorkerArgs) -> io::Result<()> {
     }
     let snapshot = snapshots.borrow_and_update().clone();
     let telemetry = telemetry::Telemetry::new(telemetry);
-    let worker = Rc::new(Worker::new(id.0, snapshot, described, demand, drain.worker(), seed, telemetry));
+    let worker =
+        Rc::new(Worker::new(id.0, snapshot, described, demand, drain.worker(), (seed, kin), telemetry));
     tokio::task::spawn_local(worker.clone().follow(snapshots));
     tokio::task::spawn_local(worker.clone().tick());
     for (entrance, acceptor) in acceptors.into_iter().enumerate() {

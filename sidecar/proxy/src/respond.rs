@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use weir_config::{Route, Target};
-use weir_decide::{header, hop, redirect, storm};
+use weir_decide::{header, hop, redirect};
 use weir_model::{AbortAnswer, DirectResponse, Redirect};
 
-use crate::exchange::{Exchange, Source};
+use crate::exchange::Source;
 use crate::reject::{Kind, Reject};
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -142,13 +142,6 @@ pub(crate) fn changed(headers: &mut HeaderMap, route: &Route, target: Option<&Ta
     }
     if let Some(changes) = &route.response_headers {
         header::apply(changes, headers);
-    }
-}
-
-/// Tells a caller not to try again what was tried again here in vain, or what there is no room for.
-pub(crate) fn against_retry(headers: &mut HeaderMap, exchange: &Exchange) {
-    if let Some(reason) = exchange.against_retry() {
-        storm::tell(headers, reason);
     }
 }
 

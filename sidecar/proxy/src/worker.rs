@@ -17,6 +17,7 @@ use weir_runtime::drain::WorkerDrain;
 
 use crate::downstream::{Downstream, Order};
 use crate::ending::Streams;
+use crate::kin::Kin;
 use crate::mirror::Mirrors;
 use crate::pinned::Pinned;
 use crate::telemetry::Telemetry;
@@ -46,6 +47,8 @@ pub(crate) struct Worker {
     pub(crate) drain: WorkerDrain,
     pub(crate) random: RefCell<Random>,
     pub(crate) telemetry: Telemetry,
+    /// What is said about traces, in the whole sidecar.
+    pub(crate) kin: Arc<Kin>,
     /// Those that are told when time is up.
     pub(crate) streams: Rc<Streams>,
     /// The copies of requests it has under way.
@@ -76,7 +79,7 @@ impl Worker {
         entrances: Vec<Entrance>,
         demand: Demand,
         drain: WorkerDrain,
-        seed: u64,
+        (seed, kin): (u64, Arc<Kin>),
         telemetry: Telemetry,
     ) -> Worker {
         let pinned = Pinned::first(snapshot, &entrances, &telemetry);
@@ -86,6 +89,7 @@ impl Worker {
             drain,
             random: RefCell::new(Random::new(seed)),
             telemetry,
+            kin,
             streams: Rc::default(),
             mirrors: Mirrors::default(),
             pinned: RefCell::new(Rc::new(pinned)),

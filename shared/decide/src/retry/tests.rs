@@ -243,6 +243,16 @@ fn what_the_upstream_asks_for_counts_as_far_as_it_is_granted() {
         (vec![("x-ratelimit-reset", "1700000005")], Some(5)),
         (vec![("x-ratelimit-reset", "1699999999")], None),
         (vec![("retry-after", "31"), ("x-ratelimit-reset", "1700000005")], Some(5)),
+        (vec![("retry-after", "Tue, 14 Nov 2023 22:13:27 GMT")], Some(7)),
+        (vec![("retry-after", "Tuesday, 14-Nov-23 22:13:27 GMT")], Some(7)),
+        (vec![("retry-after", "Tue Nov 14 22:13:27 2023")], Some(7)),
+        (vec![("retry-after", "Tue, 14 Nov 2023 22:13:20 GMT")], Some(0)),
+        (vec![("retry-after", "Tue, 14 Nov 2023 22:13:19 GMT")], None),
+        (vec![("retry-after", "Tue, 14 Nov 2023 22:13:51 GMT")], None),
+        (vec![("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], None),
+        (vec![("retry-after", "Thu, 31 Feb 2024 22:13:27 GMT")], None),
+        (vec![("retry-after", "Tue, 14 Nov 2023 22:13:27 CET")], None),
+        (vec![("x-ratelimit-reset", "Tue, 14 Nov 2023 22:13:27 GMT")], Some(7)),
         (vec![], None),
     ] {
         for _ in 0..50 {

@@ -64,6 +64,12 @@ pub(super) fn extract_multi(headers: &HeaderMap) -> Option<Found> {
     (ids.is_some() || decision.is_some()).then_some(Found { ids, decision })
 }
 
+/// The single header's before the many's.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<u128> {
+    let ids = |found: Option<Found>| found?.ids;
+    ids(extract_single(headers)).or_else(|| ids(extract_multi(headers))).map(|(trace_id, _)| trace_id)
+}
+
 pub(super) fn inject_single(context: &TraceContext, headers: &mut HeaderMap) {
     let mut text = [b'-'; 32 + 1 + 16 + 1 + 1];
     let trace = trace_id_length(context.trace_id);

@@ -312,6 +312,7 @@ proptest! {
 
 fn check(map: &HeaderMap) -> Result<(), TestCaseError> {
     let incoming = extract(map);
+    prop_assert_eq!(trace_id(map), incoming.parent.as_ref().map(|parent| parent.trace_id));
     prop_assert_eq!(incoming.formats.is_none(), incoming.parent.is_none() && incoming.decision.is_none());
     if let Some(parent) = incoming.parent {
         prop_assert!(parent.trace_id != 0 && parent.span_id != 0);

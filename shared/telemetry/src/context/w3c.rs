@@ -17,6 +17,17 @@ const MAX_BYTES: usize = 512;
 const LONG_MEMBER: usize = 128;
 
 pub(super) fn extract(headers: &HeaderMap) -> Option<TraceContext> {
+    let (trace_id, span_id, flags) = parent(headers)?;
+    let trace_state = trace_state(headers);
+    Some(TraceContext { trace_id, span_id, flags, debug: false, formats: Formats::W3C, trace_state })
+}
+
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<u128> {
+    parent(headers).map(|(trace_id, _, _)| trace_id)
+}
+
+/// What `traceparent` says: trace, span and flags.
+fn parent(headers: &HeaderMap) -> Option<(u128, u64, u8)> {
     let value = single(headers, &TRACEPARENT)?.as_bytes();
     if value.len() < LENGTH || value[2] != b'-' || value[35] != b'-' || value[52] != b'-' {
         return None;
@@ -31,11 +42,7 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<TraceContext> {
     let trace_id = hex::parse(&value[3..35], false)?;
     let span_id = hex::parse(&value[36..52], false)? as u64;
     let flags = hex::parse(&value[53..55], false)? as u8 & (SAMPLED | RANDOM_TRACE_ID);
-    if trace_id == 0 || span_id == 0 {
-        return None;
-    }
-    let trace_state = trace_state(headers);
-    Some(TraceContext { trace_id, span_id, flags, debug: false, formats: Formats::W3C, trace_state })
+    (trace_id != 0 && span_id != 0).then_some((trace_id, span_id, flags))
 }
 
 pub(super) fn inject(context: &TraceContext, headers: &mut HeaderMap) {

@@ -10,7 +10,16 @@ fn on_a_worker(test: impl FnOnce(Rc<Worker>)) {
         let drain = Drain::new().signal().worker();
         let telemetry = crate::pinned::tests::telemetry();
         let demand = Demand::detached(false).0;
-        test(Rc::new(Worker::new(0, Arc::new(Snapshot::empty()), vec![], demand, drain, 1, telemetry)));
+        let kin = Arc::new(crate::Kin::new(1));
+        test(Rc::new(Worker::new(
+            0,
+            Arc::new(Snapshot::empty()),
+            vec![],
+            demand,
+            drain,
+            (1, kin),
+            telemetry,
+        )));
     });
 }
 

@@ -18,7 +18,9 @@ async fn served() -> (Rc<Downstream>, TcpStream) {
     let telemetry = crate::pinned::tests::telemetry();
     let entrance = Entrance { address, inbound: false, on_demand: true };
     let (drain, demand) = (Drain::new().signal().worker(), Demand::detached(false).0);
-    let worker = Worker::new(0, Arc::new(Snapshot::empty()), vec![entrance], demand, drain, 1, telemetry);
+    let kin = Arc::new(crate::Kin::new(1));
+    let worker =
+        Worker::new(0, Arc::new(Snapshot::empty()), vec![entrance], demand, drain, (1, kin), telemetry);
     let downstream = Rc::new(Downstream::new(Rc::new(worker), 0, peer));
     tokio::task::spawn_local(serve_http1(downstream.clone(), Rewind::new(stream)));
     (downstream, client)

@@ -10,6 +10,7 @@ mod health;
 mod hostile;
 mod http1;
 mod http2;
+mod kin;
 mod life;
 mod mirror;
 mod names;

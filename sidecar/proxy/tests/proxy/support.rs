@@ -17,7 +17,7 @@ use weir_model::{
     LocalityEndpoints, Resource, ResourceSet, Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch,
     RouteSource, TcpListener as TcpModel, Timeouts, Tracing, VirtualHost, WeightedCluster,
 };
-use weir_proxy::{Entrance, TelemetryArgs, WorkerArgs};
+use weir_proxy::{Entrance, Kin, TelemetryArgs, WorkerArgs};
 use weir_runtime::drain::Drain;
 use weir_runtime::net::bind_workers;
 use weir_runtime::workers::{WorkerId, Workers};
@@ -68,6 +68,7 @@ impl Proxy {
             drain: drain.signal(),
             telemetry,
             seed,
+            kin: Arc::new(Kin::new(seed)),
         };
         let args = std::sync::Mutex::new(Some(args));
         let workers = Workers::start(1, "proxy", move |_| {
