@@ -45,13 +45,31 @@ impl Default for BindOptions {
 pub struct ConnectOptions {
     /// Send small writes at once (`TCP_NODELAY`).
     pub nodelay: bool,
-    /// Idle time after which the kernel probes the peer: every quarter of it, three times. `None`: never.
-    pub keepalive: Option<Duration>,
+    /// How the kernel probes a silent peer. `None`: never.
+    pub keepalive: Option<Keepalive>,
+}
+
+/// How the kernel probes a silent peer; its own numbers where absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Keepalive {
+    /// Idle time before the first probe.
+    pub time: Option<Duration>,
+    /// From one probe to the next.
+    pub interval: Option<Duration>,
+    /// Probes without an answer before the connection is given up.
+    pub probes: Option<u32>,
+}
+
+impl Keepalive {
+    /// After this idle time, every quarter of it, three times.
+    pub fn after(time: Duration) -> Self {
+        Self { time: Some(time), interval: Some(time / 4), probes: Some(3) }
+    }
 }
 
 impl Default for ConnectOptions {
     fn default() -> ConnectOptions {
-        ConnectOptions { nodelay: true, keepalive: Some(Duration::from_secs(60)) }
+        ConnectOptions { nodelay: true, keepalive: Some(Keepalive::after(Duration::from_secs(60))) }
     }
 }
 
@@ -106,14 +124,43 @@ pub fn configure(stream: &TcpStream, options: ConnectOptions) -> io::Result<()> 
     if options.nodelay {
         stream.set_nodelay(true)?;
     }
-    if let Some(idle) = options.keepalive {
+    if let Some(wanted) = options.keepalive {
         // The kernel counts in whole seconds and refuses zero.
-        let idle = idle.max(Duration::from_secs(1));
-        let interval = (idle / 4).max(Duration::from_secs(1));
-        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(3);
-        SockRef::from(stream).set_tcp_keepalive(&keepalive)?;
+        let whole = |duration: Duration| duration.max(Duration::from_secs(1));
+        let mut keepalive = TcpKeepalive::new();
+        if let Some(time) = wanted.time {
+            keepalive = keepalive.with_time(whole(time));
+        }
+        if let Some(interval) = wanted.interval {
+            keepalive = keepalive.with_interval(whole(interval));
+        }
+        if let Some(probes) = wanted.probes {
+            keepalive = keepalive.with_retries(probes.max(1));
+        }
+        let socket = SockRef::from(stream);
+        socket.set_keepalive(true)?;
+        if wanted != Keepalive::default() {
+            socket.set_tcp_keepalive(&keepalive)?;
+        }
     }
     Ok(())
+}
+
+/// Lets a connection end in a reset when it is closed, so that its peer does not take what came for all there was.
+pub fn reset_on_close(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
+
+/// The addresses of a host by its name, with this port, as the system's resolver has them; `host` may be an address. Looks them up on
+/// a thread of the blocking pool, which goes on when nobody waits any more.
+pub async fn lookup(host: &str, port: u16, timeout: Duration) -> io::Result<Vec<SocketAddr>> {
+    match tokio::time::timeout(timeout, tokio::net::lookup_host((host, port))).await {
+        Ok(found) => Ok(found?.collect()),
+        Err(_) => {
+            let reason = format!("cannot look up {host}: no answer within {timeout:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+        }
+    }
 }
 
 /// A socket bound to `addr` that does not listen yet.
