@@ -243,8 +243,12 @@ impl Table {
             }
             Policy::PeakEwma { default_rtt } => {
                 let measure = |endpoint| {
-                    let latency = loads.latency(endpoint, now).unwrap_or(*default_rtt);
-                    (latency.as_secs_f64(), f64::from(loads.active(endpoint)))
+                    let active = loads.active(endpoint);
+                    // One that nobody knows is found out about at once, by one request at a time. However fast the others are, it does
+                    // not stay unknown.
+                    let unknown = if active == 0 { Duration::ZERO } else { *default_rtt };
+                    let latency = loads.latency(endpoint, now).unwrap_or(unknown);
+                    (latency.as_secs_f64(), f64::from(active))
                 };
                 choices::fastest(tier, first, random, rival, measure)
             }

@@ -30,6 +30,14 @@ pub fn observe(previous: u64, sample: Duration, now: Time, decay: Duration) -> u
     pack(average * kept + sample * (1.0 - kept), later)
 }
 
+/// The state after a request that had no answer when it was `waited` for: at least as slow as that, and no faster than it was known to be,
+/// or than `unmeasured` where nothing was. So the answers that nobody waits for, which are the slowest, count, and what fails at once
+/// does not look fast.
+pub fn unanswered(previous: u64, waited: Duration, now: Time, decay: Duration, unmeasured: Duration) -> u64 {
+    let known = read(previous, now, decay).unwrap_or(unmeasured);
+    observe(previous, waited.max(known), now, decay)
+}
+
 /// The average as it counts now: without new samples it fades towards zero, so an endpoint that was slow is tried again. `None` if
 /// it was never measured.
 pub fn read(state: u64, now: Time, decay: Duration) -> Option<Duration> {

@@ -1,11 +1,17 @@
 //! From a route to a cluster, and from a cluster to an endpoint (stage 10).
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use weir_config::{ClusterLoads, Forward, Target};
 use weir_decide::balance::Loads;
-use weir_model::Time;
+use weir_decide::latency;
+use weir_model::{LoadBalancing, Time};
 
+use crate::exchange::Exchange;
+use crate::health::outlier;
 use crate::pinned::WorkerCluster;
 use crate::reject::Kind;
+use crate::timer::now;
 use crate::worker::Worker;
 
 /// One side of a split.
@@ -25,6 +31,17 @@ pub(crate) fn endpoint(
     let position = &mut cluster.position.borrow_mut();
     let random = &mut worker.random.borrow_mut();
     cluster.config.table.pick(position, &loads, hash, now, random).ok_or(Kind::NoEndpoint)
+}
+
+/// Notes that an endpoint did not answer, or not while it was waited for, where the balancer looks at how long answers take.
+pub(crate) fn unanswered(exchange: &Exchange, cluster: &WorkerCluster, kind: &Kind) {
+    let LoadBalancing::PeakEwma { decay, default_rtt, .. } = cluster.config.model.load_balancing else {
+        return;
+    };
+    let Some(active) = exchange.active.as_ref().filter(|_| outlier::blames(kind)) else { return };
+    let (state, now) = (&active.pool.endpoint.latency, now());
+    let waited = now.since(exchange.attempted);
+    state.store(latency::unanswered(state.load(Relaxed), waited, now, decay, default_rtt), Relaxed);
 }
 
 /// What the sidecar measures, and what this request has tried in vain.

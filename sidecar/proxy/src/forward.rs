@@ -19,7 +19,7 @@ use crate::hedge::Hedges;
 use crate::reject::{Breaker, Kind, Reject};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
-use crate::{affinity, canonical, health, respond, route, sound, upload};
+use crate::{affinity, balance, canonical, health, respond, route, sound, upload};
 use crate::{fallback, filter, kin, mirror, retry};
 
 /// Answers one request. Never fails: refusals are responses.
@@ -194,6 +194,9 @@ async fn forward(
             }
         };
         health::outlier::attempted(exchange, cluster, &outcome);
+        if let Err(kind) = &outcome {
+            balance::unanswered(exchange, cluster, kind);
+        }
         let hedged = hedges.is_some();
         let Some(pause) = retry::verdict(exchange, cluster, forward, &outcome, &mut outgoing, hedged) else {
             timer.pause();

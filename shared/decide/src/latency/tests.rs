@@ -30,6 +30,24 @@ fn it_jumps_up_at_once() {
 }
 
 #[test]
+fn what_is_not_answered_is_slow_and_never_fast() {
+    let default = Duration::from_millis(30);
+    let unanswered =
+        |state, waited, now| unanswered(state, Duration::from_millis(waited), now, DECAY, default);
+    // Unknown: as long as it took, but no less than what is assumed.
+    assert!(close(millis(unanswered(UNMEASURED, 1, at(0)), at(0)), 30.0));
+    assert!(close(millis(unanswered(UNMEASURED, 500, at(0)), at(0)), 500.0));
+    // Known: a failure at once changes nothing, one that took longer does.
+    let state = observe(UNMEASURED, Duration::from_millis(100), at(0), DECAY);
+    assert!(close(millis(unanswered(state, 1, at(0)), at(0)), 100.0));
+    assert!(close(millis(unanswered(state, 800, at(0)), at(0)), 800.0));
+    // It does not become faster by failing later on.
+    let before = millis(state, at(10_000));
+    let after = millis(unanswered(state, 1, at(10_000)), at(10_000));
+    assert!(before < 40.0 && after >= before && after < 100.0, "{before} {after}");
+}
+
+#[test]
 fn it_comes_down_exponentially() {
     let slow = observe(UNMEASURED, Duration::from_millis(1000), at(0), DECAY);
     // One low sample after one decay time: the old average weighs 1/e.

@@ -58,6 +58,11 @@ fn of_response(grpc: bool, status: StatusCode, headers: &HeaderMap) -> Outcome {
     Outcome::Status(grpc.map_or(status.as_u16(), http_status))
 }
 
+/// Whether a failure is the endpoint's doing.
+pub(crate) fn blames(kind: &Kind) -> bool {
+    of_failure(kind).is_some()
+}
+
 /// Nothing for what is not the endpoint's doing.
 fn of_failure(kind: &Kind) -> Option<Outcome> {
     match kind {

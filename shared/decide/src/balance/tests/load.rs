@@ -103,11 +103,76 @@ fn peak_ewma_weighs_latency_with_load() {
     assert_eq!(pick([Some(5), Some(20)], [0, 0]), [100, 0]);
     assert_eq!(pick([Some(5), Some(20)], [2, 0]), [100, 0]);
     assert_eq!(pick([Some(5), Some(20)], [4, 0]), [0, 100]);
-    // Without a measurement, ten milliseconds are assumed.
-    assert_eq!(pick([None, Some(20)], [0, 0]), [100, 0]);
-    assert_eq!(pick([None, Some(5)], [0, 0]), [0, 100]);
+    // One without a measurement gets one request, and meanwhile ten milliseconds are assumed of it.
+    assert_eq!(pick([None, Some(1)], [0, 0]), [100, 0]);
+    assert_eq!(pick([None, Some(30)], [1, 0]), [100, 0]);
+    assert_eq!(pick([None, Some(15)], [1, 0]), [0, 100]);
     // A latency that has faded away still leaves the load.
     assert_eq!(pick([Some(0), Some(0)], [1, 0]), [0, 100]);
+}
+
+/// Endpoints of which nothing is known at first: what is, comes of the answers.
+struct Observed {
+    active: RefCell<Vec<u32>>,
+    latency: RefCell<Vec<u64>>,
+}
+
+const DECAY: Duration = Duration::from_secs(10);
+
+impl Loads for Observed {
+    fn active(&self, endpoint: usize) -> u32 {
+        self.active.borrow()[endpoint]
+    }
+
+    fn latency(&self, endpoint: usize, now: Time) -> Option<Duration> {
+        crate::latency::read(self.latency.borrow()[endpoint], now, DECAY)
+    }
+
+    fn ejected(&self, _endpoint: usize) -> bool {
+        false
+    }
+}
+
+/// Requests by peak EWMA at so many per second for so long, to endpoints that take so many milliseconds for each, however many they
+/// have: how many each got.
+fn learn(millis: &[u64], per_second: u64, seconds: u64, seed: u64) -> Vec<u64> {
+    let table = table_of(&peak_ewma(), &healthy(&vec![1; millis.len()]));
+    let loads = Observed { active: vec![0; millis.len()].into(), latency: vec![0; millis.len()].into() };
+    let (mut position, mut random) = (Position::default(), Random::new(seed));
+    let mut picks = vec![0; millis.len()];
+    // What is under way: when it ends, and where.
+    let mut ends = std::collections::BTreeSet::<(Time, u64, usize)>::new();
+    for arrival in 0..per_second * seconds {
+        let now = NOW + Duration::from_micros(arrival * 1_000_000 / per_second);
+        while let Some((end, _, endpoint)) = ends.first().copied().filter(|(end, ..)| *end <= now) {
+            ends.pop_first();
+            loads.active.borrow_mut()[endpoint] -= 1;
+            let state = &mut loads.latency.borrow_mut()[endpoint];
+            *state = crate::latency::observe(*state, Duration::from_millis(millis[endpoint]), end, DECAY);
+        }
+        let endpoint = table.pick(&mut position, &loads, None, now, &mut random).unwrap();
+        picks[endpoint] += 1;
+        loads.active.borrow_mut()[endpoint] += 1;
+        ends.insert((now + Duration::from_millis(millis[endpoint]), arrival, endpoint));
+    }
+    picks
+}
+
+#[test]
+fn peak_ewma_finds_out_who_is_slow_and_leaves_nobody_unknown() {
+    let mut millis = [10; 10];
+    millis[9] = 100;
+    for seed in 0..20 {
+        let picks = learn(&millis, 1000, 20, seed);
+        let (fast, slow) = picks.split_at(9);
+        assert!((1..100).contains(&slow[0]), "less than a hundredth of it goes to the slow one: {picks:?}");
+        assert!(fast.iter().all(|picks| (1500..=3000).contains(picks)), "{picks:?}");
+    }
+    // Where everybody is faster than what is assumed of those who are unknown, all are used all the same.
+    for per_second in [10, 1000] {
+        let picks = learn(&[1; 10], per_second, 20, 1);
+        assert!(picks.iter().all(|picks| *picks * 20 >= per_second * 20), "{per_second}: {picks:?}");
+    }
 }
 
 #[test]
