@@ -75,7 +75,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  weir get httproute reviews\n  weir get service shop/cart --revision 12 -o json"
     )]
     Get {
-        /// Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy, in any case.
+        /// Service, Workload, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, TrafficPolicy or RouteFilter, in any case.
         kind: String,
         /// NAME or NAMESPACE/NAME; all of the kind if absent.
         name: Option<String>,
@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Delete resources: all of them or, if one is missing or needed, none
     #[command(after_help = "Examples:\n  weir delete httproute reviews\n  weir delete -f reviews.yaml")]
     Delete {
-        /// Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy, in any case.
+        /// Service, Workload, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, TrafficPolicy or RouteFilter, in any case.
         #[arg(required_unless_present = "files", requires = "names")]
         kind: Option<String>,
         /// NAME or NAMESPACE/NAME, several if you like.
@@ -154,6 +154,12 @@ pub(crate) enum Command {
         /// The namespace the client runs in.
         #[arg(long, value_name = "NAMESPACE", default_value = "default")]
         from: String,
+        /// The service account the client runs as [default: default].
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        service_account: String,
+        /// A label of the client; several if you like.
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<String>,
         /// The connected sidecar (or Envoy, or gRPC client) the request passes, instead.
         #[arg(long, value_name = "ID")]
         node: Option<String>,

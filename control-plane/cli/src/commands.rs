@@ -36,8 +36,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Watch { after, kind, space } => {
             read::watch(&mut client, after, kind, space.namespace, format).await
         }
-        Command::Explain { url, method, headers, from, node } => {
-            let request = read::request(url, method, &headers, from, node)?;
+        Command::Explain { url, method, headers, from, service_account, labels, node } => {
+            let from = read::From { namespace: from, service_account, labels, node };
+            let request = read::request(url, method, &headers, from)?;
             read::explain(&mut client, request, format).await
         }
         Command::Status { node, watch } => status::status(&mut client, node, watch, format).await,

@@ -2,21 +2,22 @@
 //!
 //! | | where | stock Envoy | proxyless gRPC |
 //! |---|---|---|---|
-//! | rate limits | the service's own sidecars, for all who call it | yes | by those sidecars |
+//! | rate limits that the service enforces | the service's own sidecars, for all who call it | yes | by those sidecars |
+//! | rate limits that callers enforce | callers | yes | no |
+//! | the size of bodies | the service's own sidecars | yes | by those sidecars |
 //! | faults | callers | yes | no |
 //! | fallback | callers | no | no |
 
 use crate::index::Policy;
 use crate::memo;
 use crate::outbound_name;
-use crate::scope::Pass;
 use crate::service::port_of;
 use std::collections::BTreeSet;
-use weir_model::mesh::{FallbackPolicy, Mesh, Name, WorkloadPort};
-use weir_model::node::{Inbound, Target};
-use weir_model::{Diagnostic, Fallback, Filters, RateLimits, Severity};
+use weir_model::mesh::{FallbackPolicy, Mesh, Name};
+use weir_model::node::Target;
+use weir_model::{Diagnostic, Fallback, Filters, Severity};
 
-fn of_policy(name: &Name, field: &str, message: String, mend: &str) -> Diagnostic {
+pub(crate) fn of_policy(name: &Name, field: &str, message: String, mend: &str) -> Diagnostic {
     Diagnostic {
         severity: Severity::Warning,
         resource: format!("TrafficPolicy {name}"),
@@ -28,19 +29,33 @@ fn of_policy(name: &Name, field: &str, message: String, mend: &str) -> Diagnosti
 
 const SIDECAR: &str = "leave it out, or run a weir sidecar beside the client";
 
-/// What callers do to requests on purpose.
-pub(crate) fn faults(
+/// What callers do to requests on purpose, and how many of them they send.
+pub(crate) fn of_callers(
     policy: &Policy<'_>,
     target: Target,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Box<Filters>> {
-    let (name, fault) = policy.fault()?;
+    let (fault, limits) = (policy.fault(), policy.caller_limits());
     if target == Target::Grpc {
-        let message = "gRPC clients neither delay nor abort calls on purpose".to_owned();
-        diagnostics.push(of_policy(name, "spec.faults", message, SIDECAR));
+        let said = [
+            (
+                fault.map(|(name, _)| name),
+                "spec.faults",
+                "gRPC clients neither delay nor abort calls on purpose",
+            ),
+            (limits.map(|(name, _)| name), "spec.rateLimits", "gRPC clients do not limit their rate"),
+        ];
+        for (name, field, message) in said {
+            diagnostics.extend(name.map(|name| of_policy(name, field, message.to_owned(), SIDECAR)));
+        }
         return None;
     }
-    Some(Box::new(Filters { fault: Some(fault.clone()), ..Filters::default() }))
+    let filters = Filters {
+        fault: fault.map(|(_, fault)| fault.clone()),
+        limits: limits.map(|(_, limits)| limits.clone()),
+        ..Filters::default()
+    };
+    (!filters.is_empty()).then(|| Box::new(filters))
 }
 
 /// What answers callers where the service's clusters cannot.
@@ -70,39 +85,4 @@ pub(crate) fn fallback(
     }
     clusters.insert((backend.service.clone(), backend.port));
     Some(Box::new(Fallback::Cluster(outbound_name(&backend.service, backend.port))))
-}
-
-/// How many requests an inbound listener lets in: as the first by name says of the services that it serves.
-pub(crate) fn limits(
-    pass: &mut Pass<'_>,
-    inbound: &Inbound,
-    ports: &[WorkloadPort],
-    wanted: &WorkloadPort,
-) -> Option<Box<Filters>> {
-    let node = pass.node;
-    let own = node.service.rsplit_once('/').map_or(node.service.as_str(), |(_, name)| name);
-    let first = Name::new(&node.namespace, "");
-    let services = pass.mesh.services.range(first..).take_while(|(name, _)| name.namespace == node.namespace);
-    let mut found: Option<(&Name, &RateLimits)> = None;
-    for (name, service) in services {
-        if !service.selects(&node.labels) && (name.name != own || !service.selector.is_empty()) {
-            continue;
-        }
-        let serving =
-            |port: &&weir_model::mesh::ServicePort| service.workload_port(port, ports) == Some(wanted);
-        for port in service.ports.iter().filter(serving) {
-            let Some((policy, limits)) = pass.policy(name, port.port).limits() else { continue };
-            match found {
-                None => found = Some((policy, limits)),
-                Some((_, before)) if before != limits => {
-                    let message = format!("{} has the limits of another policy already", inbound.listen);
-                    let mend = "give the services that share a port the same limits";
-                    pass.say(of_policy(policy, "spec.rateLimits", message, mend));
-                }
-                Some(_) => {}
-            }
-        }
-    }
-    let (_, limits) = found?;
-    Some(Box::new(Filters { limits: Some(limits.clone()), ..Filters::default() }))
 }

@@ -107,6 +107,7 @@ fn retire(mesh: &Mesh, origin: &Origin<'_>, forward: &mut Forward, clusters: &mu
         if exists && !is_apart(backend) && forward.clusters.iter().all(|known| known.cluster != cluster) {
             clusters.insert((service.clone(), port));
             forward.clusters.push(WeightedCluster {
+                subset: None,
                 cluster,
                 weight: 0,
                 request_headers: backend.filters.request_headers.clone(),

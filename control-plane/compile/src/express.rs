@@ -35,7 +35,7 @@ pub(crate) struct Origin<'m> {
 }
 
 impl Origin<'_> {
-    fn say(&self, field: &str, message: &str, mend: &str) -> Diagnostic {
+    pub(crate) fn say(&self, field: &str, message: &str, mend: &str) -> Diagnostic {
         let (resource, rule) = (self.route.to_string(), self.rule);
         warning(resource, format!("spec.rules[{rule}].{field}"), message, mend)
     }
@@ -101,9 +101,14 @@ pub(crate) fn connection(policy: &Policy<'_>, target: Target, diagnostics: &mut 
         let default = CircuitBreakers::default();
         let connections = |breakers: &CircuitBreakers| {
             let CircuitBreakers {
-                max_connections, max_pending, max_endpoint_connections, connection, ..
+                max_connections,
+                max_pending,
+                max_endpoint_connections,
+                connection,
+                high,
+                ..
             } = breakers;
-            (*max_connections, *max_pending, *max_endpoint_connections, connection.clone())
+            (*max_connections, *max_pending, *max_endpoint_connections, connection.clone(), high.max_requests)
         };
         if connections(breakers) != connections(&default) {
             let message = "gRPC clients limit requests, not connections or what waits for one";

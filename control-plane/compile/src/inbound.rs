@@ -3,7 +3,7 @@
 //! What is spoken on an inbound listener is what the services that select the node say of the port it serves. All policy of the way there was
 //! enforced by the caller; here everything goes to the application.
 
-use crate::actions;
+use crate::admission;
 use crate::health;
 use crate::scope::Pass;
 use crate::service::http_version;
@@ -16,7 +16,7 @@ use weir_model::mesh::{AppProtocol, Name, WorkloadPort};
 use weir_model::node::{Inbound, Node};
 use weir_model::{
     CircuitBreakers, Cluster, ClusterKind, Detection, Diagnostic, Direction, Discovery, Endpoint, Endpoints,
-    Filters, Forward, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality,
+    Forward, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing, Locality,
     LocalityEndpoints, Resource, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration,
     RouteMatch, RouteSource, Severity, TcpListener, Timeouts, VirtualHost, WeightedCluster, limits,
 };
@@ -96,15 +96,17 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Li
     let cluster = cluster_name(inbound.app);
     let access_log = access_log(pass.node);
     let kind = match protocol {
-        AppProtocol::Tcp => ListenerKind::Tcp(TcpListener { cluster, access_log }),
+        AppProtocol::Tcp => ListenerKind::Tcp(TcpListener { access_log, ..TcpListener::to(cluster) }),
         AppProtocol::Unspecified | AppProtocol::Http | AppProtocol::Http2 | AppProtocol::Grpc => {
             // Whoever says what is spoken is taken at his word; else it may be anything, and its server may be the first to speak.
             let detection = (protocol == AppProtocol::Unspecified).then(|| {
-                let otherwise = TcpListener { cluster: cluster.clone(), access_log: access_log.clone() };
+                let otherwise =
+                    TcpListener { access_log: access_log.clone(), ..TcpListener::to(cluster.clone()) };
                 Box::new(Detection { otherwise, wait: limits::SNIFF_WAIT })
             });
-            let routes = RouteSource::Inline(routes(name.clone(), cluster, admission(pass, inbound)));
+            let routes = RouteSource::Inline(routes(name.clone(), cluster, inbound, pass));
             ListenerKind::Http(HttpListener {
+                manner: None,
                 limits: Default::default(),
                 routes,
                 tracing: pass.tracing(),
@@ -119,15 +121,14 @@ fn listener(inbound: &Inbound, protocol: AppProtocol, pass: &mut Pass<'_>) -> Li
     Listener { name, address: Some(inbound.listen), direction: Direction::Inbound, kind }
 }
 
-/// How many requests it lets in.
-fn admission(pass: &mut Pass<'_>, inbound: &Inbound) -> Option<Box<Filters>> {
+/// Everything to the application, as far as it is let in.
+fn routes(name: String, cluster: String, inbound: &Inbound, pass: &mut Pass<'_>) -> RouteConfiguration {
     let ports: Vec<WorkloadPort> = pass.node.inbound.iter().map(workload_port).collect();
-    actions::limits(pass, inbound, &ports, &workload_port(inbound))
-}
-
-fn routes(name: String, cluster: String, filters: Option<Box<Filters>>) -> RouteConfiguration {
+    let served = admission::served(pass, &ports, &workload_port(inbound));
+    let filters = admission::of_services(pass, inbound, &served);
     let forward = Forward {
         clusters: vec![WeightedCluster {
+            subset: None,
             cluster,
             weight: 1,
             request_headers: HeaderMutation::default(),
@@ -150,13 +151,15 @@ fn routes(name: String, cluster: String, filters: Option<Box<Filters>>) -> Route
         response_headers: HeaderMutation::default(),
         filters: None,
     };
-    let host = VirtualHost {
+    let mut virtual_hosts = admission::hosts(pass, &served, &route, filters.as_deref());
+    virtual_hosts.push(VirtualHost {
         name: "inbound".to_owned(),
         domains: vec!["*".to_owned()],
         routes: vec![route],
         filters,
-    };
-    RouteConfiguration { name, virtual_hosts: vec![host] }
+        options: None,
+    });
+    RouteConfiguration { name, virtual_hosts, options: None }
 }
 
 /// Once more where the application closed an idle connection at the moment it was used, or did not take the connection or the stream. What
@@ -169,7 +172,8 @@ fn retry() -> RetryPolicy {
 
 fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
     let name = cluster_name(address);
-    let endpoint = Endpoint { address, workload: String::new(), health: Health::Healthy, weight: 1 };
+    let endpoint =
+        Endpoint { details: None, address, workload: String::new(), health: Health::Healthy, weight: 1 };
     let locality = LocalityEndpoints {
         locality: Locality::default(),
         priority: 0,
@@ -177,7 +181,10 @@ fn application(address: SocketAddr, protocol: AppProtocol) -> Cluster {
         endpoints: vec![endpoint],
     };
     Cluster {
+        subsets: None,
         discovery: Discovery::Static(Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: name.clone(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,

@@ -1,5 +1,7 @@
 //! A mesh, indexed by what the compiler asks of it.
 
+use crate::admission;
+use crate::memo::ServicePort;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use weir_model::mesh::{
@@ -19,6 +21,8 @@ pub(crate) struct Index {
     routes: BTreeMap<Name, BTreeSet<RouteName>>,
     /// The policy of each service or port of one; of several, the one that was first.
     policies: BTreeMap<(Name, Option<u16>), Name>,
+    /// Whose routes limit single rules, by where those go.
+    pub(crate) limiting: BTreeMap<ServicePort, BTreeSet<ServicePort>>,
 }
 
 impl Index {
@@ -38,33 +42,24 @@ impl Index {
                 policies.entry((target.service.clone(), target.port)).or_insert_with(|| name.clone());
             }
         }
-        Self { selection: Selection::new(mesh), routes, policies }
+        let limiting = admission::limiting(mesh);
+        Self { selection: Selection::new(mesh), routes, policies, limiting }
     }
 
-    /// The routes that apply to a port of a service for callers in `namespace`. Consumer routes, which are of that namespace, take the place of
-    /// producer routes, which are of the service's own (GEP-1426). `true` with consumer routes.
-    pub(crate) fn routes_of<'m>(
+    /// The routes attached to a port of a service, in order of their names.
+    pub(crate) fn attached<'m>(
         &self,
         mesh: &'m Mesh,
         service: &Name,
         port: u16,
-        namespace: &str,
-    ) -> (Vec<(&'m RouteName, &'m HttpRoute)>, bool) {
+    ) -> Vec<(&'m RouteName, &'m HttpRoute)> {
         let attached = self.routes.get(service).into_iter().flatten();
-        let attached: Vec<_> = attached
-            .filter_map(|name| mesh.http_routes.get_key_value(name))
-            .filter(|(_, route)| {
-                route
-                    .parents
-                    .iter()
-                    .any(|parent| parent.service == *service && parent.port.is_none_or(|only| only == port))
-            })
-            .collect();
-        let of = |wanted: &str| {
-            attached.iter().filter(|(name, _)| name.name.namespace == wanted).copied().collect::<Vec<_>>()
+        let attached = attached.filter_map(|name| mesh.http_routes.get_key_value(name));
+        let to_port = |route: &HttpRoute| {
+            let mut parents = route.parents.iter();
+            parents.any(|parent| parent.service == *service && parent.port.is_none_or(|only| only == port))
         };
-        let consumer = if namespace == service.namespace { Vec::new() } else { of(namespace) };
-        if consumer.is_empty() { (of(&service.namespace), false) } else { (consumer, true) }
+        attached.filter(|(_, route)| to_port(route)).collect()
     }
 
     /// What policies say of a port of a service: field by field, one for the port before one for the whole service.
@@ -145,7 +140,15 @@ impl<'m> Policy<'m> {
     }
 
     pub(crate) fn limits(&self) -> Said<'m, &'m RateLimits> {
-        self.field(|policy| policy.actions.limits.as_ref())
+        self.field(|policy| policy.actions.limits.service.as_ref())
+    }
+
+    pub(crate) fn caller_limits(&self) -> Said<'m, &'m RateLimits> {
+        self.field(|policy| policy.actions.limits.caller.as_ref())
+    }
+
+    pub(crate) fn max_request_bytes(&self) -> Said<'m, u32> {
+        self.field(|policy| policy.actions.max_request_bytes)
     }
 
     pub(crate) fn fault(&self) -> Said<'m, &'m Fault> {

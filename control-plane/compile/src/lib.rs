@@ -3,11 +3,12 @@
 //! The path, in order:
 //!
 //! 1. `scope`: which services this node gets, and under which names ([`resolve`] and [`authorities`] say what a name means).
-//! 2. `route`: the routes of a service's port, in order of precedence, for the callers of one namespace.
+//! 2. `callers`: which rules are for the node's requests; `route`: the routes of a service's port, in order of precedence.
+//!    `extension`: what rules have beyond the Gateway API.
 //! 3. `affinity`: what ties callers to where they were, and which localities come first.
 //! 4. `express`, `health`: what the node's target cannot do is replaced by what is safe.
 //! 5. `service`: the clusters those routes refer to, and their endpoints.
-//! 6. `inbound`: the node's own listeners towards its application.
+//! 6. `inbound`, `admission`: the node's own listeners towards its application, and how many requests they let in.
 //!
 //! What the policy refers to and does not exist becomes an answer (500 for its share), never a missing cluster; what a target cannot
 //! express becomes a diagnostic and a safe substitute, never a silent loss. **Every reference in the result is to a resource in the result.**
@@ -15,9 +16,12 @@
 //! This crate knows neither Kubernetes nor protobuf, reads no clock, and answers the same for the same arguments.
 
 mod actions;
+mod admission;
 mod affinity;
 mod authority;
+mod callers;
 mod express;
+mod extension;
 mod health;
 mod inbound;
 mod index;
@@ -28,7 +32,9 @@ mod scope;
 mod service;
 mod share;
 
+pub use admission::service_limits;
 pub use authority::{authorities, resolve};
+pub use callers::{Withheld, withheld};
 pub use render::render;
 
 use std::ops::Deref;

@@ -1,5 +1,6 @@
 //! What nodes have in common, compiled once. Lives as long as one mesh: nothing here is ever out of date.
 
+use crate::callers::RuleId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_model::mesh::Name;
@@ -35,6 +36,8 @@ pub(crate) struct RoutesKey {
     pub(crate) service: ServicePort,
     /// The namespace whose consumer routes apply; none where the producer's do.
     pub(crate) consumer: Option<String>,
+    /// Rules that are for other callers.
+    pub(crate) withheld: BTreeSet<RuleId>,
 }
 
 /// Endpoints of a port of a service.

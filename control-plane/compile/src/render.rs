@@ -1,6 +1,7 @@
 //! A resource as lines that a person reads: golden tests compare it, a dry run shows what changes in it.
 
 mod affinity;
+mod bytes;
 mod filters;
 mod health;
 
@@ -11,7 +12,8 @@ use weir_model::{
     CircuitBreakers, Cluster, ClusterKind, Detection, DirectResponse, Discovery, Endpoints, Fallback,
     Forward, HeaderMatch, HeaderMutation, Health, HttpListener, Listener, ListenerKind, LoadBalancing,
     OVERPROVISIONING, PathMatch, PathRewrite, Priority, Redirect, ResetFormat, Resource, RetryPolicy, Route,
-    RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch, Thresholds, Timeouts,
+    RouteAction, RouteConfiguration, RouteMatch, RouteSource, StaticAnswer, StringMatch, Thresholds,
+    Timeouts,
 };
 
 /// The lines of a resource; equal resources give equal lines, and every field is in them.
@@ -80,6 +82,11 @@ fn cluster(out: &mut Lines, it: &Cluster) {
     match &it.discovery {
         Discovery::Eds(name) => out.line(1, format_args!("endpoints from {name}")),
         Discovery::Static(list) => endpoints(out, 1, list),
+        Discovery::Dns(dns) => {
+            for host in dns.hosts.iter().flat_map(|locality| &locality.hosts) {
+                out.line(1, format_args!("endpoints by name {}:{}", host.name, host.port));
+            }
+        }
     }
 }
 
@@ -145,12 +152,8 @@ fn listener(out: &mut Lines, it: &Listener) {
     out.line(0, format_args!("listener {} {:?} {address}", it.name, it.direction));
     match &it.kind {
         ListenerKind::Http(http) => http_listener(out, http),
-        ListenerKind::Tcp(tcp) => {
-            out.line(1, format_args!("bytes to {}", tcp.cluster));
-            if tcp.access_log.is_some() {
-                out.line(1, "access log");
-            }
-        }
+        ListenerKind::Tcp(it) => bytes::tcp(out, 1, it),
+        ListenerKind::Chains(it) => bytes::chains(out, it),
     }
 }
 
@@ -185,10 +188,8 @@ fn http_listener(out: &mut Lines, it: &HttpListener) {
     }
     if let Some(detection) = &it.detection {
         let Detection { otherwise, wait } = &**detection;
-        out.line(
-            1,
-            format_args!("bytes that are not HTTP, or nothing for {wait:?}, to {}", otherwise.cluster),
-        );
+        out.line(1, format_args!("bytes that are not HTTP, or nothing for {wait:?}"));
+        bytes::tcp(out, 2, otherwise);
     }
 }
 
@@ -258,8 +259,9 @@ fn forward(out: &mut Lines, indent: usize, it: &Forward) {
     }
     match it.fallback.as_deref() {
         Some(Fallback::Cluster(cluster)) => out.line(indent, format_args!("else to {cluster}")),
-        Some(Fallback::Direct(DirectResponse { status, body })) => {
-            out.line(indent, format_args!("else answer {} {body:?}", status.as_u16()));
+        Some(Fallback::Direct(StaticAnswer { response: DirectResponse { status, body }, content_type })) => {
+            let kind = content_type.as_ref().map_or_else(String::new, |kind| format!(" {kind:?}"));
+            out.line(indent, format_args!("else answer {}{kind} {body:?}", status.as_u16()));
         }
         None => {}
     }
@@ -365,6 +367,7 @@ fn rewrite(it: &PathRewrite) -> String {
         PathRewrite::Full(path) => format!("path {path}"),
         PathRewrite::Prefix(prefix) => format!("prefix {prefix}"),
         PathRewrite::Characters(prefix) => format!("characters {prefix}"),
+        PathRewrite::Substitute(it) => format!("path by s/{}/{}/", it.pattern, it.replacement),
     }
 }
 

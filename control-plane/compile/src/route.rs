@@ -3,6 +3,8 @@
 //! Without an attached HTTPRoute, requests go to the service's own endpoints. With one, only what its rules match goes anywhere: the rest finds no
 //! route, which every data plane answers with 404 (GEP-1294).
 
+use crate::callers::RuleId;
+use crate::extension::{self, Extension};
 use crate::index::{Index, Policy};
 use crate::memo::{self, versioned};
 use crate::service::{port_of, scaled, weight_scale};
@@ -14,9 +16,9 @@ use weir_model::mesh::{Backend, HttpRoute, HttpRule, Mesh, Name, RouteName};
 use weir_model::node::Target;
 use weir_model::precedence::Precedence;
 use weir_model::{
-    Diagnostic, DirectResponse, Forward, Fraction, HeaderMutation, Priority, Resource, RetryPolicy, Rewrite,
-    Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts, VirtualHost, WeightedCluster,
-    limits,
+    Diagnostic, DirectResponse, Filters, Forward, Fraction, HeaderMutation, Priority, Resource, RetryPolicy,
+    Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, Severity, Timeouts, VirtualHost,
+    WeightedCluster, limits,
 };
 
 const MILLION: u64 = 1_000_000;
@@ -28,6 +30,8 @@ pub(crate) struct Request<'m> {
     pub(crate) service: &'m Name,
     pub(crate) port: u16,
     pub(crate) routes: Vec<(&'m RouteName, &'m HttpRoute)>,
+    /// Rules of them that are for other callers.
+    pub(crate) withheld: &'m BTreeSet<RuleId>,
     pub(crate) target: Target,
 }
 
@@ -63,10 +67,15 @@ pub(crate) fn routes(request: &Request<'_>) -> memo::Routes {
     let mut entries = Vec::new();
     for (name, route) in &request.routes {
         for (rule_index, rule) in route.rules.iter().enumerate() {
+            if !request.withheld.is_empty() && request.withheld.contains(&((*name).clone(), rule_index)) {
+                continue;
+            }
             let matches =
                 if rule.matches.is_empty() { std::slice::from_ref(&everything) } else { &rule.matches };
+            let some = request.mesh.is_for_some(&rule.filters);
             entries.extend(matches.iter().enumerate().map(|(position, matches)| Entry {
-                precedence: Precedence::of(matches, name, route.created_millis, rule_index, position),
+                precedence:
+                    Precedence::of(matches, name, route.created_millis, rule_index, position).for_some(some),
                 matches,
                 rule,
             }));
@@ -80,7 +89,7 @@ pub(crate) fn routes(request: &Request<'_>) -> memo::Routes {
 }
 
 fn finish(request: &Request<'_>, policy: &Policy<'_>, mut out: Output) -> memo::Routes {
-    let filters = actions::faults(policy, request.target, &mut out.diagnostics);
+    let filters = actions::of_callers(policy, request.target, &mut out.diagnostics);
     if out.routes.len() > limits::ROUTES {
         out.diagnostics.push(Diagnostic {
             severity: Severity::Error,
@@ -98,8 +107,9 @@ fn finish(request: &Request<'_>, policy: &Policy<'_>, mut out: Output) -> memo::
         return memo::Routes { resource: None, routes, filters, clusters, diagnostics };
     }
     let name = outbound_name(request.service, request.port);
-    let host = VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes, filters };
-    let configuration = RouteConfiguration { name, virtual_hosts: vec![host] };
+    let host =
+        VirtualHost { name: name.clone(), domains: vec!["*".to_owned()], routes, filters, options: None };
+    let configuration = RouteConfiguration { name, virtual_hosts: vec![host], options: None };
     let resource = Some(versioned(Resource::Route(configuration)));
     memo::Routes { resource, routes: Vec::new(), filters: None, clusters, diagnostics }
 }
@@ -110,6 +120,7 @@ fn default_route(request: &Request<'_>, policy: &Policy<'_>, out: &mut Output) {
     out.clusters.insert((service.clone(), port));
     let forward = Forward {
         clusters: vec![WeightedCluster {
+            subset: None,
             cluster: outbound_name(service, port),
             weight: 1,
             request_headers: HeaderMutation::default(),
@@ -142,6 +153,11 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
     let Precedence { route: name, rule: rule_index, position, .. } = entry.precedence;
     let Entry { matches, rule, .. } = *entry;
     let origin = express::Origin { route: name, rule: rule_index, position, spec: rule };
+    let extension = extension::of(request.mesh, request.target, &origin, &mut out.diagnostics);
+    let (extension, broken) = match extension {
+        Ok(extension) => (extension, None),
+        Err(problem) => (Extension::default(), Some(problem)),
+    };
     let route = |action| Route {
         name: format!("{name} rule {rule_index} match {position}"),
         stat_prefix: name.to_string(),
@@ -149,12 +165,18 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
         action,
         request_headers: rule.filters.request_headers.clone(),
         response_headers: rule.filters.response_headers.clone(),
-        filters: share::cors(&rule.filters).filter(|_| request.target != Target::Grpc),
+        filters: filters(request.target, rule, &extension),
     };
     let mut lowered = Vec::new();
     let live: Vec<(usize, &Backend)> =
         rule.backends.iter().enumerate().filter(|(_, backend)| backend.weight > 0).collect();
-    if let Some(redirect) = &rule.filters.redirect {
+    if let Some(problem) = broken {
+        lowered.push(failing(&route, &problem));
+    } else if let Some(answer) = &extension.answer {
+        let mut answering = route(RouteAction::Direct(answer.response.clone()));
+        answering.action = extension::direct(answer, &mut answering.response_headers);
+        lowered.push(answering);
+    } else if let Some(redirect) = &rule.filters.redirect {
         lowered.push(route(RouteAction::Redirect(share::redirect(redirect, &matches.path))));
     } else if live.is_empty() {
         lowered.push(failing(&route, "the rule has no backend"));
@@ -194,7 +216,7 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
                 rewrite: share::rewrite(&rule.filters, own, &matches.path),
                 timeouts: timeouts(&rule.timeouts, policy),
                 retry: retry(rule.retry.as_ref(), policy),
-                priority: Priority::Default,
+                priority: extension.priority,
                 mirrors: share::mirrors(request.mesh, &origin, copies, clusters, &mut out.diagnostics),
                 fallback: actions::fallback(
                     request.mesh,
@@ -231,6 +253,15 @@ fn lower(request: &Request<'_>, policy: &Policy<'_>, entry: &Entry<'_>, out: &mu
     }
 }
 
+/// What is done with a rule's requests besides.
+fn filters(target: Target, rule: &HttpRule, extension: &Extension) -> Option<Box<Filters>> {
+    let cors = share::cors(&rule.filters).filter(|_| target != Target::Grpc);
+    let Some(limits) = &extension.limits else { return cors };
+    let mut filters = cors.unwrap_or_default();
+    filters.limits = Some(limits.clone());
+    Some(filters)
+}
+
 fn weighted(
     resolved: &[(usize, &Backend)],
     sum: u64,
@@ -241,6 +272,7 @@ fn weighted(
         let (service, port) = (&backend.target.service, backend.target.port);
         clusters.insert((service.clone(), port));
         WeightedCluster {
+            subset: None,
             cluster: outbound_name(service, port),
             weight: scaled(backend.weight, scale),
             request_headers: backend.filters.request_headers.clone(),

@@ -8,6 +8,7 @@
 //!
 //! A name that was asked for and means nothing is left out, which tells the one who asked that it does not exist.
 
+use crate::callers::{self, Applying};
 use crate::inbound::access_log;
 use crate::index::{Index, Policy};
 use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
@@ -33,7 +34,8 @@ pub(crate) fn compile(mesh: &Mesh, index: &Index, memo: &mut Memo, node: &Node) 
             if let Some(address) = node.outbound {
                 // Which routes apply is found by the authority of each request.
                 let name = format!("outbound/{address}");
-                let none = RouteConfiguration { name: name.clone(), virtual_hosts: Vec::new() };
+                let none =
+                    RouteConfiguration { name: name.clone(), virtual_hosts: Vec::new(), options: None };
                 pass.outbound_listener(address, name, RouteSource::Inline(none));
             }
         }
@@ -85,6 +87,11 @@ impl<'a> Pass<'a> {
         self.found.insert(diagnostic);
     }
 
+    /// What is attached to what.
+    pub(crate) fn index(&self) -> &'a Index {
+        self.index
+    }
+
     /// What policies say of a port of a service.
     pub(crate) fn policy(&self, service: &Name, port: u16) -> Policy<'a> {
         self.index.policy(self.mesh, service, port)
@@ -110,6 +117,7 @@ impl<'a> Pass<'a> {
 
     fn outbound_listener(&mut self, address: SocketAddr, name: String, routes: RouteSource) {
         let http = HttpListener {
+            manner: None,
             limits: Default::default(),
             routes,
             tracing: self.tracing(),
@@ -182,6 +190,7 @@ impl<'a> Pass<'a> {
 
     fn named_listener(&mut self, authority: String, routes: String) {
         let http = HttpListener {
+            manner: None,
             limits: Default::default(),
             routes: RouteSource::Rds(routes),
             tracing: None,
@@ -211,18 +220,21 @@ impl<'a> Pass<'a> {
 
     /// The routes of a service's port; the clusters they refer to are inserted.
     fn routes(&mut self, service: &Name, port: u16) -> Arc<Routes> {
-        let (routes, consumer) = self.index.routes_of(self.mesh, service, port, &self.node.namespace);
+        let Applying { routes, consumer, withheld } =
+            callers::applying(self.mesh, self.index, service, port, self.node);
         let key = RoutesKey {
             target: self.node.target,
             service: (service.clone(), port),
             consumer: consumer.then(|| self.node.namespace.clone()),
+            withheld,
         };
         let compiled = match self.memo.routes.get(&key) {
             Some(compiled) => Arc::clone(compiled),
             None => {
                 let (mesh, index, target) = (self.mesh, self.index, self.node.target);
-                let compiled =
-                    Arc::new(route::routes(&route::Request { mesh, index, service, port, routes, target }));
+                let withheld = &key.withheld;
+                let request = route::Request { mesh, index, service, port, routes, withheld, target };
+                let compiled = Arc::new(route::routes(&request));
                 self.memo.routes.insert(key, Arc::clone(&compiled));
                 compiled
             }
@@ -291,13 +303,22 @@ impl<'a> Pass<'a> {
                 }
                 let compiled = self.routes(name, port.port);
                 let (routes, filters) = (compiled.routes.clone(), compiled.filters.clone());
-                let host =
-                    VirtualHost { name: outbound_name(name, port.port), domains: own, routes, filters };
+                let host = VirtualHost {
+                    name: outbound_name(name, port.port),
+                    domains: own,
+                    routes,
+                    filters,
+                    options: None,
+                };
                 hosts.insert((name.clone(), port.port), host);
             }
         }
         let virtual_hosts = hosts.into_values().collect();
-        self.insert(Resource::Route(RouteConfiguration { name: "outbound".to_owned(), virtual_hosts }));
+        self.insert(Resource::Route(RouteConfiguration {
+            name: "outbound".to_owned(),
+            virtual_hosts,
+            options: None,
+        }));
     }
 
     /// Outbound listeners for opaque bytes; one that leads nowhere is left out.
@@ -313,7 +334,10 @@ impl<'a> Pass<'a> {
                 );
                 continue;
             };
-            let tcp = TcpListener { cluster: outbound_name(&name, port), access_log: access_log(self.node) };
+            let tcp = TcpListener {
+                access_log: access_log(self.node),
+                ..TcpListener::to(outbound_name(&name, port))
+            };
             let (direction, kind) = (Direction::Outbound, ListenerKind::Tcp(tcp));
             let name = format!("outbound-tcp/{address}");
             self.insert(Resource::Listener(Listener { name, address: Some(*address), direction, kind }));

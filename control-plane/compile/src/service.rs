@@ -43,6 +43,7 @@ pub(crate) fn cluster(
     let load_balancing = express::load_balancing(&policy, target, &mut diagnostics);
     let authority = format!("{}.{}:{}", name.name, name.namespace, port.port);
     let cluster = Cluster {
+        subsets: None,
         kind: ClusterKind::Service {
             namespace: name.namespace.clone(),
             name: name.name.clone(),
@@ -85,6 +86,7 @@ pub(crate) fn endpoints(
         // The first by name has the address.
         if addresses.insert(serving.address) {
             let endpoint = Endpoint {
+                details: None,
                 address: serving.address,
                 workload: workload_name.name.clone(),
                 health: Health::Healthy,
@@ -105,6 +107,8 @@ pub(crate) fn endpoints(
         LocalityEndpoints { locality: locality.clone(), priority: 0, weight, endpoints }
     });
     let mut resource = Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: outbound_name(name, port.port),
         localities: localities.collect(),
         overprovisioning: weir_model::OVERPROVISIONING,

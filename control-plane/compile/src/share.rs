@@ -27,7 +27,7 @@ pub(crate) fn is_apart(backend: &Backend) -> bool {
 pub(crate) fn rewrite(rule: &HttpFilters, backend: Option<&HttpFilters>, matched: &PathMatch) -> Rewrite {
     let host = backend.and_then(|own| own.rewrite_host.clone()).or_else(|| rule.rewrite_host.clone());
     let path = backend.and_then(|own| own.rewrite_path.clone()).or_else(|| rule.rewrite_path.clone());
-    Rewrite { host, path: path.and_then(|path| fitting(path, matched)) }
+    Rewrite { host, path: path.and_then(|path| fitting(path, matched)), more: None }
 }
 
 /// A redirect as it can be done where `matched` is how the path was matched.

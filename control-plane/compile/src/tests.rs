@@ -154,7 +154,7 @@ fn http_service() -> Service {
         target: TargetPort::Number(80),
         protocol: AppProtocol::Http,
     };
-    Service { selector: BTreeMap::new(), ports: vec![port] }
+    Service { selector: BTreeMap::new(), ports: vec![port], distribution: None }
 }
 
 fn asking(target: Target, authority: &str) -> node::Node {
@@ -163,6 +163,7 @@ fn asking(target: Target, authority: &str) -> node::Node {
         target,
         namespace: "a".to_owned(),
         service: String::new(),
+        service_account: SERVICE_ACCOUNT.to_owned(),
         labels: BTreeMap::new(),
         locality: Locality::default(),
         outbound: None,

@@ -25,6 +25,8 @@ struct NodeDocument {
     namespace: String,
     #[serde(default)]
     service: String,
+    #[serde(default = "default_namespace")]
+    service_account: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
     /// `region/zone/subzone`; nowhere if empty.
@@ -69,6 +71,7 @@ fn node(text: &str) -> Node {
         },
         namespace: document.namespace,
         service: document.service,
+        service_account: document.service_account,
         labels: document.labels,
         locality: document.locality.parse::<Locality>().unwrap(),
         outbound: document.outbound,

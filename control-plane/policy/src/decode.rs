@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 /// The fields an object may have.
+#[derive(Clone, Copy)]
 pub(crate) struct Schema {
     /// Those that are read.
     pub(crate) known: &'static [&'static str],

@@ -7,6 +7,7 @@ use crate::decode::{At, Schema, excerpt};
 use crate::http_route;
 use crate::parse::{fields, non_empty};
 use crate::scalar::is_grpc_name;
+use crate::traffic_policy::affinity;
 use crate::{GrpcMatch, GrpcMethod, GrpcRouteSpec, GrpcRule, RouteParent};
 use serde_json::{Value, json};
 use weir_model::mesh::HttpRule;
@@ -22,8 +23,8 @@ const SPEC: Schema = Schema {
 };
 
 const RULE: Schema = Schema {
-    known: &["name", "matches", "filters", "backendRefs"],
-    later: &[("sessionPersistence", "leave it out")],
+    known: &["name", "matches", "filters", "backendRefs", "sessionPersistence"],
+    later: &[],
     ignored: &[],
 };
 
@@ -46,7 +47,8 @@ fn read_rule(at: &At<'_>, namespace: &str, parents: &[RouteParent]) -> Option<Gr
     let matches = http_route::read_matches(&rule, read_match);
     let fitting = refuse_foreign(&rule.get("filters"));
     let lowered = http_route::read_parts(&rule, namespace, parents);
-    let rule = GrpcRule::new(matches?, lowered?);
+    let session = rule.get("sessionPersistence").and_then(|at| affinity::read_session(&at));
+    let rule = GrpcRule::new(matches?, HttpRule { session, ..lowered? });
     http_route::check_rule(at, &rule.lowered);
     fitting.then_some(rule)
 }

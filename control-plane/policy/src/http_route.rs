@@ -23,7 +23,7 @@ const RULES: usize = 16;
 const MATCHES: usize = 64;
 const MATCHES_IN_ALL: usize = 128;
 const BACKENDS: usize = 16;
-const WEIGHT: u32 = 1_000_000;
+pub(crate) const WEIGHT: u32 = 1_000_000;
 
 const SPEC: Schema = Schema {
     known: &["parentRefs", "hostnames", "rules"],
@@ -56,7 +56,7 @@ pub(crate) fn read_attachment(spec: &Fields<'_>, namespace: &str) -> (Option<Vec
     (parents, hostnames)
 }
 
-fn read_parents(at: &At<'_>, namespace: &str) -> Option<Vec<RouteParent>> {
+pub(crate) fn read_parents(at: &At<'_>, namespace: &str) -> Option<Vec<RouteParent>> {
     let mut parents: Vec<RouteParent> = Vec::new();
     let mut complete = true;
     for at in at.list(1..=PARENTS)? {
@@ -199,7 +199,7 @@ pub(crate) fn check_rule(at: &At<'_>, rule: &HttpRule) {
     if redirects && !rule.filters.mirrors.is_empty() {
         at.warning("requests that are redirected are not mirrored", "remove the RequestMirror filter");
     }
-    if !redirects && rule.backends.is_empty() {
+    if !redirects && rule.backends.is_empty() && rule.filters.extensions.is_empty() {
         at.warning("the rule goes nowhere: requests that match it are answered 500", "add backendRefs");
     }
     if !rule.backends.is_empty() && rule.backends.iter().all(|backend| backend.weight == 0) {
@@ -208,6 +208,15 @@ pub(crate) fn check_rule(at: &At<'_>, rule: &HttpRule) {
     for backend in rule.backends.iter().filter(|backend| backend.filters.cors.is_some()) {
         at.error(
             format!("backend {} has a CORS filter, which is for whole rules", backend.target.service),
+            "move it to the rule",
+        );
+    }
+    for backend in rule.backends.iter().filter(|backend| !backend.filters.extensions.is_empty()) {
+        at.error(
+            format!(
+                "backend {} has an ExtensionRef filter, which is for whole rules",
+                backend.target.service
+            ),
             "move it to the rule",
         );
     }
@@ -298,11 +307,11 @@ pub(crate) fn write_attachment(
     ])
 }
 
-fn other_namespace(service: &Name, namespace: &str) -> Option<Value> {
+pub(crate) fn other_namespace(service: &Name, namespace: &str) -> Option<Value> {
     (service.namespace != namespace).then(|| json!(service.namespace))
 }
 
-fn write_parent(parent: &RouteParent, namespace: &str) -> Value {
+pub(crate) fn write_parent(parent: &RouteParent, namespace: &str) -> Value {
     fields([
         ("group", Some(json!(""))),
         ("kind", Some(json!("Service"))),

@@ -18,9 +18,11 @@ mod http_route;
 mod mesh;
 mod object;
 mod parse;
+mod route_filter;
 mod scalar;
 mod service;
 mod spec;
+mod stream_route;
 mod traffic_policy;
 mod validate;
 mod workload;
@@ -33,7 +35,7 @@ pub use scalar::format_time;
 pub use spec::{
     CircuitBreakersSpec, GrpcMatch, GrpcMethod, GrpcRouteSpec, GrpcRule, HttpRouteSpec, PolicyTarget,
     RetriesSpec, RetryBudgetSpec, RetryCondition, RouteParent, ServicePortSpec, ServiceSpec, Spec,
-    TrafficPolicySpec, WorkloadSpec,
+    StreamRouteSpec, ThresholdsSpec, TrafficPolicySpec, WorkloadSpec,
 };
 pub use validate::validate;
 pub use yaml::{parse_yaml, to_yaml};

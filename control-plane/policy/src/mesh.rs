@@ -1,16 +1,19 @@
 //! Objects → the compiler's input.
 
 use crate::{
-    Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, TrafficPolicySpec, WorkloadSpec,
+    Object, RetriesSpec, RetryCondition, RouteParent, ServiceSpec, Spec, StreamRouteSpec, TrafficPolicySpec,
+    WorkloadSpec,
 };
 use http::StatusCode;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use weir_model::mesh::{
-    ActionPolicy, HttpRoute, HttpRule, Mesh, Name, ParentRef, RouteKind, RouteName, Service, ServicePort,
-    TargetPort, TrafficPolicy, Workload, WorkloadPort,
+    ActionPolicy, AdmissionPolicy, HttpRoute, HttpRule, Mesh, Name, ParentRef, RouteFilter, RouteKind,
+    RouteName, Service, ServicePort, StreamRoute, TargetPort, TrafficPolicy, Workload, WorkloadPort,
 };
-use weir_model::{AskedWait, CircuitBreakers, ConnectionLimits, RetryBudget, RetryOn, RetryPolicy};
+use weir_model::{
+    AskedWait, CircuitBreakers, ConnectionLimits, RetryBudget, RetryOn, RetryPolicy, Thresholds,
+};
 
 /// The mesh that these objects describe. Joined workloads are for the caller to add. What is not stored yet counts as the newest.
 ///
@@ -26,7 +29,15 @@ pub fn to_mesh<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Mesh {
                 drop(mesh.workloads.insert(name, workload(spec, &object.metadata.labels)))
             }
             // Ports are resolved when all services are known.
-            Spec::HttpRoute(_) | Spec::GrpcRoute(_) | Spec::TrafficPolicy(_) => attached.push((name, object)),
+            Spec::HttpRoute(_)
+            | Spec::GrpcRoute(_)
+            | Spec::TlsRoute(_)
+            | Spec::TcpRoute(_)
+            | Spec::TrafficPolicy(_) => attached.push((name, object)),
+            Spec::RouteFilter(spec) => {
+                let filter = route_filter(spec, &name);
+                mesh.route_filters.insert(name, filter);
+            }
         }
     }
     for (name, object) in attached {
@@ -41,11 +52,19 @@ pub fn to_mesh<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Mesh {
                 let route = route(&spec.parents, rules, created_millis, &mesh.services);
                 mesh.http_routes.insert(RouteName::new(RouteKind::Grpc, name), route);
             }
+            Spec::TlsRoute(spec) => {
+                let route = stream_route(spec, created_millis, &mesh.services);
+                mesh.tls_routes.insert(name, route);
+            }
+            Spec::TcpRoute(spec) => {
+                let route = stream_route(spec, created_millis, &mesh.services);
+                mesh.tcp_routes.insert(name, route);
+            }
             Spec::TrafficPolicy(spec) => {
                 let policy = traffic_policy(spec, &name, created_millis, &mesh.services);
                 mesh.traffic_policies.insert(name, policy);
             }
-            Spec::Service(_) | Spec::Workload(_) => {}
+            Spec::Service(_) | Spec::Workload(_) | Spec::RouteFilter(_) => {}
         }
     }
     mesh
@@ -58,7 +77,7 @@ fn service(spec: &ServiceSpec) -> Service {
         target: port.target.clone().unwrap_or(TargetPort::Number(port.port)),
         protocol: port.protocol(),
     });
-    Service { selector: spec.selector.clone(), ports: ports.collect() }
+    Service { selector: spec.selector.clone(), ports: ports.collect(), distribution: None }
 }
 
 fn workload(spec: &WorkloadSpec, labels: &BTreeMap<String, String>) -> Workload {
@@ -106,6 +125,19 @@ fn route(
     HttpRoute { parents, rules, created_millis }
 }
 
+fn stream_route(
+    spec: &StreamRouteSpec,
+    created_millis: u64,
+    services: &BTreeMap<Name, Service>,
+) -> StreamRoute {
+    StreamRoute {
+        parents: spec.parents.iter().filter_map(|parent| parent_ref(parent, services)).collect(),
+        hostnames: spec.hostnames.clone(),
+        backends: spec.backends.clone(),
+        created_millis,
+    }
+}
+
 fn traffic_policy(
     spec: &TrafficPolicySpec,
     name: &Name,
@@ -133,10 +165,26 @@ fn traffic_policy(
 /// Limits are called as their policy is.
 fn actions(spec: &ActionPolicy, name: &Name) -> ActionPolicy {
     let mut actions = spec.clone();
-    if let Some(limits) = &mut actions.limits {
+    call(&mut actions.limits, name);
+    actions
+}
+
+/// Limits are called as their filter is, and count for all matches of a rule together.
+fn route_filter(spec: &RouteFilter, name: &Name) -> RouteFilter {
+    let mut filter = spec.clone();
+    call(&mut filter.limits, name);
+    let AdmissionPolicy { service, caller } = &mut filter.limits;
+    for limits in [service, caller].into_iter().flatten() {
+        limits.shared = true;
+    }
+    filter
+}
+
+fn call(limits: &mut AdmissionPolicy, name: &Name) {
+    let AdmissionPolicy { service, caller } = limits;
+    for limits in [service, caller].into_iter().flatten() {
         limits.name = name.to_string();
     }
-    actions
 }
 
 fn retry_policy(retries: &RetriesSpec) -> RetryPolicy {
@@ -194,6 +242,10 @@ fn circuit_breakers(spec: &TrafficPolicySpec) -> Option<CircuitBreakers> {
     let limits = spec.circuit_breakers.clone().unwrap_or_default();
     let budget = budget.cloned().unwrap_or_default();
     let default = CircuitBreakers::default();
+    let retry_budget = RetryBudget {
+        parts_per_million: budget.parts_per_million.unwrap_or(default.retry_budget.parts_per_million),
+        min_concurrency: budget.min_concurrency.unwrap_or(default.retry_budget.min_concurrency),
+    };
     Some(CircuitBreakers {
         max_connections: limits.max_connections.unwrap_or(default.max_connections),
         max_pending: limits.max_pending.unwrap_or(default.max_pending),
@@ -202,12 +254,15 @@ fn circuit_breakers(spec: &TrafficPolicySpec) -> Option<CircuitBreakers> {
         connection: ConnectionLimits {
             max_requests: limits.max_connection_requests,
             max_duration: limits.max_connection_duration,
+            keepalive: None,
         },
-        high: default.high,
-        retry_budget: RetryBudget {
-            parts_per_million: budget.parts_per_million.unwrap_or(default.retry_budget.parts_per_million),
-            min_concurrency: budget.min_concurrency.unwrap_or(default.retry_budget.min_concurrency),
+        high: Thresholds {
+            max_connections: limits.high.max_connections.unwrap_or(default.high.max_connections),
+            max_pending: limits.high.max_pending.unwrap_or(default.high.max_pending),
+            max_requests: limits.high.max_requests.unwrap_or(default.high.max_requests),
+            retry_budget: retry_budget.clone(),
         },
+        retry_budget,
     })
 }
 

@@ -17,14 +17,28 @@ pub enum Kind {
     HttpRoute,
     /// Gateway API `GRPCRoute`.
     GrpcRoute,
+    /// Gateway API `TLSRoute`.
+    TlsRoute,
+    /// Gateway API `TCPRoute`.
+    TcpRoute,
     /// weir's `TrafficPolicy`.
     TrafficPolicy,
+    /// weir's `RouteFilter`.
+    RouteFilter,
 }
 
 impl Kind {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Kind; 5] =
-        [Self::Service, Self::Workload, Self::HttpRoute, Self::GrpcRoute, Self::TrafficPolicy];
+    pub const ALL: [Kind; 8] = [
+        Self::Service,
+        Self::Workload,
+        Self::HttpRoute,
+        Self::GrpcRoute,
+        Self::TlsRoute,
+        Self::TcpRoute,
+        Self::TrafficPolicy,
+        Self::RouteFilter,
+    ];
 
     /// As documents write it: `HTTPRoute`.
     pub fn as_str(self) -> &'static str {
@@ -33,7 +47,10 @@ impl Kind {
             Self::Workload => "Workload",
             Self::HttpRoute => "HTTPRoute",
             Self::GrpcRoute => "GRPCRoute",
+            Self::TlsRoute => "TLSRoute",
+            Self::TcpRoute => "TCPRoute",
             Self::TrafficPolicy => "TrafficPolicy",
+            Self::RouteFilter => "RouteFilter",
         }
     }
 
@@ -42,8 +59,16 @@ impl Kind {
         match self {
             Self::Service => "v1",
             Self::HttpRoute | Self::GrpcRoute => "gateway.networking.k8s.io/v1",
-            Self::Workload | Self::TrafficPolicy => "weir.dev/v1",
+            Self::TlsRoute => "gateway.networking.k8s.io/v1alpha3",
+            Self::TcpRoute => "gateway.networking.k8s.io/v1alpha2",
+            Self::Workload | Self::TrafficPolicy | Self::RouteFilter => "weir.dev/v1",
         }
+    }
+
+    /// Whether it may be written with this `apiVersion`: its own, or an older one that says the same.
+    pub fn has_api_version(self, version: &str) -> bool {
+        version == self.api_version()
+            || (self == Self::TlsRoute && version == "gateway.networking.k8s.io/v1alpha2")
     }
 }
 
@@ -55,7 +80,9 @@ impl std::fmt::Display for Kind {
 
 /// A word that is no kind.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("there is no kind {0:?}: write Service, Workload, HTTPRoute, GRPCRoute or TrafficPolicy")]
+#[error(
+    "there is no kind {0:?}: write Service, Workload, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, TrafficPolicy or RouteFilter"
+)]
 pub struct KindError(pub String);
 
 impl std::str::FromStr for Kind {
@@ -68,7 +95,10 @@ impl std::str::FromStr for Kind {
             "workload" | "workloads" => Ok(Self::Workload),
             "httproute" | "httproutes" => Ok(Self::HttpRoute),
             "grpcroute" | "grpcroutes" => Ok(Self::GrpcRoute),
+            "tlsroute" | "tlsroutes" => Ok(Self::TlsRoute),
+            "tcproute" | "tcproutes" => Ok(Self::TcpRoute),
             "trafficpolicy" | "trafficpolicies" => Ok(Self::TrafficPolicy),
+            "routefilter" | "routefilters" => Ok(Self::RouteFilter),
             _ => Err(KindError(text.to_owned())),
         }
     }

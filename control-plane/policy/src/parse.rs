@@ -3,7 +3,8 @@
 use crate::decode::{At, Fields, Report, Schema, excerpt, list, suggestion};
 use crate::scalar::{format_time, is_label, is_label_key, is_label_value, is_subdomain, parse_time};
 use crate::{
-    Kind, Metadata, Object, ObjectId, Spec, grpc_route, http_route, service, traffic_policy, workload,
+    Kind, Metadata, Object, ObjectId, Spec, grpc_route, http_route, route_filter, service, stream_route,
+    traffic_policy, workload,
 };
 use serde_json::{Map, Value, json};
 use weir_model::Diagnostic;
@@ -32,8 +33,7 @@ const METADATA: Schema = Schema {
 };
 
 /// Kinds of the Gateway API that a mesh will read one day.
-const LATER: [&str; 6] =
-    ["TLSRoute", "TCPRoute", "ReferenceGrant", "Gateway", "GatewayClass", "BackendTLSPolicy"];
+const LATER: [&str; 4] = ["ReferenceGrant", "Gateway", "GatewayClass", "BackendTLSPolicy"];
 
 /// Reads one object. `label` names it in diagnostics as long as it has not said its own kind and name. Fails with everything there is to
 /// say of it if any of that is an error; what is worth knowing of a good object is told by [`crate::parse_yaml`] and [`crate::validate`].
@@ -70,8 +70,13 @@ fn read_object(at: &At<'_>, report: &Report) -> Option<Object> {
         Kind::Workload => workload::read(&spec).map(Spec::Workload),
         Kind::HttpRoute => http_route::read(&spec, namespace).map(Spec::HttpRoute),
         Kind::GrpcRoute => grpc_route::read(&spec, namespace).map(Spec::GrpcRoute),
+        Kind::TlsRoute => stream_route::read(&spec, kind, namespace).map(Spec::TlsRoute),
+        Kind::TcpRoute => stream_route::read(&spec, kind, namespace).map(Spec::TcpRoute),
         Kind::TrafficPolicy => {
             traffic_policy::read(&spec, namespace).map(|spec| Spec::TrafficPolicy(Box::new(spec)))
+        }
+        Kind::RouteFilter => {
+            route_filter::read(&spec, namespace).map(|spec| Spec::RouteFilter(Box::new(spec)))
         }
     };
     let (name, metadata) = metadata?;
@@ -101,7 +106,7 @@ fn read_kind(fields: &Fields<'_>) -> Option<Kind> {
         return None;
     };
     let (at, version) = version?;
-    if version != kind.api_version() {
+    if !kind.has_api_version(version) {
         let found = excerpt(&Value::from(version));
         at.error(format!("{kind} has no apiVersion {found}"), format!("write {}", kind.api_version()));
     }
@@ -209,7 +214,9 @@ pub(crate) fn to_json(object: &Object) -> Value {
         Spec::Workload(spec) => workload::write(spec),
         Spec::HttpRoute(spec) => http_route::write(spec, &id.name.namespace),
         Spec::GrpcRoute(spec) => grpc_route::write(spec, &id.name.namespace),
+        Spec::TlsRoute(spec) | Spec::TcpRoute(spec) => stream_route::write(spec, &id.name.namespace),
         Spec::TrafficPolicy(spec) => traffic_policy::write(spec),
+        Spec::RouteFilter(spec) => route_filter::write(spec, &id.name.namespace),
     };
     json!({"apiVersion": id.kind.api_version(), "kind": id.kind.as_str(), "metadata": metadata, "spec": spec})
 }

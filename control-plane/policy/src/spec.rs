@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
-use weir_model::mesh::{ActionPolicy, AffinityPolicy, HealthPolicy, HttpRule, Name, TargetPort};
+use weir_model::mesh::{
+    ActionPolicy, AffinityPolicy, HealthPolicy, HttpRule, Name, RouteFilter, StreamBackend, TargetPort,
+};
 use weir_model::{HeaderMatch, LoadBalancing, Locality, Timeouts};
 
 /// The spec of an object.
@@ -17,8 +19,14 @@ pub enum Spec {
     HttpRoute(HttpRouteSpec),
     /// Routes of gRPC calls.
     GrpcRoute(GrpcRouteSpec),
+    /// Routes of TLS connections, by server name.
+    TlsRoute(StreamRouteSpec),
+    /// Routes of connections.
+    TcpRoute(StreamRouteSpec),
     /// How traffic to services is handled.
     TrafficPolicy(Box<TrafficPolicySpec>),
+    /// What rules of routes have beyond the Gateway API; the name of limits is empty.
+    RouteFilter(Box<RouteFilter>),
 }
 
 /// Kubernetes `ServiceSpec`, as far as a mesh reads it.
@@ -76,6 +84,19 @@ pub struct GrpcRouteSpec {
     pub hostnames: Vec<String>,
     /// In the order written.
     pub rules: Vec<GrpcRule>,
+}
+
+/// Gateway API `TLSRouteSpec` or `TCPRouteSpec`: either has one rule.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct StreamRouteSpec {
+    /// What it attaches to, at least one.
+    pub parents: Vec<RouteParent>,
+    /// Server names (`host` or `*.suffix`) that it is for; every one if empty. None in a `TCPRoute`.
+    pub hostnames: Vec<String>,
+    /// The rule's name; empty if it has none.
+    pub name: String,
+    /// Where connections go, by weight; at least one.
+    pub backends: Vec<StreamBackend>,
 }
 
 /// One rule of a `GRPCRoute`.
@@ -199,6 +220,17 @@ pub enum RetryCondition {
     Grpc(u8),
 }
 
+/// Concurrency limits for requests of one priority.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct ThresholdsSpec {
+    /// Open connections.
+    pub max_connections: Option<u32>,
+    /// Requests that wait for a connection.
+    pub max_pending: Option<u32>,
+    /// Requests in flight.
+    pub max_requests: Option<u32>,
+}
+
 /// Concurrency limits.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct CircuitBreakersSpec {
@@ -208,6 +240,8 @@ pub struct CircuitBreakersSpec {
     pub max_pending: Option<u32>,
     /// Requests in flight.
     pub max_requests: Option<u32>,
+    /// The same for requests of high priority, which are counted by themselves.
+    pub high: ThresholdsSpec,
     /// Open connections to one endpoint.
     pub max_endpoint_connections: Option<u32>,
     /// Requests that one connection carries.

@@ -56,6 +56,7 @@ pub(crate) fn read(at: &At<'_>, namespace: &str) -> Option<TrafficPolicySpec> {
         "rateLimits",
         "faults",
         "fallback",
+        "maxRequestBytes",
     ];
     let spec = at.object(&Schema::of(known))?;
     let targets =

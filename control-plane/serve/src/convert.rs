@@ -19,12 +19,15 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
 });
 
 /// The fields of `oneof spec`, in proto3 JSON, by kind.
-const SPECS: [(&str, &str); 5] = [
+const SPECS: [(&str, &str); 8] = [
     ("Service", "service"),
     ("Workload", "workload"),
     ("HTTPRoute", "httpRoute"),
     ("GRPCRoute", "grpcRoute"),
+    ("TLSRoute", "tlsRoute"),
+    ("TCPRoute", "tcpRoute"),
     ("TrafficPolicy", "trafficPolicy"),
+    ("RouteFilter", "routeFilter"),
 ];
 
 /// The resource as `weir_policy::parse_value` takes it. What does not fit, such as a spec of another kind, is left for the parser to refuse.

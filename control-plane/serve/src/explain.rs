@@ -1,30 +1,32 @@
 //! Why a request would go where it goes: the same compiler and the same matcher that configure and route it, asked for their reasons.
 
+use crate::loads::Loads;
 use crate::plane::{Plane, World};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::collections::{BTreeMap, BTreeSet};
 use tonic::Status;
+use weir_compile::Withheld;
 use weir_decide::route::{self, Considered, Finding, Head};
+use weir_model::mesh::{Mesh, SERVICE_ACCOUNT};
 use weir_model::node::{Node, Target};
 use weir_model::{
-    Cluster, Discovery, Forward, ListenerKind, Locality, Resource, ResourceSet, ResourceType, Route,
-    RouteAction, RouteConfiguration, RouteSource,
+    ListenerKind, Locality, Resource, ResourceSet, ResourceType, RouteConfiguration, RouteSource,
 };
 use weir_proto::policy::v1 as wire;
+
+mod action;
 
 #[cfg(test)]
 mod tests;
 
 /// Routes told that were not taken; further ones are counted.
 const TOLD: usize = 20;
-/// Endpoints told per cluster.
-const ENDPOINTS: usize = 50;
 
 /// Explains one request.
 pub fn explain(plane: &Plane, request: &wire::ExplainRequest) -> Result<wire::ExplainResponse, Status> {
     let asked = Asked::read(request)?;
     let node = match request.node.as_str() {
-        "" => client_of(if request.from_namespace.is_empty() { "default" } else { &request.from_namespace }),
+        "" => client_of(request),
         id => {
             let known = plane.registry.get(id);
             known
@@ -34,7 +36,7 @@ pub fn explain(plane: &Plane, request: &wire::ExplainRequest) -> Result<wire::Ex
                 .node
         }
     };
-    Ok(explain_in(&plane.world(), node, &asked))
+    Ok(explain_in(&plane.world(), node, &asked, &plane.loads))
 }
 
 /// A request, read.
@@ -80,14 +82,16 @@ impl Asked {
     }
 }
 
-/// Any client of a namespace.
-fn client_of(namespace: &str) -> Node {
+/// A client as the request describes it.
+fn client_of(request: &wire::ExplainRequest) -> Node {
+    let or = |text: &str, default: &str| if text.is_empty() { default.to_owned() } else { text.to_owned() };
     Node {
         id: String::new(),
         target: Target::Weir,
-        namespace: namespace.to_owned(),
+        namespace: or(&request.from_namespace, "default"),
         service: String::new(),
-        labels: BTreeMap::new(),
+        service_account: or(&request.from_service_account, SERVICE_ACCOUNT),
+        labels: request.from_labels.clone().into_iter().collect(),
         locality: Locality::default(),
         outbound: None,
         outbound_tcp: BTreeMap::new(),
@@ -99,7 +103,7 @@ fn client_of(namespace: &str) -> Node {
     }
 }
 
-fn explain_in(world: &World, mut node: Node, asked: &Asked) -> wire::ExplainResponse {
+fn explain_in(world: &World, mut node: Node, asked: &Asked, loads: &Loads) -> wire::ExplainResponse {
     let mut told = Told::default();
     if node.target != Target::Envoy {
         // A sidecar asks for what its requests name; so does this one.
@@ -107,7 +111,7 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked) -> wire::ExplainResp
     }
     let resources = weir_compile::compile(&world.mesh, &node).resources;
     let who = if node.id.is_empty() {
-        format!("a client in namespace {}", node.namespace)
+        format!("a client in namespace {} that runs as {}", node.namespace, node.service_account)
     } else {
         format!("{} ({})", node.id, node.target)
     };
@@ -122,7 +126,9 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked) -> wire::ExplainResp
         }
         Some(routes) => {
             told.step("service", format!("{who} finds {:?} in {}", asked.authority, routes.name), Vec::new());
-            told.route(&resources, routes, asked);
+            let scene = Scene { mesh: &world.mesh, resources: &resources, asked, loads };
+            told.withheld(&world.mesh, &node, &asked.authority);
+            told.route(&scene, routes);
         }
     }
     wire::ExplainResponse {
@@ -149,7 +155,7 @@ fn configuration<'a>(
                         RouteSource::Rds(name) => name.clone(),
                         RouteSource::Inline(routes) => return Some(routes),
                     },
-                    ListenerKind::Tcp(_) => return None,
+                    ListenerKind::Tcp(_) | ListenerKind::Chains(_) => return None,
                 },
                 _ => return None,
             }
@@ -159,6 +165,14 @@ fn configuration<'a>(
         Resource::Route(routes) => Some(routes),
         _ => None,
     }
+}
+
+/// What an explanation is made from.
+struct Scene<'a> {
+    mesh: &'a Mesh,
+    resources: &'a ResourceSet,
+    asked: &'a Asked,
+    loads: &'a Loads,
 }
 
 /// What there is to tell, as it is found out.
@@ -178,7 +192,27 @@ impl Told {
         self.outcomes.push(wire::ExplainOutcome { target, share, endpoints });
     }
 
-    fn route(&mut self, resources: &ResourceSet, routes: &RouteConfiguration, asked: &Asked) {
+    /// What is attached to the service and is for other callers.
+    fn withheld(&mut self, mesh: &Mesh, node: &Node, authority: &str) {
+        let Some((service, port)) = weir_compile::resolve(mesh, authority, &node.namespace) else { return };
+        let withheld = weir_compile::withheld(mesh, &service, port, node);
+        if withheld.is_empty() {
+            return;
+        }
+        let line = |one: &Withheld| format!("{}: {}", one.name, one.reason);
+        let mut reasons: Vec<String> = withheld.iter().take(TOLD).map(line).collect();
+        if withheld.len() > TOLD {
+            reasons.push(format!("… and {} more", withheld.len() - TOLD));
+        }
+        self.step(
+            "caller",
+            format!("{} of the service's rules are for other callers", withheld.len()),
+            reasons,
+        );
+    }
+
+    fn route(&mut self, scene: &Scene<'_>, routes: &RouteConfiguration) {
+        let asked = scene.asked;
         let head = Head {
             authority: &asked.authority,
             method: &asked.method,
@@ -199,6 +233,7 @@ impl Told {
             }
             Some((_, name)) => self.step("host", format!("virtual host {name}"), Vec::new()),
         }
+        let at = self.steps.len();
         // What fractions before the last route leave over.
         let mut left = 1.0;
         for considered in &found.considered {
@@ -207,12 +242,10 @@ impl Told {
                 Finding::Share(fraction) => f64::from(fraction.0) / 1_000_000.0,
                 Finding::Matches => 1.0,
             };
-            if let Some(route) = routes
-                .virtual_hosts
-                .get(considered.index.host)
-                .and_then(|host| host.routes.get(considered.index.route))
-            {
-                self.action(resources, route, left * share);
+            let host = routes.virtual_hosts.get(considered.index.host);
+            let route = host.and_then(|host| Some((host, host.routes.get(considered.index.route)?)));
+            if let Some((host, route)) = route {
+                self.taken(scene, host, route, left * share);
             }
             left *= 1.0 - share;
         }
@@ -226,51 +259,10 @@ impl Told {
             None => format!("none of {} routes takes it: 404", found.considered.len()),
         };
         self.route = taken.map(|taken| taken.name.clone()).unwrap_or_default();
-        let at = self.steps.len().min(2);
         self.steps.insert(
             at,
             wire::ExplainStep { stage: "route".to_owned(), decision, reasons: reasons(&found.considered) },
         );
-    }
-
-    fn action(&mut self, resources: &ResourceSet, route: &Route, share: f64) {
-        match &route.action {
-            RouteAction::Forward(forward) => self.forward(resources, forward, share),
-            RouteAction::Redirect(redirect) => {
-                self.outcome(format!("redirect {}", redirect.status.as_u16()), share, Vec::new())
-            }
-            RouteAction::Direct(direct) => {
-                let target = format!("answer {}: {}", direct.status.as_u16(), direct.body);
-                self.outcome(target, share, Vec::new());
-            }
-        }
-    }
-
-    fn forward(&mut self, resources: &ResourceSet, forward: &Forward, share: f64) {
-        let sum: f64 = forward.clusters.iter().map(|cluster| f64::from(cluster.weight)).sum();
-        let mut weights = Vec::new();
-        for weighted in forward.clusters.iter().filter(|cluster| cluster.weight > 0) {
-            weights.push(format!("{} {}", weighted.cluster, weighted.weight));
-            let cluster =
-                resources.get(ResourceType::Cluster, &weighted.cluster).map(|(_, resource)| &**resource);
-            let endpoints = match cluster {
-                Some(Resource::Cluster(cluster)) => endpoints(resources, cluster),
-                _ => Vec::new(),
-            };
-            self.outcome(
-                weighted.cluster.clone(),
-                share * f64::from(weighted.weight) / sum.max(1.0),
-                endpoints,
-            );
-        }
-        self.step("split", format!("by weight: {}", weights.join(", ")), Vec::new());
-        if let Some(retry) = &forward.retry {
-            self.step(
-                "retry",
-                format!("up to {} more attempts within the budget", retry.attempts),
-                Vec::new(),
-            );
-        }
     }
 }
 
@@ -288,20 +280,4 @@ fn reasons(considered: &[Considered]) -> Vec<String> {
         lines.extend(considered.last().map(line));
     }
     lines
-}
-
-fn endpoints(resources: &ResourceSet, cluster: &Cluster) -> Vec<String> {
-    let list = match &cluster.discovery {
-        Discovery::Static(list) => Some(list),
-        Discovery::Eds(name) => {
-            match resources.get(ResourceType::Endpoints, name).map(|(_, resource)| &**resource) {
-                Some(Resource::Endpoints(list)) => Some(list),
-                _ => None,
-            }
-        }
-    };
-    let all = list.into_iter().flat_map(|list| list.iter());
-    all.take(ENDPOINTS)
-        .map(|(place, endpoint)| format!("{} ({}, {})", endpoint.address, endpoint.workload, place.locality))
-        .collect()
 }

@@ -1,5 +1,7 @@
 //! Load reports (LRS): what sidecars say their upstreams did, summed per service port and endpoint.
 
+use crate::access::guard::status;
+use crate::access::{self, Caller, Entrance, Refusal, Who};
 use crate::plane::Plane;
 use dashmap::DashMap;
 use std::collections::BTreeMap;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
+use weir_model::mesh::SERVICE_ACCOUNT;
 use weir_proto::envoy::envoy::config::core::v3 as core;
 use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
 use weir_proto::envoy::envoy::service::load_stats::v3::load_reporting_service_server::LoadReportingService;
@@ -89,24 +92,30 @@ impl Loads {
         }
     }
 
+    /// The sums of one cluster, by endpoint.
+    pub fn of(&self, cluster: &str) -> BTreeMap<String, wire::ServiceLoad> {
+        let own = self.sums.iter().filter(|pair| pair.key().0 == cluster);
+        own.map(|pair| (pair.key().1.clone(), summed(pair.key(), pair.value()))).collect()
+    }
+
     /// All sums, in order of cluster and endpoint.
     pub fn sums(&self) -> Vec<wire::ServiceLoad> {
-        let mut sums: Vec<wire::ServiceLoad> = (self.sums.iter())
-            .map(|pair| {
-                let (cluster, endpoint) = pair.key().clone();
-                let total = |of: fn(&Sum) -> u64| pair.value().values().map(of).fold(0, u64::saturating_add);
-                let (requests, errors) = (total(|sum| sum.requests), total(|sum| sum.errors));
-                wire::ServiceLoad {
-                    cluster,
-                    endpoint,
-                    requests,
-                    errors,
-                    in_progress: total(|sum| sum.in_progress),
-                }
-            })
-            .collect();
+        let mut sums: Vec<wire::ServiceLoad> =
+            self.sums.iter().map(|pair| summed(pair.key(), pair.value())).collect();
         sums.sort_by(|a, b| (&a.cluster, &a.endpoint).cmp(&(&b.cluster, &b.endpoint)));
         sums
+    }
+}
+
+/// What all nodes say together.
+fn summed((cluster, endpoint): &(String, String), nodes: &BTreeMap<String, Sum>) -> wire::ServiceLoad {
+    let total = |of: fn(&Sum) -> u64| nodes.values().map(of).fold(0, u64::saturating_add);
+    wire::ServiceLoad {
+        cluster: cluster.clone(),
+        endpoint: endpoint.clone(),
+        requests: total(|sum| sum.requests),
+        errors: total(|sum| sum.errors),
+        in_progress: total(|sum| sum.in_progress),
     }
 }
 
@@ -143,6 +152,8 @@ impl LoadReportingService for LoadReports {
         &self,
         request: Request<Streaming<LoadStatsRequest>>,
     ) -> Result<Response<Self::StreamLoadStatsStream>, Status> {
+        let who = request.extensions().get::<Caller>().map(|caller| caller.who.clone());
+        let peer = request.remote_addr().map(|peer| peer.to_string()).unwrap_or_default();
         let mut reports = request.into_inner();
         let plane = Arc::clone(&self.plane);
         // Every report is answered: an Envoy tracks the clusters it has when it reads the answer, and gets more as it goes.
@@ -151,6 +162,12 @@ impl LoadReportingService for LoadReports {
             let mut node = String::new();
             while let Ok(Some(report)) = reports.message().await {
                 if let Some(said) = report.node.filter(|_| node.is_empty()) {
+                    if let Err(refusal) = is_itself(&plane, who.as_ref(), &said.id) {
+                        plane.refusals.note(Entrance::Xds, refusal.reason, &peer, &refusal.message);
+                        // A peer that is gone does not read it.
+                        let _gone = tx.send(Err(status(&refusal))).await;
+                        return;
+                    }
                     node = said.id;
                 }
                 plane.loads.add(&node, &report.cluster_stats);
@@ -167,6 +184,16 @@ impl LoadReportingService for LoadReports {
             plane.loads.leave(&node);
         });
         Ok(Response::new(Box::pin(tokio_stream::wrappers::ReceiverStream::new(rx))))
+    }
+}
+
+/// Who reports as a node that another identity holds is not believed.
+fn is_itself(plane: &Plane, who: Option<&Who>, id: &str) -> Result<(), Refusal> {
+    match (who, plane.registry.get(id)) {
+        (Some(who), Some(known)) => {
+            access::is_itself(who, &known.node.namespace, &known.node.service_account, SERVICE_ACCOUNT)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,9 +7,13 @@ use crate::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+mod extension;
 mod select;
+mod stream;
 
+pub use extension::{AdmissionPolicy, Caller, RouteFilter, SERVICE_ACCOUNT, Stranger};
 pub use select::Selection;
+pub use stream::{StreamBackend, StreamRoute};
 
 /// A namespace and a name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,8 +46,14 @@ pub struct Mesh {
     pub workloads: BTreeMap<Name, Workload>,
     /// HTTP routes and gRPC routes, which attach to services.
     pub http_routes: BTreeMap<RouteName, HttpRoute>,
+    /// TLS routes, which attach to services and are chosen by server name.
+    pub tls_routes: BTreeMap<Name, StreamRoute>,
+    /// TCP routes, which attach to services and have no host names.
+    pub tcp_routes: BTreeMap<Name, StreamRoute>,
     /// Traffic policies, which attach to services.
     pub traffic_policies: BTreeMap<Name, TrafficPolicy>,
+    /// What rules of routes refer to for what the Gateway API cannot say.
+    pub route_filters: BTreeMap<Name, RouteFilter>,
 }
 
 /// A name for a set of workloads (Kubernetes `Service`).
@@ -53,6 +63,17 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
+    /// Which endpoints callers prefer (Kubernetes `trafficDistribution`); all are one if absent.
+    pub distribution: Option<Distribution>,
+}
+
+/// Which endpoints callers prefer (Kubernetes `trafficDistribution`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Distribution {
+    /// `PreferSameZone`, and `PreferClose` as it was called first: those of the caller's zone.
+    SameZone,
+    /// `PreferSameNode`: those of the caller's node, then of its zone.
+    SameNode,
 }
 
 /// A port of a service.
@@ -217,6 +238,8 @@ pub struct HttpFilters {
     pub mirrors: Vec<MirrorFilter>,
     /// `CORS`; for rules only.
     pub cors: Option<CorsFilter>,
+    /// `ExtensionRef`: filters of weir's own, by name; for rules only.
+    pub extensions: Vec<Name>,
 }
 
 /// Which pages of other origins may read the answers.
@@ -293,12 +316,14 @@ pub struct TrafficPolicy {
 /// What is done with requests beside sending them somewhere. What is absent is not done.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ActionPolicy {
-    /// How many requests each of the service's sidecars lets in. The name is the policy's.
-    pub limits: Option<crate::RateLimits>,
+    /// How many requests there may be. The name of limits is the policy's.
+    pub limits: AdmissionPolicy,
     /// What callers' sidecars do to their requests on purpose.
     pub fault: Option<crate::Fault>,
     /// What answers callers where the service cannot.
     pub fallback: Option<FallbackPolicy>,
+    /// How many bytes a request's body may have, at each of the service's sidecars.
+    pub max_request_bytes: Option<u32>,
 }
 
 /// What answers where a service cannot.
@@ -307,7 +332,7 @@ pub enum FallbackPolicy {
     /// Another service; without it, nothing does.
     Backend(BackendTarget),
     /// These words.
-    Response(crate::DirectResponse),
+    Response(crate::StaticAnswer),
 }
 
 /// What brings callers back to where they were, and which localities come first. What is absent keeps its default.

@@ -1,6 +1,6 @@
 //! Copies of requests, and answers in place of those that an upstream cannot give.
 
-use crate::{DirectResponse, Fraction};
+use crate::{DirectResponse, Fraction, HeaderValue};
 
 /// A copy of some requests goes to another cluster, and nobody waits for its answer.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -19,5 +19,14 @@ pub enum Fallback {
     /// Another cluster, which exists. The request is sent there once.
     Cluster(String),
     /// This sidecar, with these words.
-    Direct(DirectResponse),
+    Direct(StaticAnswer),
+}
+
+/// Words that are answered with.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct StaticAnswer {
+    /// Status and body.
+    pub response: DirectResponse,
+    /// What the body is; plain text if absent.
+    pub content_type: Option<HeaderValue>,
 }

@@ -36,6 +36,8 @@ pub struct Node {
     pub namespace: String,
     /// The service it is part of, for traces; empty if it did not say.
     pub service: String,
+    /// The service account it runs as, of its namespace; [`crate::mesh::SERVICE_ACCOUNT`] if it did not say.
+    pub service_account: String,
     /// Its labels: a workload that joins is selected by them.
     pub labels: BTreeMap<String, String>,
     /// Where it is.

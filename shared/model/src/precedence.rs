@@ -1,8 +1,8 @@
 //! Which of several matching routes wins, as an order.
 //!
 //! The Gateway API's order (`HTTPRouteRule.matches`), over all routes attached to one service: exact path, longest path prefix, a method,
-//! most header matches, most query matches; then the oldest route, the first by `namespace/name`, the first rule and match within it. Where
-//! regular expressions stand is left to implementations: here, as in Envoy Gateway and Cilium, after exact paths and before prefixes, longest
+//! most header matches, most query matches; then, which is weir's own, a rule for some callers before one for everybody; then the oldest
+//! route, the first by `namespace/name`, the first rule and match within it. Where regular expressions stand is left to implementations: here, as in Envoy Gateway and Cilium, after exact paths and before prefixes, longest
 //! expression first, since after prefixes any catch-all would hide them.
 
 use crate::mesh::RouteName;
@@ -20,6 +20,8 @@ pub struct Precedence<'a> {
     pub headers: Reverse<usize>,
     /// More query matches first.
     pub query: Reverse<usize>,
+    /// Whether it is for some callers only.
+    pub callers: CallerRank,
     /// The older route first.
     pub created_millis: u64,
     /// The route, by `namespace/name`.
@@ -50,7 +52,22 @@ pub enum MethodRank {
     Any,
 }
 
+/// Whose requests a match is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum CallerRank {
+    /// Those of some callers.
+    Some,
+    /// Everybody's.
+    All,
+}
+
 impl<'a> Precedence<'a> {
+    /// The same for some callers only, if `only`.
+    #[must_use]
+    pub fn for_some(self, only: bool) -> Self {
+        Self { callers: if only { CallerRank::Some } else { CallerRank::All }, ..self }
+    }
+
     /// Where `matches`, at `position` of rule number `rule` of `route`, stands.
     pub fn of(
         matches: &RouteMatch,
@@ -70,6 +87,7 @@ impl<'a> Precedence<'a> {
             method: if matches.method.is_some() { MethodRank::Given } else { MethodRank::Any },
             headers: Reverse(matches.headers.len()),
             query: Reverse(matches.query.len()),
+            callers: CallerRank::All,
             created_millis,
             route,
             rule,

@@ -175,13 +175,21 @@ pub(crate) async fn watch(
     Ok(ExitCode::SUCCESS)
 }
 
+/// Who sends a request.
+pub(crate) struct From {
+    pub(crate) namespace: String,
+    pub(crate) service_account: String,
+    /// `KEY=VALUE` each.
+    pub(crate) labels: Vec<String>,
+    pub(crate) node: Option<String>,
+}
+
 /// A request to explain.
 pub(crate) fn request(
     url: String,
     method: String,
     headers: &[String],
-    from: String,
-    node: Option<String>,
+    from: From,
 ) -> anyhow::Result<wire::ExplainRequest> {
     let header = |text: &String| {
         let (name, value) =
@@ -189,7 +197,20 @@ pub(crate) fn request(
         Ok(wire::HttpHeader { name: name.trim().to_owned(), value: value.trim().to_owned() })
     };
     let headers = headers.iter().map(header).collect::<anyhow::Result<_>>()?;
-    Ok(wire::ExplainRequest { method, url, headers, from_namespace: from, node: node.unwrap_or_default() })
+    let label = |text: &String| {
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| anyhow!("--label {text:?}: write KEY=VALUE"))?;
+        Ok((key.to_owned(), value.to_owned()))
+    };
+    Ok(wire::ExplainRequest {
+        method,
+        url,
+        headers,
+        from_namespace: from.namespace,
+        from_service_account: from.service_account,
+        from_labels: from.labels.iter().map(label).collect::<anyhow::Result<_>>()?,
+        node: from.node.unwrap_or_default(),
+    })
 }
 
 pub(crate) async fn explain(

@@ -4,6 +4,7 @@ use weir_model::{HeaderMutation, LocalityEndpoints};
 
 fn clusters(weights: &[u32]) -> Vec<WeightedCluster> {
     let one = |weight: &u32| WeightedCluster {
+        subset: None,
         cluster: String::new(),
         weight: *weight,
         request_headers: HeaderMutation::default(),
@@ -33,6 +34,8 @@ fn priorities(prefer: Near, node: &str, localities: &[&str]) -> Vec<(String, u32
         endpoints: vec![],
     };
     let mut endpoints = Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: String::new(),
         localities: localities.iter().map(one).collect(),
         overprovisioning: OVERPROVISIONING,

@@ -11,7 +11,8 @@ pub(super) fn filters(out: &mut Lines, indent: usize, it: Option<&Filters>) {
             out.line(indent, "no limits");
         }
         let answer = if limits.exhausted { ", gRPC exhausted" } else { "" };
-        let answer = format!("else {}{answer} [{}]", limits.status.as_u16(), limits.name);
+        let together = if limits.shared { ", together" } else { "" };
+        let answer = format!("else {}{answer}{together} [{}]", limits.status.as_u16(), limits.name);
         if let Some(bucket) = &limits.all {
             out.line(indent, format_args!("limit {}, {answer}", rate(bucket)));
         }

@@ -49,7 +49,7 @@ fn service() -> impl Strategy<Value = Service> {
         }),
         0..4,
     );
-    (labels(), ports).prop_map(|(selector, ports)| Service { selector, ports })
+    (labels(), ports).prop_map(|(selector, ports)| Service { selector, ports, distribution: None })
 }
 
 fn address() -> impl Strategy<Value = SocketAddr> {
@@ -101,6 +101,7 @@ fn matches() -> impl Strategy<Value = RouteMatch> {
         headers,
         query,
         fraction: None,
+        more: None,
     })
 }
 
@@ -114,6 +115,7 @@ fn filters() -> impl Strategy<Value = HttpFilters> {
         port: None,
         path,
         status: StatusCode::FOUND,
+        strip_query: false,
     }));
     let mirror = (name(), port(), 0..=1_000_000u32).prop_map(|(service, port, parts)| MirrorFilter {
         target: BackendTarget { service, port },
@@ -127,19 +129,35 @@ fn filters() -> impl Strategy<Value = HttpFilters> {
         max_age: Duration::from_secs(5),
         credentials: true,
     });
-    (mutation(), mutation(), redirect, of("[ab]"), rewrite(), (vec(mirror, 0..3), of(cors))).prop_map(
-        |(request_headers, response_headers, redirect, rewrite_host, rewrite_path, (mirrors, cors))| {
-            HttpFilters {
+    (
+        mutation(),
+        mutation(),
+        redirect,
+        of("[ab]"),
+        rewrite(),
+        (vec(mirror, 0..3), of(cors), vec(name(), 0..2)),
+    )
+        .prop_map(
+            |(
                 request_headers,
                 response_headers,
                 redirect,
                 rewrite_host,
                 rewrite_path,
-                mirrors,
-                cors,
-            }
-        },
-    )
+                (mirrors, cors, extensions),
+            )| {
+                HttpFilters {
+                    request_headers,
+                    response_headers,
+                    redirect,
+                    rewrite_host,
+                    rewrite_path,
+                    mirrors,
+                    cors,
+                    extensions,
+                }
+            },
+        )
 }
 
 fn retry() -> impl Strategy<Value = RetryPolicy> {
@@ -257,19 +275,20 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
 }
 
 fn actions() -> impl Strategy<Value = ActionPolicy> {
-    let bucket = TokenBucket { burst: 1, requests: 1, interval: Duration::from_secs(1) };
-    let limits = RateLimits { name: "l".to_owned(), all: Some(bucket), ..RateLimits::default() };
     let abort = Abort { answer: AbortAnswer::Grpc(14), fraction: weir_model::Fraction(1) };
     let fault = Fault { abort: Some(abort), ..Fault::default() };
     let fallback = prop_oneof![
         (name(), port()).prop_map(|(service, port)| FallbackPolicy::Backend(BackendTarget { service, port })),
-        Just(FallbackPolicy::Response(DirectResponse { status: StatusCode::OK, body: "later".to_owned() })),
+        Just(FallbackPolicy::Response(words())),
     ];
-    (of(Just(limits)), of(Just(fault)), of(fallback)).prop_map(|(limits, fault, fallback)| ActionPolicy {
-        limits,
-        fault,
-        fallback,
-    })
+    (admission(), of(Just(fault)), of(fallback), of(1..9u32)).prop_map(
+        |(limits, fault, fallback, max_request_bytes)| ActionPolicy {
+            limits,
+            fault,
+            fallback,
+            max_request_bytes,
+        },
+    )
 }
 
 fn health() -> impl Strategy<Value = HealthPolicy> {
@@ -293,14 +312,42 @@ pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
     let route = (vec(parent(), 0..3), vec(rule(), 0..4), 0..3u64)
         .prop_map(|(parents, rules, created_millis)| HttpRoute { parents, rules, created_millis });
     let (services, workloads) = (btree_map(name(), service(), 0..8), btree_map(name(), workload(), 0..8));
-    (services, workloads, btree_map(route_name(), route, 0..5), btree_map(name(), policy(), 0..4)).prop_map(
-        |(services, workloads, http_routes, traffic_policies)| Mesh {
+    let routes = (btree_map(route_name(), route, 0..5), btree_map(name(), route_filter(), 0..6));
+    (services, workloads, routes, btree_map(name(), policy(), 0..4)).prop_map(
+        |(services, workloads, (http_routes, route_filters), traffic_policies)| Mesh {
             services,
             workloads,
             http_routes,
             traffic_policies,
+            route_filters,
         },
     )
+}
+
+fn limits() -> RateLimits {
+    let bucket = TokenBucket { burst: 1, requests: 1, interval: Duration::from_secs(1) };
+    RateLimits { name: "l".to_owned(), all: Some(bucket), ..RateLimits::default() }
+}
+
+fn words() -> StaticAnswer {
+    let response = DirectResponse { status: StatusCode::OK, body: "later".to_owned() };
+    StaticAnswer { response, content_type: Some(HeaderValue::from_static("text/css")) }
+}
+
+fn admission() -> impl Strategy<Value = AdmissionPolicy> {
+    (of(Just(limits())), of(Just(limits()))).prop_map(|(service, caller)| AdmissionPolicy { service, caller })
+}
+
+fn route_filter() -> impl Strategy<Value = RouteFilter> {
+    let namespaces = btree_set(namespace(), 0..2);
+    let caller = (namespaces, of(labels())).prop_map(|(namespaces, labels)| Caller {
+        namespaces,
+        labels: labels.unwrap_or_default(),
+        ..Caller::default()
+    });
+    let priority = of(prop_oneof![Just(Priority::Default), Just(Priority::High)]);
+    (vec(caller, 0..3), of(Just(words())), admission(), priority)
+        .prop_map(|(callers, answer, limits, priority)| RouteFilter { callers, answer, limits, priority })
 }
 
 fn route_name() -> impl Strategy<Value = RouteName> {
@@ -327,6 +374,7 @@ pub(super) fn node() -> impl Strategy<Value = node::Node> {
                 id: String::new(),
                 target,
                 service: format!("{namespace}/x"),
+                service_account: SERVICE_ACCOUNT.to_owned(),
                 namespace,
                 labels,
                 locality: Locality::default(),

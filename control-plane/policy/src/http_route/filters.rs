@@ -1,6 +1,7 @@
-//! `HTTPRouteFilter`: header changes, redirects, rewrites, mirrors, CORS.
+//! `HTTPRouteFilter`: header changes, redirects, rewrites, mirrors, CORS, and references to weir's own.
 
 mod cors;
+mod extension;
 mod mirror;
 
 use super::matches::{check_path, is_token};
@@ -42,22 +43,24 @@ const FILTER: Schema = Schema {
         "urlRewrite",
         "requestMirror",
         "cors",
+        "extensionRef",
     ],
-    later: &[("externalAuth", LATER_MEND), ("extensionRef", LATER_MEND)],
+    later: &[("externalAuth", LATER_MEND)],
     ignored: &[],
 };
 
 /// Types of filter, each with its field.
-const TYPES: [(&str, &str); 6] = [
+const TYPES: [(&str, &str); 7] = [
     ("RequestHeaderModifier", "requestHeaderModifier"),
     ("ResponseHeaderModifier", "responseHeaderModifier"),
     ("RequestRedirect", "requestRedirect"),
     ("URLRewrite", "urlRewrite"),
     ("RequestMirror", "requestMirror"),
     ("CORS", "cors"),
+    ("ExtensionRef", "extensionRef"),
 ];
 
-const LATER: [&str; 3] = ["ExternalAuth", "ExtensionRef", "DirectResponse"];
+const LATER: [&str; 2] = ["ExternalAuth", "DirectResponse"];
 
 /// Where references of filters are read from, and which services of other namespaces they may name.
 #[derive(Clone, Copy)]
@@ -71,8 +74,8 @@ pub(super) fn read(at: &At<'_>, scope: Scope<'_>) -> Option<HttpFilters> {
     let (mut seen, mut complete) = (Vec::new(), true);
     for at in at.list(0..=FILTERS)? {
         match read_filter(&at, scope, &mut filters) {
-            // The one type that may be there several times.
-            Some("RequestMirror") => {}
+            // Types that may be there several times.
+            Some("RequestMirror" | "ExtensionRef") => {}
             Some(kind) if seen.contains(&kind) => {
                 at.error(format!("there is a filter {kind} already"), "merge the two into one");
             }
@@ -108,6 +111,7 @@ fn read_filter(at: &At<'_>, scope: Scope<'_>, filters: &mut HttpFilters) -> Opti
         "RequestRedirect" => filters.redirect = Some(read_redirect(&at)?),
         "RequestMirror" => filters.mirrors.push(mirror::read(&at, scope)?),
         "CORS" => filters.cors = Some(cors::read(&at)?),
+        "ExtensionRef" => extension::read(&at, scope, &mut filters.extensions)?,
         _ => (filters.rewrite_host, filters.rewrite_path) = read_rewrite(&at)?,
     }
     Some(kind)
@@ -124,7 +128,7 @@ fn read_mutation(at: &At<'_>) -> Option<HeaderMutation> {
         }),
         None => Some(Vec::new()),
     };
-    let mutation = HeaderMutation { set: set?, add: add?, remove: remove? };
+    let mutation = HeaderMutation { set: set?, add: add?, remove: remove?, edits: None };
     if mutation.is_empty() {
         at.warning("the filter changes nothing", "remove it");
     }
@@ -248,7 +252,14 @@ fn read_redirect(at: &At<'_>) -> Option<Redirect> {
         None => Some(StatusCode::FOUND),
     };
     let (host, path) = (read_hostname(&redirect), read_modifier(&redirect));
-    Some(Redirect { scheme: scheme?, host: host?, port: port?, path: path?, status: status? })
+    Some(Redirect {
+        scheme: scheme?,
+        host: host?,
+        port: port?,
+        path: path?,
+        status: status?,
+        strip_query: false,
+    })
 }
 
 fn read_rewrite(at: &At<'_>) -> Option<(Option<String>, Option<PathRewrite>)> {
@@ -286,6 +297,9 @@ pub(super) fn write(filters: &HttpFilters, namespace: &str) -> Vec<Value> {
     for mirror in &filters.mirrors {
         written.push(filter("RequestMirror", "requestMirror", mirror::write(mirror, namespace)));
     }
+    for name in &filters.extensions {
+        written.push(filter("ExtensionRef", "extensionRef", extension::write(name)));
+    }
     written
 }
 
@@ -305,6 +319,8 @@ fn write_modifier(path: &PathRewrite) -> Value {
         PathRewrite::Prefix(path) | PathRewrite::Characters(path) => {
             json!({"type": "ReplacePrefixMatch", "replacePrefixMatch": path})
         }
+        // Only other control planes say it; what is read of policy never has it.
+        PathRewrite::Substitute(_) => json!({"type": "ReplaceFullPath"}),
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) fn read(at: &At<'_>) -> Option<RouteMatch> {
         headers: headers?,
         query: query?.into_iter().map(|(name, value)| QueryMatch { name, value }).collect(),
         fraction: None,
+        more: None,
     })
 }
 

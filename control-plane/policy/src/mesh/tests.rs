@@ -108,15 +108,14 @@ fn what_a_policy_leaves_out_keeps_its_default() {
     let backoff = policy("retries: {backoff: {base: 2s}}").retry.unwrap();
     assert_eq!((backoff.backoff_base, backoff.backoff_max), (Duration::from_secs(2), Duration::from_secs(2)));
     let budget = policy("retries: {budget: {percent: 12.5}}").circuit_breakers.unwrap();
-    assert_eq!(
-        budget,
-        CircuitBreakers {
-            retry_budget: RetryBudget { parts_per_million: 125_000, min_concurrency: 3 },
-            ..CircuitBreakers::default()
-        }
-    );
+    let said = RetryBudget { parts_per_million: 125_000, min_concurrency: 3 };
+    let high = Thresholds { retry_budget: said.clone(), ..Thresholds::default() };
+    assert_eq!(budget, CircuitBreakers { retry_budget: said, high, ..CircuitBreakers::default() });
     let breakers = policy("circuitBreakers: {maxRequests: 7}").circuit_breakers.unwrap();
     assert_eq!(breakers, CircuitBreakers { max_requests: 7, ..CircuitBreakers::default() });
+    let high = policy("circuitBreakers: {high: {maxRequests: 7}}").circuit_breakers.unwrap();
+    let of_high = Thresholds { max_requests: 7, ..Thresholds::default() };
+    assert_eq!(high, CircuitBreakers { high: of_high, ..CircuitBreakers::default() });
 }
 
 #[test]

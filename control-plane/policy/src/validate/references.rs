@@ -1,4 +1,7 @@
-//! References between objects: parents and backends of routes, targets of policies.
+//! References between objects: parents, backends and filters of routes, targets of policies.
+
+mod extensions;
+mod streams;
 
 use super::{Findings, service_mend};
 use crate::decode::Report;
@@ -10,6 +13,7 @@ use weir_model::mesh::{
 };
 
 pub(super) fn check(objects: &[&Object], mesh: &Mesh, findings: &mut Findings) {
+    extensions::check_unused(objects, mesh, findings);
     let mut governed = BTreeMap::new();
     for object in objects {
         match &object.spec {
@@ -20,8 +24,9 @@ pub(super) fn check(objects: &[&Object], mesh: &Mesh, findings: &mut Findings) {
                 let rules = spec.rules.iter().map(|rule| &rule.lowered);
                 check_route(&object.id, &spec.parents, rules, mesh, findings);
             }
+            Spec::TlsRoute(spec) | Spec::TcpRoute(spec) => streams::check(&object.id, spec, mesh, findings),
             Spec::TrafficPolicy(spec) => check_policy(&object.id, spec, mesh, &mut governed, findings),
-            Spec::Service(_) | Spec::Workload(_) => {}
+            Spec::Service(_) | Spec::Workload(_) | Spec::RouteFilter(_) => {}
         }
     }
 }
@@ -96,6 +101,7 @@ fn check_route<'a>(
     }
     for (rule_index, rule) in rules.enumerate() {
         let path = format!("spec.rules[{rule_index}]");
+        extensions::check_rule(id, rule, parents, &path, mesh, report);
         check_mirrors(&rule.filters, &path, mesh, report);
         for (index, backend) in rule.backends.iter().enumerate() {
             let path = format!("{path}.backendRefs[{index}]");

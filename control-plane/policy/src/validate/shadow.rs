@@ -7,7 +7,7 @@ use super::Findings;
 use crate::{Kind, ObjectId};
 use http::Method;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use weir_model::mesh::{AppProtocol, HttpRoute, Mesh, Name, RouteKind, RouteName};
+use weir_model::mesh::{AppProtocol, Caller, HttpRoute, HttpRule, Mesh, Name, RouteKind, RouteName};
 use weir_model::precedence::Precedence;
 use weir_model::{HeaderMatch, PathMatch, QueryMatch, RouteMatch};
 
@@ -20,6 +20,8 @@ type Place<'m> = (&'m Name, u16, Option<&'m str>);
 struct Entry<'m> {
     precedence: Precedence<'m>,
     matches: &'m RouteMatch,
+    /// Whose requests it is for; everybody's if empty. What differs is taken to be for different ones.
+    callers: Vec<&'m [Caller]>,
 }
 
 /// Why a match is never reached.
@@ -46,11 +48,12 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Findings) {
     }
     let mut told = BTreeSet::new();
     for (place, routes) in places {
-        check_place(place, &routes, &everything, &mut told, findings);
+        check_place(mesh, place, &routes, &everything, &mut told, findings);
     }
 }
 
 fn check_place<'m>(
+    mesh: &'m Mesh,
     (service, port, _): Place<'m>,
     routes: &BTreeMap<&'m RouteName, &'m HttpRoute>,
     everything: &'m RouteMatch,
@@ -62,9 +65,14 @@ fn check_place<'m>(
         for (rule_index, rule) in route.rules.iter().enumerate() {
             let matches =
                 if rule.matches.is_empty() { std::slice::from_ref(everything) } else { &rule.matches };
-            entries.extend(matches.iter().enumerate().map(|(index, matches)| Entry {
-                precedence: Precedence::of(matches, name, route.created_millis, rule_index, index),
-                matches,
+            let callers = callers(mesh, rule);
+            entries.extend(matches.iter().enumerate().map(|(index, matches)| {
+                Entry {
+                    precedence: Precedence::of(matches, name, route.created_millis, rule_index, index)
+                        .for_some(!callers.is_empty()),
+                    matches,
+                    callers: callers.clone(),
+                }
             }));
         }
     }
@@ -124,6 +132,15 @@ fn reason(loser: &Precedence<'_>, hidden: &Hidden<'_>) -> String {
     format!("{other} has the same conditions, and {why}")
 }
 
+/// What the filters of a rule say of callers, those that say nothing left out.
+fn callers<'m>(mesh: &'m Mesh, rule: &HttpRule) -> Vec<&'m [Caller]> {
+    let filters = rule.filters.extensions.iter().filter_map(|name| mesh.route_filters.get(name));
+    let mut callers: Vec<&[Caller]> =
+        filters.map(|filter| filter.callers.as_slice()).filter(|callers| !callers.is_empty()).collect();
+    callers.sort();
+    callers
+}
+
 /// What of a match must be equal for two matches to be the same.
 type Conditions<'m> = (&'m PathMatch, Option<&'m Method>, Vec<&'m HeaderMatch>, Vec<&'m QueryMatch>);
 
@@ -136,19 +153,24 @@ fn conditions(matches: &RouteMatch) -> Conditions<'_> {
 }
 
 fn find_hidden<'m>(entries: &[Entry<'m>]) -> Vec<Option<Hidden<'m>>> {
-    let mut first: HashMap<Conditions<'m>, &Precedence<'m>> = HashMap::new();
+    fn key<'e, 'm>(entry: &'e Entry<'m>) -> (Conditions<'m>, &'e [&'m [Caller]]) {
+        (conditions(entry.matches), &entry.callers)
+    }
+    let mut first: HashMap<(Conditions<'m>, &[&[Caller]]), &Precedence<'m>> = HashMap::new();
     let mut catch_alls: Vec<&Entry<'m>> = Vec::new();
     let mut hidden = Vec::with_capacity(entries.len());
     for entry in entries {
-        let same =
-            first.get(&conditions(entry.matches)).map(|winner| Hidden { by: (*winner).clone(), same: true });
+        let same = first.get(&key(entry)).map(|winner| Hidden { by: (*winner).clone(), same: true });
         let covered = || {
-            let winner = catch_alls.iter().find(|winner| covers(winner.matches, entry.matches))?;
+            let winner = catch_alls.iter().find(|winner| {
+                let wider = winner.callers.is_empty() || winner.callers == entry.callers;
+                wider && covers(winner.matches, entry.matches)
+            })?;
             Some(Hidden { by: winner.precedence.clone(), same: false })
         };
         let found = same.or_else(covered);
         if found.is_none() {
-            first.insert(conditions(entry.matches), &entry.precedence);
+            first.insert(key(entry), &entry.precedence);
             if is_catch_all(&entry.matches.path) && catch_alls.len() < CATCH_ALLS {
                 catch_alls.push(entry);
             }

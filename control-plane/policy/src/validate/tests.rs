@@ -45,6 +45,8 @@ fn policy(name: &str, target: &str) -> String {
     )
 }
 
+mod extensions;
+
 #[test]
 fn a_good_mesh_has_no_findings() {
     let more = format!(

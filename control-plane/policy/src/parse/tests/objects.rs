@@ -91,6 +91,7 @@ fn one_match() -> impl Strategy<Value = RouteMatch> {
         headers,
         query,
         fraction: None,
+        more: None,
     })
 }
 
@@ -110,6 +111,7 @@ fn mutation() -> impl Strategy<Value = HeaderMutation> {
         set,
         add,
         remove,
+        edits: None,
     })
 }
 
@@ -136,8 +138,16 @@ fn redirect() -> impl Strategy<Value = Redirect> {
         Just(StatusCode::MOVED_PERMANENTLY),
         Just(StatusCode::PERMANENT_REDIRECT)
     ];
-    (scheme, of(label()), of(1..=65_535u16), of(rewrite()), status)
-        .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
+    (scheme, of(label()), of(1..=65_535u16), of(rewrite()), status).prop_map(
+        |(scheme, host, port, path, status)| Redirect {
+            scheme,
+            host,
+            port,
+            path,
+            status,
+            strip_query: false,
+        },
+    )
 }
 
 fn cors() -> impl Strategy<Value = CorsFilter> {
@@ -202,13 +212,16 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
         }
     });
     let host = of(label());
+    let own = namespace.clone();
+    let extensions = proptest::collection::btree_set(label(), 0..3)
+        .prop_map(move |names| names.into_iter().map(|name| Name::new(&own, name)).collect());
     let forwards = (
         vec(one_match(), 0..4),
         vec(backend(namespace.clone()), 0..4),
         host,
         of(rewrite()),
         (timeouts, of(retry), of(session())),
-        (mirrors(namespace), of(cors())),
+        (mirrors(namespace.clone()), of(cors()), extensions),
     )
         .prop_map(
             |(
@@ -217,7 +230,7 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
                 rewrite_host,
                 rewrite_path,
                 (timeouts, retry, session),
-                (mirrors, cors),
+                (mirrors, cors, extensions),
             )| {
                 if matches!(rewrite_path, Some(PathRewrite::Prefix(_))) {
                     matches.truncate(0);
@@ -225,8 +238,14 @@ fn rule(namespace: String) -> impl Strategy<Value = HttpRule> {
                 if let Some(first) = backends.first_mut() {
                     first.weight = first.weight.max(1);
                 }
-                let filters =
-                    HttpFilters { rewrite_host, rewrite_path, mirrors, cors, ..HttpFilters::default() };
+                let filters = HttpFilters {
+                    rewrite_host,
+                    rewrite_path,
+                    mirrors,
+                    cors,
+                    extensions,
+                    ..HttpFilters::default()
+                };
                 HttpRule { name: String::new(), matches, filters, backends, timeouts, retry, session }
             },
         );
@@ -360,6 +379,7 @@ fn policy(namespace: String) -> impl Strategy<Value = TrafficPolicySpec> {
                 max_connections,
                 max_pending,
                 max_requests,
+                high: ThresholdsSpec { max_connections: None, max_pending, max_requests },
                 max_endpoint_connections: max_connections,
                 max_connection_requests,
                 max_connection_duration,
@@ -409,11 +429,18 @@ fn calls(route: HttpRouteSpec) -> GrpcRouteSpec {
         };
         let headers = rule.matches.first().map(|one| one.headers.clone()).unwrap_or_default();
         let filters = HttpFilters {
+            extensions: rule.filters.extensions,
             request_headers: rule.filters.request_headers,
             response_headers: rule.filters.response_headers,
             ..HttpFilters::default()
         };
-        let rest = HttpRule { name: rule.name, filters, backends: rule.backends, ..HttpRule::default() };
+        let rest = HttpRule {
+            name: rule.name,
+            filters,
+            backends: rule.backends,
+            session: rule.session,
+            ..HttpRule::default()
+        };
         GrpcRule::new(vec![GrpcMatch { method, headers }], rest)
     });
     GrpcRouteSpec { parents, hostnames, rules: rules.collect() }
@@ -428,7 +455,10 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
             workload().prop_map(Spec::Workload).boxed(),
             route(namespace.clone()).prop_map(Spec::HttpRoute).boxed(),
             route(namespace.clone()).prop_map(|route| Spec::GrpcRoute(calls(route))).boxed(),
+            crate::stream_route::tests::route(namespace.clone(), true).prop_map(Spec::TlsRoute).boxed(),
+            crate::stream_route::tests::route(namespace.clone(), false).prop_map(Spec::TcpRoute).boxed(),
             policy(namespace).prop_map(|spec| Spec::TrafficPolicy(Box::new(spec))).boxed(),
+            crate::route_filter::tests::filter().prop_map(|spec| Spec::RouteFilter(Box::new(spec))).boxed(),
         ]
     };
     (label(), label(), metadata).prop_flat_map(move |(namespace, name, metadata)| {
@@ -438,7 +468,10 @@ pub(super) fn any_object() -> impl Strategy<Value = Object> {
                 Spec::Workload(_) => Kind::Workload,
                 Spec::HttpRoute(_) => Kind::HttpRoute,
                 Spec::GrpcRoute(_) => Kind::GrpcRoute,
+                Spec::TlsRoute(_) => Kind::TlsRoute,
+                Spec::TcpRoute(_) => Kind::TcpRoute,
                 Spec::TrafficPolicy(_) => Kind::TrafficPolicy,
+                Spec::RouteFilter(_) => Kind::RouteFilter,
             };
             Object { id: ObjectId::new(kind, Name::new(&namespace, &name)), metadata: metadata.clone(), spec }
         })

@@ -54,7 +54,7 @@ fn envelopes() {
     };
     one(with("kind", json!("Servce")), "kind: there is no kind \"Servce\"");
     one(with("kind", json!("Deployment")), "kind: there is no kind \"Deployment\" here");
-    one(with("kind", json!("TLSRoute")), "kind: TLSRoute is not supported yet");
+    one(with("kind", json!("Gateway")), "kind: Gateway is not supported yet");
     one(with("kind", json!(7)), "kind: expected text, found 7");
     one(with("apiVersion", json!("v2")), "apiVersion: Service has no apiVersion \"v2\"");
     one(with("specs", json!({})), "specs: there is no field \"specs\"");
@@ -278,8 +278,31 @@ fn filters() {
     let with = |filters: Value| rule(json!({"filters": filters, "backendRefs": [{"name": "a", "port": 80}]}));
     let at = |message: &str| format!("spec.rules[0].filters[0]{message}");
     one(
-        with(json!([{"type": "ExtensionRef"}])),
-        &at(".type: a filter of type ExtensionRef is not supported yet"),
+        with(json!([{"type": "ExternalAuth"}])),
+        &at(".type: a filter of type ExternalAuth is not supported yet"),
+    );
+    one(with(json!([{"type": "ExtensionRef"}])), &at(".extensionRef: it is missing"));
+    let extension = |group: &str, kind: &str| {
+        let reference = json!({"group": group, "kind": kind, "name": "a"});
+        with(json!([{"type": "ExtensionRef", "extensionRef": reference}]))
+    };
+    one(
+        extension("gateway.envoyproxy.io", "RouteFilter"),
+        &at(".extensionRef.group: an extension of group \"gateway.envoyproxy.io\" is not known"),
+    );
+    one(
+        extension("weir.dev", "TrafficPolicy"),
+        &at(".extensionRef.kind: an extension of kind \"TrafficPolicy\" is not known"),
+    );
+    let named = |name: &str| json!({"type": "ExtensionRef", "extensionRef": {"group": "weir.dev", "kind": "RouteFilter", "name": name}});
+    one(with(json!([named("A")])), &at(".extensionRef.name: \"A\" is not a name"));
+    one(
+        with(json!([named("a"), named("a")])),
+        "spec.rules[0].filters[1].extensionRef.name: RouteFilter a is there already",
+    );
+    one(
+        rule(json!({"backendRefs": [{"name": "a", "port": 80, "filters": [named("a")]}]})),
+        "spec.rules[0]: backend default/a has an ExtensionRef filter, which is for whole rules",
     );
     one(with(json!([{"type": "requestRedirect"}])), &at(".type: \"requestRedirect\" is not allowed here"));
     one(with(json!([{"type": "URLRewrite"}])), &at(".urlRewrite: it is missing"));
@@ -508,7 +531,7 @@ fn all_mistakes_are_told_at_once() {
         "HTTPRoute",
         json!({"parentRefs": [{"group": "", "kind": "Service"}], "rules": [
             {"matches": [{"path": {"value": "a"}}, {"method": "FETCH"}], "backendRefs": [{"port": 0, "weight": -3}], "timeouts": {"request": "x"}},
-            {"filters": [{"type": "ExtensionRef"}], "bakendRefs": []}]}),
+            {"filters": [{"type": "ExternalAuth"}], "bakendRefs": []}]}),
     );
     let mut fields: Vec<&str> = found.iter().map(|line| line.split(": ").next().unwrap()).collect();
     fields.sort_unstable();

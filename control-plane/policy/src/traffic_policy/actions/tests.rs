@@ -1,16 +1,16 @@
 use super::*;
 use proptest::option::of;
 use proptest::prelude::*;
-use weir_model::mesh::BackendTarget;
-use weir_model::{HeaderMatch, StringMatch};
+use weir_model::mesh::{AdmissionPolicy, BackendTarget};
+use weir_model::{
+    DirectResponse, HeaderMatch, KeyedLimit, LimitKey, RateLimits, StaticAnswer, StringMatch, TokenBucket,
+};
 
-/// What a policy in `namespace` may say.
-pub(crate) fn policy(namespace: String) -> impl Strategy<Value = ActionPolicy> {
+/// Limits without a name, as they are read.
+pub(crate) fn admission() -> impl Strategy<Value = AdmissionPolicy> {
     let bucket = || {
-        (1..=REQUESTS, 1..=REQUESTS, 50..100_000u64).prop_map(|(burst, requests, millis)| TokenBucket {
-            burst,
-            requests,
-            interval: Duration::from_millis(millis),
+        (1..=limits::REQUESTS, 1..=limits::REQUESTS, 50..100_000u64).prop_map(|(burst, requests, millis)| {
+            TokenBucket { burst, requests, interval: Duration::from_millis(millis) }
         })
     };
     let key = prop_oneof![
@@ -24,7 +24,25 @@ pub(crate) fn policy(namespace: String) -> impl Strategy<Value = ActionPolicy> {
             exhausted: true,
             ..RateLimits::default()
         })
-        .prop_filter("there is a limit", |limits| !limits.is_empty());
+        .prop_filter("there is a limit", |limits| !limits.is_empty())
+        .boxed();
+    (of(limits.clone()), of(limits)).prop_map(|(service, caller)| AdmissionPolicy { service, caller })
+}
+
+/// Words without a media type where there is no body.
+pub(crate) fn words() -> impl Strategy<Value = StaticAnswer> {
+    let kind = of(prop_oneof![Just("application/json"), Just("text/html; charset=utf-8")]);
+    (200..600u16, "\\PC{0,20}", kind).prop_map(|(status, body, kind)| {
+        let bare = status == 204 || status == 304;
+        let body = if bare { String::new() } else { body };
+        let content_type = kind.filter(|_| !body.is_empty()).map(http::HeaderValue::from_static);
+        let status = StatusCode::from_u16(status).unwrap();
+        StaticAnswer { response: DirectResponse { status, body }, content_type }
+    })
+}
+
+/// What a policy in `namespace` may say.
+pub(crate) fn policy(namespace: String) -> impl Strategy<Value = ActionPolicy> {
     let fraction = || (0..=1_000_000u32).prop_map(Fraction);
     let delay = (1..300_000u64, fraction())
         .prop_map(|(millis, fraction)| Delay { duration: Duration::from_millis(millis), fraction });
@@ -44,14 +62,11 @@ pub(crate) fn policy(namespace: String) -> impl Strategy<Value = ActionPolicy> {
         ("[a-z]{1,5}", 1..=65_535u16).prop_map(move |(name, port)| {
             FallbackPolicy::Backend(BackendTarget { service: Name::new(&namespace, name), port })
         }),
-        (200..600u16, "\\PC{0,20}").prop_map(|(status, body)| {
-            FallbackPolicy::Response(DirectResponse { status: StatusCode::from_u16(status).unwrap(), body })
-        }),
+        words().prop_map(FallbackPolicy::Response),
     ];
-    (of(limits), of(fault), of(fallback)).prop_map(|(limits, fault, fallback)| ActionPolicy {
-        limits,
-        fault,
-        fallback,
+    let bytes = of(1..=i32::MAX.cast_unsigned());
+    (admission(), of(fault), of(fallback), bytes).prop_map(|(limits, fault, fallback, max_request_bytes)| {
+        ActionPolicy { limits, fault, fallback, max_request_bytes }
     })
 }
 
@@ -97,6 +112,10 @@ fn limits_that_cannot_be_kept() {
     one(twice, "spec.rateLimits[1]: there is a limit on all requests already");
     let twice = json!({"rateLimits": [{"requests": 1, "by": "SourceAddress"}, {"requests": 2, "by": "SourceAddress"}]});
     one(twice, "spec.rateLimits[1]: there is a limit by the same thing already");
+    let by = limit(json!({"requests": 1, "enforcedBy": "Everybody"}));
+    one(by, "spec.rateLimits[0].enforcedBy: \"Everybody\" is not allowed here");
+    let sides = json!({"rateLimits": [{"requests": 1}, {"requests": 2, "enforcedBy": "Caller"}]});
+    assert_eq!(found(sides), [""; 0], "each side has limits of its own");
 }
 
 #[test]
@@ -122,4 +141,15 @@ fn fallbacks_that_answer_nothing() {
         json!({"fallback": {"response": {"body": "x".repeat(5000)}}}),
         "spec.fallback.response.body: it is longer than 4096 bytes",
     );
+    let response = |response: Value| json!({"fallback": {"response": response}});
+    one(
+        response(json!({"body": "x", "contentType": "json"})),
+        "spec.fallback.response.contentType: \"json\" is not a media type",
+    );
+    one(
+        response(json!({"body": "x", "contentType": "text/plain\r\nx: y"})),
+        "spec.fallback.response.contentType: ",
+    );
+    one(response(json!({"body": "x", "status": 204})), "spec.fallback.response: a response 204 has no body");
+    one(response(json!({"statusCode": 200})), "there is no field \"statusCode\"");
 }

@@ -14,7 +14,7 @@ fn service(selector: &str, ports: &[(&str, u16, TargetPort)]) -> Service {
         target: target.clone(),
         protocol: AppProtocol::Http,
     });
-    Service { selector: labels(selector), ports: ports.collect() }
+    Service { distribution: None, selector: labels(selector), ports: ports.collect() }
 }
 
 fn ports(ports: &[(&str, u16)]) -> Vec<WorkloadPort> {
