@@ -42,7 +42,7 @@ impl Lifecycle {
     pub(crate) async fn run(self, tell: impl FnOnce(), heard: impl Future<Output = ()>, pause: Duration) {
         self.reaches(Stage::Leaving).await;
         tracing::info!(
-            "leaving: not ready any more, the stream to the control plane ends, new work is taken for {pause:?} and until peers know"
+            "leaving: not ready any more, the control plane is told, new work is taken for {pause:?} and until peers know"
         );
         tell();
         tokio::join!(heard, tokio::time::sleep(pause));

@@ -123,9 +123,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let tell = {
         let (status, drain, succeeded) = (status.clone(), drain.clone(), succeeded.clone());
         move || {
-            // A successor holds the lease; what is left here may still ask for names until it ends.
+            // After that a successor holds the lease.
             if !succeeded.get() {
-                status.close();
+                status.leave();
                 drain.leave(true);
             }
         }

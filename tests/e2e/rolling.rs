@@ -82,6 +82,37 @@ fn the_end_waits_until_peers_know() {
     eventually("it ends", Duration::from_secs(2), || !called.process.running());
 }
 
+/// A sidecar that was told to end is gone for its peers at once, and still finds names for its application that nobody used before.
+#[test]
+fn who_leaves_can_still_call_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = ControlPlane::start(dir.path());
+    plane.apply(MANIFEST);
+    plane.apply(&MANIFEST.replace("backend", "other"));
+    let (app, other) = (App::start_anywhere(), App::start_anywhere());
+    let outbound = ["--outbound", "127.0.0.1:0", "--drain-pause", "5s"];
+    let sidecar = |name: &str, app: &App| {
+        let (inbound, service) = (format!("http=127.0.0.1:0={}", app.http1), format!("default/{name}"));
+        let label = format!("app={name}");
+        let own = ["--service", &service, "--label", &label, "--inbound", &inbound];
+        Sidecar::start(dir.path(), name, plane.xds, &[&own[..], &outbound].concat())
+    };
+    let (mut leaving, peer) = (sidecar("backend", &app), sidecar("other", &other));
+    leaving.wait_ready();
+    peer.wait_ready();
+    let called = |from: &Sidecar, name: &str| http::get(from.outbound.unwrap(), name, "/").unwrap();
+    eventually("the mesh serves", Duration::from_secs(10), || called(&peer, "backend:8080").status == 200);
+    leaving.process.signal("TERM");
+    eventually("its peer has heard of it", Duration::from_secs(4), || {
+        called(&peer, "backend:8080").status == 503
+    });
+    let answer = called(&leaving, "other:8080");
+    assert!(leaving.process.running(), "it ended before its pause was over");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(called(&leaving, "nobody:8080").status, 404, "it hears what does not exist, too");
+    assert!(leaving.process.wait().success());
+}
+
 #[test]
 fn a_rolling_restart_costs_no_request() {
     let dir = tempfile::tempdir().unwrap();

@@ -41,8 +41,8 @@ impl World {
             72..=77 => self.reset(index),
             78..=81 => self.partition(index),
             82..=86 => self.kill_plane(),
-            87..=90 => self.kill_node(index)?,
-            91..=94 => self.stop_node(index)?,
+            87..=89 => self.kill_node(index)?,
+            90..=94 => self.stop_node(index)?,
             95..=96 => self.expire_names(index)?,
             _ => self.repair(),
         }
@@ -165,9 +165,17 @@ impl World {
         Ok(())
     }
 
-    /// SIGTERM: the last good configuration is written, and the stream ends in order.
+    /// SIGTERM: the stream ends in order. A sidecar gives up its lease first and goes on asking; what it has is written when it ends.
     fn stop_node(&mut self, index: usize) -> Result<(), String> {
         if !self.peers[index].up {
+            return Ok(());
+        }
+        if matches!(self.peers[index].client, Client::Weir(_)) && !self.peers[index].draining {
+            note!(self, "{} drains", self.peers[index].id());
+            if let Some(conn) = self.peers[index].drain() {
+                self.net.close(conn, &mut self.sched, &mut self.random);
+            }
+            self.retry(index);
             return Ok(());
         }
         note!(self, "{} leaves", self.peers[index].id());
@@ -203,7 +211,10 @@ impl World {
         let Some(plane) = &self.plane else { return Ok(()) };
         let now = self.sched.micros();
         for peer in &mut self.peers {
-            let Some((name, _)) = weir_serve::leases::workload(&peer.role.node) else { continue };
+            let Some((name, _)) = weir_serve::leases::workload(&peer.role.node).filter(|_| !peer.draining)
+            else {
+                continue;
+            };
             if plane.world.mesh.workloads.contains_key(&name) {
                 // An earlier process may have joined, and then it is that one's lease.
                 if peer.conn.is_some_and(|conn| self.net.lives(conn) && plane.knows(conn)) {

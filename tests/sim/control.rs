@@ -40,6 +40,8 @@ pub(crate) struct Stream {
     session: ServerSession,
     sotw: bool,
     node: Option<Node>,
+    /// Whether it is no lease.
+    draining: bool,
     peer: usize,
     seen: u64,
     woken: bool,
@@ -123,7 +125,8 @@ impl Plane {
             session = session.with_order([Listener, Route, Cluster, Endpoints]);
         }
         let (node, unanswered) = (None, BTreeMap::new());
-        self.streams.insert(conn, Stream { session, sotw, node, peer, seen: 0, woken: false, unanswered });
+        let stream = Stream { session, sotw, node, draining: false, peer, seen: 0, woken: false, unanswered };
+        self.streams.insert(conn, stream);
     }
 
     /// A message arrived.
@@ -133,7 +136,7 @@ impl Plane {
         for event in stream.take(bytes)? {
             match event {
                 ServerEvent::Identified(node) => {
-                    if let Some((name, workload)) = workload(&node) {
+                    if let Some((name, workload)) = workload(&node).filter(|_| !stream.draining) {
                         let joined = self.leases.join(name, workload, StreamId(conn.0));
                         taken.joined = joined.map_err(|error| error.to_string())?;
                     }
@@ -266,6 +269,7 @@ impl Stream {
         } else {
             let it = DeltaDiscoveryRequest::decode(bytes).map_err(|error| error.to_string())?;
             let (type_url, nonce) = (it.type_url.clone(), it.response_nonce.clone());
+            self.draining |= it.node.as_ref().is_some_and(weir_xds::node::is_draining);
             (it.into(), type_url, nonce)
         };
         if self.unanswered.get(&type_url) == Some(&nonce) {

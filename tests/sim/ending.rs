@@ -48,8 +48,9 @@ impl World {
         self.operator.check(&self.disk, plane.world.revision)?;
         let joined: BTreeSet<_> = plane.leases.workloads().into_keys().collect();
         let living = self.peers.iter().filter(|peer| peer.up && peer.conn.is_some() && speaks(peer));
+        let holding = living.clone().filter(|peer| !peer.draining);
         let expected: BTreeSet<_> =
-            living.clone().filter_map(|peer| workload(&peer.role.node)).map(|(name, _)| name).collect();
+            holding.filter_map(|peer| workload(&peer.role.node)).map(|(name, _)| name).collect();
         if joined != expected {
             return Err(format!("{joined:?} have joined at the end, {expected:?} live"));
         }

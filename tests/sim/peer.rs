@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) attempts: u32,
     /// Whether nothing passes between it and the control plane.
     pub(crate) cut: bool,
+    /// Whether it has given up its lease and goes on asking.
+    pub(crate) draining: bool,
     /// Since when every world has had its workload, in microseconds.
     pub(crate) member: Option<u64>,
     /// When its last connection broke, and to which process of the control plane it led.
@@ -53,6 +55,7 @@ impl Peer {
             conn: None,
             attempts: 0,
             cut: false,
+            draining: false,
             member: None,
             severed: None,
         }
@@ -66,6 +69,7 @@ impl Peer {
     /// The process starts.
     pub(crate) fn start(&mut self, now: Time, history: &History) -> Result<(), String> {
         self.up = true;
+        self.draining = false;
         self.epoch += 1;
         self.attempts = 0;
         match &mut self.client {
@@ -82,6 +86,16 @@ impl Peer {
         self.up = false;
         self.epoch += 1;
         self.member = None;
+        self.conn.take()
+    }
+
+    /// The process begins to leave: streams from now on are no lease, and the one there was is to be ended.
+    pub(crate) fn drain(&mut self) -> Option<ConnId> {
+        self.draining = true;
+        self.member = None;
+        if let Client::Weir(sidecar) = &mut self.client {
+            sidecar.leave();
+        }
         self.conn.take()
     }
 

@@ -117,6 +117,12 @@ impl Sidecar {
         self.unchanged("connecting")
     }
 
+    /// It gives up its lease, and goes on asking on another stream.
+    pub(crate) fn leave(&mut self) {
+        self.core.disconnect();
+        self.core.leave();
+    }
+
     /// The stream is gone; nothing that is served changes by that.
     pub(crate) fn lost(&self) -> Result<(), String> {
         self.unchanged("losing the control plane")
@@ -182,7 +188,10 @@ impl Sidecar {
                 return Err(format!("refused {kind} {name} and does not serve the last good one any more"));
             }
             let known = self.core.refused().iter().any(|one| one.kind == kind && one.name == *name);
-            if !known && mutation.is_none() {
+            // What was given up while it was on its way is nobody's concern.
+            let asked = !matches!(kind, ResourceType::Route | ResourceType::Endpoints)
+                || self.core.graph().referred(kind).contains(name);
+            if asked && !known && mutation.is_none() {
                 return Err(format!("refused {kind} {name} and does not say so"));
             }
         }

@@ -202,7 +202,7 @@ impl World {
         Ok(())
     }
 
-    fn retry(&mut self, index: usize) {
+    pub(crate) fn retry(&mut self, index: usize) {
         let peer = &mut self.peers[index];
         let wait = self.random.below(peer.patience() + 1);
         peer.attempts += 1;

@@ -120,6 +120,8 @@ struct AdsStream {
     /// Who it is, once it said.
     node: Option<Node>,
     version: String,
+    /// Whether it is a lease of the node's workload.
+    leases: bool,
     entry: Option<Entry>,
     /// The world and the subscriptions the session was last updated for.
     seen: u64,
@@ -140,6 +142,7 @@ impl AdsStream {
             session: Arc::new(Mutex::new((protocol.session)())),
             node: None,
             version: String::new(),
+            leases: true,
             entry: None,
             seen: 0,
             revision: 0,
@@ -184,6 +187,7 @@ impl AdsStream {
     fn receive<Q: Into<server::Request> + Identity>(&mut self, request: Q) -> Result<(), Status> {
         if let Some(node) = request.node().filter(|_| self.node.is_none()) {
             self.version = version(node);
+            self.leases = !weir_xds::node::is_draining(node);
         }
         let events = self
             .session
@@ -211,7 +215,7 @@ impl AdsStream {
         let (version, peer) = (std::mem::take(&mut self.version), std::mem::take(&mut self.peer));
         tracing::info!(node = node.id, target = %node.target, peer, "a node connected");
         self.entry = Some(self.plane.registry.enter(node.clone(), version, peer, self.protocol, session));
-        if let Some((name, workload)) = workload(&node) {
+        if let Some((name, workload)) = workload(&node).filter(|_| self.leases) {
             let joined = self.plane.join(name, workload, self.id);
             joined.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         }
@@ -272,7 +276,7 @@ impl AdsStream {
     /// nobody sends it anything new.
     async fn part(&mut self, in_order: bool) {
         self.entry = None;
-        if let Some((name, workload)) = self.node.as_ref().and_then(workload)
+        if let Some((name, workload)) = self.node.as_ref().filter(|_| self.leases).and_then(workload)
             && self.plane.part(&name, self.id, in_order)
         {
             self.plane.heard_without(&name, &workload).await;

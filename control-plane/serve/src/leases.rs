@@ -1,6 +1,7 @@
 //! Which workloads run because their sidecar is connected: **the stream is the lease**.
 //!
-//! A sidecar that ends its stream in order (it drains) leaves at once. One whose stream breaks may be well and only cut off, so it stays for
+//! A sidecar that ends its stream in order (it drains) leaves at once; one that goes on asking does so on a stream that is no lease
+//! (`weir_xds::node::is_draining`). One whose stream breaks may be well and only cut off, so it stays for
 //! [`LOST_GRACE`]; peers that cannot reach it retry elsewhere meanwhile. A control plane that restarts restores the leases it last wrote and
 //! holds them for [`RESTORED_GRACE`], long enough for every living sidecar to return: otherwise the first ones back would be told that the
 //! others are gone.

@@ -7,6 +7,8 @@
 //!           "upstreams": ["NAMESPACE/NAME"], "sampling_ppm": 1000000, "access_log": false}}
 //! ```
 //!
+//! A stream whose node says `"draining": true` is no lease of its workload ([`is_draining`]): what it gets is the same as without.
+//!
 //! Everything is optional but the id. Without `target` a user agent that starts with `gRPC` is gRPC, and anything else an Envoy. People write
 //! these two by hand, so a key that is not listed is an error there: a misspelt one would do nothing, silently. A newer sidecar may say
 //! more. Hostile input costs no more than its size.
@@ -41,6 +43,7 @@ impl std::error::Error for NodeError {}
 pub const USER_AGENT: &str = "weir-sidecar";
 
 const ROOT: &str = "metadata.weir";
+const DRAINING: &str = "draining";
 const DEFAULT_NAMESPACE: &str = "default";
 const KEYS: [&str; 10] = [
     "target",
@@ -101,6 +104,23 @@ pub fn encode(node: &Node) -> core::Node {
             .then(|| core::node::UserAgentVersionType::UserAgentVersion(version.to_owned())),
         ..core::Node::default()
     }
+}
+
+/// Says that a stream is no lease: the workload is on its way out, and still asks for what it needs until its end.
+pub fn set_draining(node: &mut core::Node) {
+    let metadata = node.metadata.get_or_insert_default();
+    let weir = metadata.fields.entry("weir".to_owned()).or_insert_with(|| structure(vec![]));
+    if let Some(Kind::StructValue(weir)) = &mut weir.kind {
+        weir.fields.insert(DRAINING.to_owned(), value(Kind::BoolValue(true)));
+    }
+}
+
+/// Whether a stream is no lease: [`set_draining`]. Only weir's own sidecars say so.
+pub fn is_draining(node: &core::Node) -> bool {
+    let weir = node.metadata.as_ref().and_then(|metadata| metadata.fields.get("weir"));
+    let Some(Kind::StructValue(weir)) = weir.and_then(|weir| weir.kind.as_ref()) else { return false };
+    let said = weir.fields.get(DRAINING).and_then(|said| said.kind.as_ref());
+    matches!(said, Some(Kind::BoolValue(true)))
 }
 
 /// The node of an xDS form.

@@ -30,7 +30,7 @@ use crate::demand::Demand;
 use crate::persist::{self, Keeper};
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::Linker;
-use crate::status::ConfigStatus;
+use crate::status::{ConfigStatus, Way};
 use backoff::Backoff;
 pub use core::Core;
 pub use target::ControlPlanes;
@@ -100,6 +100,7 @@ impl Config {
             status: status.clone(),
             keeper,
             random: Random::new(options.seed),
+            leaving: false,
         };
         if restored {
             status.update(|status| status.restored = true);
@@ -119,10 +120,14 @@ struct Task {
     status: ConfigStatus,
     keeper: Option<Keeper>,
     random: Random,
+    /// Whether the workload's lease was given up.
+    leaving: bool,
 }
 
 /// Why a stream is over.
 enum End {
+    /// [`ConfigStatus::leave`] was called: this side has ended. What the other one says until it ends too, if it was open already.
+    Left(Box<Option<Streaming<DeltaDiscoveryResponse>>>),
     /// [`ConfigStatus::close`] was called.
     Closed,
     /// The control plane is gone or cannot be used.
@@ -132,15 +137,15 @@ enum End {
 impl Task {
     async fn run(mut self, control_planes: ControlPlanes) {
         let mut backoff = Backoff::default();
-        let mut closing = self.status.closing();
+        let mut way = self.status.way();
         for uri in control_planes.uris().iter().cycle() {
             let begun = Instant::now();
             self.status.update(|status| status.control_plane.clone_from(uri));
-            let end = self.follow(uri, &mut closing).await;
+            let end = self.follow(uri, &mut way).await;
             let was_connected = self.connected.swap(false, Relaxed);
             self.status.update(|status| status.connected_since = None);
             let reason = match end {
-                End::Closed => break,
+                End::Left(_) | End::Closed => break,
                 End::Lost(reason) => reason,
             };
             let repeated = self.failed(&reason);
@@ -154,7 +159,7 @@ impl Task {
                     "control plane {uri}: {reason}; serving what is there, next attempt in {wait:?}"
                 ),
             }
-            if self.pause(wait, &mut closing).await {
+            if self.pause(wait, &mut way).await {
                 break;
             }
         }
@@ -176,12 +181,14 @@ impl Task {
     }
 
     /// Waits, taking questions meanwhile; whether the task is to end.
-    async fn pause(&mut self, wait: Duration, closing: &mut watch::Receiver<bool>) -> bool {
+    async fn pause(&mut self, wait: Duration, way: &mut watch::Receiver<Way>) -> bool {
         let wait = tokio::time::sleep(wait);
         tokio::pin!(wait);
+        let mut leaving = way.clone();
         loop {
             tokio::select! {
-                () = closed(closing) => return true,
+                () = reached(way, Way::Close) => return true,
+                () = reached(&mut leaving, Way::Leave), if !self.leaving => self.left(),
                 () = &mut wait => return false,
                 Some(name) = self.wanted.recv() => self.want(name),
             }
@@ -189,27 +196,49 @@ impl Task {
     }
 
     /// One connection with its streams, from beginning to end.
-    async fn follow(&mut self, uri: &str, closing: &mut watch::Receiver<bool>) -> End {
+    async fn follow(&mut self, uri: &str, way: &mut watch::Receiver<Way>) -> End {
         let channel = tokio::select! {
-            () = closed(closing) => return End::Closed,
+            () = reached(way, Way::Close) => return End::Closed,
             connected = connect(uri) => match connected {
                 Ok(channel) => channel,
                 Err(reason) => return End::Lost(reason),
             },
         };
+        if *way.borrow() >= Way::Leave && !self.leaving {
+            self.left();
+        }
         let reports = tokio::spawn(crate::load::report(
             channel.clone(),
             self.node.clone(),
             self.snapshots.subscribe(),
             self.status.clone(),
         ));
-        let end = self.stream(channel, closing).await;
+        let mut end = self.stream(channel.clone(), way).await;
+        if let End::Left(responses) = end {
+            // The lease ends when the control plane says so; names are asked for on a stream that is none meanwhile.
+            self.core.disconnect();
+            self.leave();
+            tokio::spawn(farewell(*responses, self.status.clone()));
+            end = self.stream(channel, way).await;
+        }
         self.core.disconnect();
         reports.abort();
         end
     }
 
-    async fn stream(&mut self, channel: Channel, closing: &mut watch::Receiver<bool>) -> End {
+    /// From here on streams are no lease.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.core.leave();
+    }
+
+    /// There was no stream to give up.
+    fn left(&mut self) {
+        self.leave();
+        self.status.went();
+    }
+
+    async fn stream(&mut self, channel: Channel, way: &mut watch::Receiver<Way>) -> End {
         let mut client = AggregatedDiscoveryServiceClient::new(channel)
             .max_decoding_message_size(limits::XDS_MESSAGE_BYTES);
         let (requests, queue) = mpsc::channel::<DeltaDiscoveryRequest>(REQUESTS);
@@ -217,6 +246,7 @@ impl Task {
         // Servers may send response headers only after the first request, so that is on its way before they are waited for.
         let opening = async move { client.delta_aggregated_resources(ReceiverStream::new(queue)).await };
         tokio::pin!(opening);
+        let mut leaving = way.clone();
         let mut responses: Option<Streaming<DeltaDiscoveryResponse>> = None;
         let mut outgoing: Option<DeltaDiscoveryRequest> = None;
         // A control plane that refuses this node may do so only after it has opened the stream.
@@ -230,7 +260,8 @@ impl Task {
                 outgoing = self.core.poll_output();
             }
             tokio::select! {
-                () = closed(closing) => break,
+                () = reached(way, Way::Close) => break,
+                () = reached(&mut leaving, Way::Leave), if !self.leaving => return End::Left(Box::new(responses)),
                 opened = &mut opening, if responses.is_none() => match opened {
                     Ok(opened) => {
                         responses = Some(opened.into_inner());
@@ -350,11 +381,17 @@ async fn connect(uri: &str) -> Result<Channel, String> {
     endpoint.connect().await.map_err(|error| format!("it cannot be reached: {}", innermost(&error)))
 }
 
-async fn closed(closing: &mut watch::Receiver<bool>) {
+async fn reached(way: &mut watch::Receiver<Way>, far: Way) {
     // A status that is gone closes nothing.
-    if closing.wait_for(|closing| *closing).await.is_err() {
+    if way.wait_for(|way| *way >= far).await.is_err() {
         std::future::pending().await
     }
+}
+
+/// Waits until the control plane has ended a stream that this sidecar has ended.
+async fn farewell(mut responses: Option<Streaming<DeltaDiscoveryResponse>>, status: ConfigStatus) {
+    let _late = tokio::time::timeout(FAREWELL, ended(&mut responses)).await;
+    status.went();
 }
 
 /// Waits until the control plane has ended the stream. What it still sends is not wanted.

@@ -13,9 +13,20 @@ use crate::graph::Pending;
 #[derive(Clone, Debug)]
 pub struct ConfigStatus {
     shared: Arc<Mutex<Status>>,
-    close: Arc<watch::Sender<bool>>,
+    way: Arc<watch::Sender<Way>>,
     gone: Arc<watch::Sender<bool>>,
     handed_over: Arc<AtomicBool>,
+}
+
+/// How far the task is on its way out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Way {
+    /// It stays.
+    Stay,
+    /// Its workload takes nothing new; it follows the control plane all the same.
+    Leave,
+    /// It ends.
+    Close,
 }
 
 /// How the configuration stands.
@@ -81,7 +92,7 @@ impl ConfigStatus {
     pub(crate) fn new() -> Self {
         Self {
             shared: Arc::default(),
-            close: Arc::new(watch::Sender::new(false)),
+            way: Arc::new(watch::Sender::new(Way::Stay)),
             gone: Arc::new(watch::Sender::new(false)),
             handed_over: Arc::default(),
         }
@@ -97,10 +108,20 @@ impl ConfigStatus {
         look(&self.shared.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Ends the stream to the control plane for good: it is the lease of this sidecar's workload, so peers are told to send
-    /// nothing more. The configuration in force stays, and is on disk when the task has ended.
+    /// Gives up the lease of this sidecar's workload, so that peers are told to send nothing more: the stream that is the lease ends in order,
+    /// and one that is none takes its place. Names are asked for and changes followed as before.
+    pub fn leave(&self) {
+        self.advance(Way::Leave);
+    }
+
+    /// Ends the stream to the control plane for good, and with it the lease if it was not given up before. The configuration in force stays,
+    /// and is on disk when the task has ended.
     pub fn close(&self) {
-        self.close.send_replace(true);
+        self.advance(Way::Close);
+    }
+
+    fn advance(&self, to: Way) {
+        self.way.send_if_modified(|way| std::mem::replace(way, to.max(*way)) < to);
     }
 
     /// Another process of the same node looks after what is on disk from now on. It has a stream of its own, which holds the
@@ -113,7 +134,7 @@ impl ConfigStatus {
         self.handed_over.load(Relaxed)
     }
 
-    /// Waits, after [`ConfigStatus::close`], until the control plane has ended the stream as well. weir's does when all peers
+    /// Waits, after [`ConfigStatus::leave`], until the control plane has ended the stream as well. weir's does when all peers
     /// have acknowledged that this workload is gone. The wait is bounded: it ends too where nobody is connected, or the control
     /// plane takes too long.
     pub async fn gone(&self) {
@@ -126,8 +147,8 @@ impl ConfigStatus {
         self.read(|status| status.connected_since.is_some() && status.answered)
     }
 
-    pub(crate) fn closing(&self) -> watch::Receiver<bool> {
-        self.close.subscribe()
+    pub(crate) fn way(&self) -> watch::Receiver<Way> {
+        self.way.subscribe()
     }
 
     pub(crate) fn went(&self) {

@@ -32,6 +32,20 @@ proptest! {
     }
 }
 
+#[test]
+fn a_stream_without_a_lease_says_so_and_gets_the_same() {
+    let node = decode(&envoy(vec![("target", text("weir")), ("service", text("shop/frontend"))])).unwrap();
+    let mut message = encode(&node);
+    assert!(!is_draining(&message));
+    set_draining(&mut message);
+    assert!(is_draining(&message));
+    assert_eq!(decode(&message), Ok(node));
+    let mut bare = core::Node::default();
+    set_draining(&mut bare);
+    assert!(is_draining(&bare));
+    assert!(!is_draining(&envoy(vec![("draining", text("true"))])), "only the word itself counts");
+}
+
 fn envoy(fields: Vec<(&str, Value)>) -> core::Node {
     let metadata = Struct { fields: [("weir".to_owned(), structure(fields))].into() };
     core::Node { id: "envoy-1".to_owned(), metadata: Some(metadata), ..core::Node::default() }

@@ -122,6 +122,11 @@ impl DeltaClient {
         }
     }
 
+    /// From the next stream on the node says that its workload takes nothing new.
+    pub fn leave(&mut self) {
+        node::set_draining(&mut self.node);
+    }
+
     /// The stream is gone. Until the next [`DeltaClient::connect`] there is nothing to send.
     pub fn disconnect(&mut self) {
         self.stream = None;

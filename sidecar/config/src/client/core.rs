@@ -99,6 +99,11 @@ impl Core {
         self.session.connect();
     }
 
+    /// Streams that are opened from now on are no lease: the workload takes nothing new.
+    pub fn leave(&mut self) {
+        self.session.leave();
+    }
+
     /// The stream is gone.
     pub fn disconnect(&mut self) {
         self.session.disconnect();

@@ -220,6 +220,47 @@ async fn leaving_waits_until_the_control_plane_has_ended_the_stream_too() {
 }
 
 #[tokio::test]
+async fn who_leaves_gives_up_the_lease_and_goes_on_asking() {
+    let fake = Fake::start(([127, 0, 0, 1], 0).into());
+    fake.put(&reviews());
+    let mut sidecar = sidecar(&fake.address.to_string(), None);
+    sidecar.until("everything", |snapshot| ports(snapshot) == [1]).await;
+    let draining = || {
+        let nodes = fake.received().into_iter().filter_map(|request| request.node);
+        nodes.map(|node| weir_xds::node::is_draining(&node)).collect::<Vec<_>>()
+    };
+    assert_eq!(draining(), [false]);
+    fake.hold_farewells(true);
+    sidecar.status.leave();
+    sidecar.demand.want("reviews:80");
+    sidecar.found("reviews:80").await;
+    assert_eq!(draining(), [false, true], "the lease has ended, and another stream is none");
+    fake.put(&[endpoints("e", &[1, 2])]);
+    sidecar.until("another endpoint", |snapshot| ports(snapshot) == [1, 2]).await;
+    let early = tokio::time::timeout(Duration::from_millis(300), sidecar.status.gone()).await;
+    assert!(early.is_err(), "its peers do not know yet");
+    fake.hold_farewells(false);
+    tokio::time::timeout(PATIENCE, sidecar.status.gone()).await.unwrap();
+    fake.streams(1).await;
+    sidecar.status.close();
+    tokio::time::timeout(PATIENCE, sidecar.task).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, fake.streams(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_without_a_control_plane_has_left_and_finds_one_later() {
+    // Nothing listens on port 1.
+    let fake = Fake::start(([127, 0, 0, 1], 0).into());
+    fake.put(&reviews());
+    let mut sidecar = sidecar(&format!("127.0.0.1:1,127.0.0.1:1,{}", fake.address), None);
+    sidecar.status.leave();
+    tokio::time::timeout(FAREWELL / 2, sidecar.status.gone()).await.unwrap();
+    sidecar.until("everything", |snapshot| ports(snapshot) == [1]).await;
+    let nodes = fake.received().into_iter().filter_map(|request| request.node);
+    assert!(nodes.into_iter().all(|node| weir_xds::node::is_draining(&node)), "it never held a lease");
+}
+
+#[tokio::test]
 async fn leaving_does_not_wait_for_a_control_plane_that_is_not_there() {
     // Nothing listens on port 1.
     let sidecar = sidecar("127.0.0.1:1", None);
