@@ -3,7 +3,7 @@
 //! | | the process that runs | its successor |
 //! |---|---|---|
 //! | 1 | waits at `--handover PATH` | finds somebody there |
-//! | 2 | offers: its node id, its listening sockets | takes them, binds what it lacks, reads the configuration |
+//! | 2 | offers: its node id, its listening sockets, its place | takes them, binds what it lacks, reads the configuration |
 //! | 3 | serves | joins the control plane under the same node id, beside the old stream |
 //! | 4 | | says that it serves: every listener has its configuration, and the control plane knows it |
 //! | 5 | accepts no more, and yields | starts its workers, answers on the admin endpoint, waits at PATH |
@@ -13,28 +13,46 @@
 //! it has yielded the running process changes nothing**: a successor that fails, or takes longer than `--handover-timeout`,
 //! leaves it as it was. A process that is gone before it yielded is succeeded at once.
 //!
+//! **Of processes that start at the same moment one serves.** It holds the place (a lock on `PATH.lock`) from before it binds anything; the others
+//! wait until it answers at PATH, and then succeed it like anybody else. The place is handed over with the sockets, so that it is never free
+//! in between.
+//!
 //! How sockets travel, and who may come to the door, is `weir_runtime::handover`'s business.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use weir_config::ConfigStatus;
-use weir_runtime::handover::{Door, Peer, SOCKETS};
+use weir_runtime::handover::{Door, Peer, Place, SOCKETS};
 
 use crate::run::sockets::{Listening, Way};
 
 /// Both processes must mean the same.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 const SERVING: &[u8] = b"serving";
 const YIELDED: &[u8] = b"yielded";
 /// How long messages may take that need nobody's work.
 const PROMPT: Duration = Duration::from_secs(5);
 /// The pause after this process was out of descriptors for a successor.
 const EXHAUSTED: Duration = Duration::from_secs(1);
+
+/// How often a process that starts beside another one looks whether that is there.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How a process begins at a path.
+#[derive(Debug)]
+pub(crate) enum Beginning {
+    /// Nobody is there, and the place is its own.
+    First(Place),
+    /// Somebody runs there.
+    After(Takeover),
+}
 
 /// The successor's side.
 #[derive(Debug)]
@@ -46,12 +64,36 @@ pub(crate) struct Takeover {
     connected: bool,
     /// Its sockets.
     pub(crate) listening: Vec<Listening>,
+    place: Place,
 }
 
 impl Takeover {
-    /// Asks whoever runs at `path` for its sockets; `None` if nobody does.
-    pub(crate) async fn begin(path: &Path) -> anyhow::Result<Option<Takeover>> {
-        let Some(mut peer) = Peer::connect(path).await? else { return Ok(None) };
+    /// Asks whoever runs at `path` for its sockets, or takes the place where nobody does. Whoever is only starting there is waited for.
+    ///
+    /// # Errors
+    /// Who runs there does not answer, or who is starting there did not within `limit`.
+    pub(crate) async fn begin(path: &Path, limit: Duration) -> anyhow::Result<Beginning> {
+        let begun = Instant::now();
+        loop {
+            if let Some(peer) = Peer::connect(path).await? {
+                return Ok(Beginning::After(Takeover::ask(peer).await?));
+            }
+            if let Some(place) = Place::take(path)? {
+                return Ok(Beginning::First(place));
+            }
+            if begun.elapsed() >= limit {
+                bail!(
+                    "another process holds {} and has not answered at {} within --handover-timeout {limit:?}; is it starting, or \
+                     does it hang? End it, or give this one another PATH",
+                    Place::beside(path).display(),
+                    path.display()
+                );
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn ask(mut peer: Peer) -> anyhow::Result<Takeover> {
         let takeover = tokio::time::timeout(PROMPT, async {
             let Some(offer) = peer.receive().await? else {
                 bail!("it hung up; is it ending, or is another process taking over?");
@@ -66,12 +108,13 @@ impl Takeover {
                 }
                 listening.push(Listening { way, address, sockets });
             }
-            Ok(Takeover { peer, node_id, connected, listening })
+            let place = peer.receive_place().await?;
+            Ok(Takeover { peer, node_id, connected, listening, place })
         });
-        takeover.await.context("it does not answer")?.map(Some).context("the running sidecar's offer")
+        takeover.await.context("it does not answer")?.context("the running sidecar's offer")
     }
 
-    /// Takes over once this process serves, and returns when the other one has yielded. `serving` is that its listeners have
+    /// Takes over once this process serves, and returns with the place when the other one has yielded. `serving` is that its listeners have
     /// their configuration.
     ///
     /// # Errors
@@ -82,7 +125,7 @@ impl Takeover {
         serving: impl Future<Output = ()>,
         status: &ConfigStatus,
         limit: Duration,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Place> {
         let needs_control_plane = self.connected;
         let ready = async {
             serving.await;
@@ -97,29 +140,29 @@ impl Takeover {
                 format!("no configuration to serve within --handover-timeout {limit:?}{why}; the running sidecar goes on")
             })?,
             // It has nothing to say yet: it hung up, or is gone.
-            _ = self.peer.receive() => return succeed_the_dead(path).await,
+            _ = self.peer.receive() => return succeed_the_dead(path, self.place).await,
         }
         if self.peer.send(SERVING).await.is_err() {
-            return succeed_the_dead(path).await;
+            return succeed_the_dead(path, self.place).await;
         }
         match tokio::time::timeout(PROMPT, self.peer.receive())
             .await
             .context("the running sidecar does not yield")?
         {
-            Ok(Some(answer)) if answer == YIELDED => Ok(()),
+            Ok(Some(answer)) if answer == YIELDED => Ok(self.place),
             Ok(Some(_)) => bail!("the running sidecar answers something unknown; it goes on"),
-            Ok(None) | Err(_) => succeed_the_dead(path).await,
+            Ok(None) | Err(_) => succeed_the_dead(path, self.place).await,
         }
     }
 }
 
 /// Whoever hung up without having yielded either goes on serving, or is gone.
-async fn succeed_the_dead(path: &Path) -> anyhow::Result<()> {
+async fn succeed_the_dead(path: &Path, place: Place) -> anyhow::Result<Place> {
     if Peer::connect(path).await?.is_some() {
         bail!("the running sidecar went back on its offer; it goes on");
     }
     tracing::warn!("the running sidecar is gone without having yielded; taking its place");
-    Ok(())
+    Ok(place)
 }
 
 /// What the running process says of itself.
@@ -167,6 +210,7 @@ impl Offer {
 #[derive(Debug)]
 pub(crate) struct Handover {
     door: Door,
+    place: Rc<Place>,
     listening: Vec<Listening>,
     node_id: String,
     status: ConfigStatus,
@@ -177,12 +221,13 @@ impl Handover {
     /// Opens the door.
     pub(crate) fn open(
         path: &Path,
+        place: Rc<Place>,
         listening: Vec<Listening>,
         node_id: String,
         status: ConfigStatus,
         limit: Duration,
     ) -> io::Result<Handover> {
-        Ok(Handover { door: Door::open(path)?, listening, node_id, status, limit })
+        Ok(Handover { door: Door::open(path)?, place, listening, node_id, status, limit })
     }
 
     /// Waits for a successor that serves, and yields to it: it begins to accept connections at once, and this process must stop.
@@ -219,6 +264,7 @@ impl Handover {
         for listening in &self.listening {
             peer.send_sockets(&listening.sockets.iter().collect::<Vec<_>>()).await?;
         }
+        peer.send_place(&self.place).await?;
         match peer.receive().await? {
             Some(answer) if answer == SERVING => Ok(peer.send(YIELDED).await?),
             Some(_) => bail!("it says something unknown"),

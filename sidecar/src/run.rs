@@ -26,7 +26,7 @@ use weir_telemetry::metrics::{Registry, names};
 
 use crate::admin::{self, Admin};
 use crate::arguments::Options;
-use crate::handover::{Handover, Takeover};
+use crate::handover::{Beginning, Handover, Takeover};
 use crate::identity;
 use crate::lifecycle::Lifecycle;
 use sockets::Sockets;
@@ -55,9 +55,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             )
         })?;
     }
-    let mut takeover = match &options.handover {
-        Some(path) => Takeover::begin(path).await.context("--handover")?,
+    let beginning = match &options.handover {
+        Some(path) => tokio::select! {
+            begun = Takeover::begin(path, options.handover_timeout) => Some(begun.context("--handover")?),
+            _ = signals.next() => return Ok(()),
+        },
         None => None,
+    };
+    let (mut place, mut takeover) = match beginning {
+        Some(Beginning::First(place)) => (Some(place), None),
+        Some(Beginning::After(takeover)) => (None, Some(takeover)),
+        None => (None, None),
     };
     let inherited = takeover.as_mut().map(|takeover| std::mem::take(&mut takeover.listening));
     let sockets = Sockets::bind(&options, inherited.unwrap_or_default())?;
@@ -90,7 +98,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         let serving = serving(&admin, snapshots.clone());
         tokio::select! {
             yielded = takeover.complete(path, serving, &status, options.handover_timeout) => {
-                yielded.context("--handover")?;
+                place = Some(yielded.context("--handover")?);
             }
             _ = signals.next() => return Ok(()),
         }
@@ -104,10 +112,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     };
     tokio::task::spawn_local(weir_proxy::watch_health(health));
     tokio::task::spawn_local(expire(telemetry.registry.clone()));
-    let handover = options
-        .handover
-        .as_ref()
-        .map(|path| Handover::open(path, sockets.kept, node.id, status.clone(), options.handover_timeout));
+    // Held to the end, whether or not anybody can ask for it.
+    let place = place.map(Rc::new);
+    let handover = options.handover.as_ref().zip(place.clone()).map(|(path, place)| {
+        Handover::open(path, place, sockets.kept, node.id, status.clone(), options.handover_timeout)
+    });
     let handover = match handover.transpose().context("--handover") {
         // The other one has yielded: nobody else serves.
         Err(error) if takes_over => {
@@ -158,6 +167,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             tracing::info!("another process has taken over; this one ends when its connections have");
         }
     }
+    // Whoever comes next may begin: this one takes nothing new for long.
+    drop(place);
     lifecycle.leave();
     tokio::select! {
         () = lifecycle.left() => {}

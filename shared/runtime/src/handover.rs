@@ -4,8 +4,12 @@
 //! listening sockets: the kernel gives the successor descriptors of the same sockets (`SCM_RIGHTS`), queues of waiting
 //! connections and all, so none is refused while they change hands. What the two say to each other is the caller's business.
 //!
+//! Only one process serves at a path: the one that holds the [`Place`], which goes along with the sockets.
+//!
 //! Whoever gets a socket gets the traffic. So the door stands in a directory that only this user may enter, and each side asks
 //! the kernel who the other one is. Messages and sockets are bounded in number and size.
+
+mod place;
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -23,6 +27,8 @@ use rustix::net::{
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
+
+pub use place::Place;
 
 /// Largest message, in bytes.
 pub const MESSAGE_BYTES: usize = 256 * 1024;
@@ -151,16 +157,37 @@ impl Peer {
     pub async fn send_sockets(&mut self, sockets: &[&TcpListener]) -> io::Result<()> {
         for batch in sockets.chunks(BATCH) {
             let descriptors: Vec<BorrowedFd<'_>> = batch.iter().map(|socket| socket.as_fd()).collect();
-            let send = || {
-                let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(BATCH))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                control.push(SendAncillaryMessage::ScmRights(&descriptors));
-                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-                Ok(sendmsg(self.stream.as_fd(), &[IoSlice::new(&[MARK])], &mut control, flags)?)
-            };
-            self.stream.async_io(Interest::WRITABLE, send).await?;
+            self.send_batch(&descriptors).await?;
         }
         Ok(())
+    }
+
+    /// Hands over the place. Both processes hold it then.
+    pub async fn send_place(&mut self, place: &Place) -> io::Result<()> {
+        self.send_batch(&[place.descriptor()]).await
+    }
+
+    async fn send_batch(&self, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let send = || {
+            let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(BATCH))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            Ok(sendmsg(self.stream.as_fd(), &[IoSlice::new(&[MARK])], &mut control, flags)?)
+        };
+        self.stream.async_io(Interest::WRITABLE, send).await.map(drop)
+    }
+
+    /// Takes over the place.
+    ///
+    /// # Errors
+    /// Something else came.
+    pub async fn receive_place(&mut self) -> io::Result<Place> {
+        let mut batch = self.stream.async_io(Interest::READABLE, || receive_batch(&self.stream)).await?;
+        match (batch.pop(), batch.is_empty()) {
+            (Some(descriptor), true) => Place::received(descriptor),
+            _ => Err(invalid("the other process did not hand over its lock")),
+        }
     }
 
     /// Takes over so many listening sockets, at most [`SOCKETS`]; they are non-blocking.

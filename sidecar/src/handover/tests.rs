@@ -28,13 +28,26 @@ fn kept(path: &Path) -> Vec<Listening> {
 
 /// Somebody who runs, with these words as its status.
 fn running(path: &Path, limit: Duration) -> Handover {
-    Handover::open(path, kept(path), "node-7".to_owned(), ConfigStatus::default(), limit).unwrap()
+    let place = Place::take(path).unwrap().expect("nobody else is there");
+    open(path, Rc::new(place), limit)
+}
+
+fn open(path: &Path, place: Rc<Place>, limit: Duration) -> Handover {
+    Handover::open(path, place, kept(path), "node-7".to_owned(), ConfigStatus::default(), limit).unwrap()
+}
+
+/// Somebody who finds another one running.
+async fn after(path: &Path) -> Takeover {
+    match Takeover::begin(path, LIMIT).await.unwrap() {
+        Beginning::After(takeover) => takeover,
+        Beginning::First(_) => panic!("nobody runs"),
+    }
 }
 
 #[tokio::test]
 async fn nobody_is_found_where_nobody_is() {
     let (_directory, path) = place();
-    assert!(Takeover::begin(&path).await.unwrap().is_none());
+    assert!(matches!(Takeover::begin(&path, LIMIT).await.unwrap(), Beginning::First(_)));
 }
 
 #[tokio::test]
@@ -42,7 +55,7 @@ async fn a_successor_that_serves_is_yielded_to() {
     let (_directory, path) = place();
     let running = running(&path, LIMIT);
     let successor = async {
-        let takeover = Takeover::begin(&path).await.unwrap().unwrap();
+        let takeover = after(&path).await;
         assert_eq!(takeover.node_id, "node-7");
         let counts: Vec<_> =
             takeover.listening.iter().map(|listening| (listening.way, listening.sockets.len())).collect();
@@ -50,11 +63,39 @@ async fn a_successor_that_serves_is_yielded_to() {
         takeover.complete(&path, ready(()), &ConfigStatus::default(), LIMIT).await
     };
     let (taken, ()) = tokio::join!(successor, running.succeeded());
-    taken.unwrap();
+    let place = taken.unwrap();
     running.leave();
+    assert!(Place::take(&path).unwrap().is_none(), "the place was never free");
     // The new one waits at the same place.
-    self::running(&path, LIMIT).close();
+    open(&path, Rc::new(place), LIMIT).close();
     assert!(!path.exists());
+    assert!(Place::take(&path).unwrap().is_some(), "it is free now");
+}
+
+/// Two that start at the same moment: the one that comes second waits for the first, and is its successor.
+#[tokio::test]
+async fn who_starts_beside_another_one_waits_for_it() {
+    let (_directory, path) = place();
+    let Beginning::First(place) = Takeover::begin(&path, LIMIT).await.unwrap() else {
+        panic!("nobody is there")
+    };
+    let (second, first) = tokio::join!(after(&path), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let running = open(&path, Rc::new(place), LIMIT);
+        tokio::time::timeout(Duration::from_millis(200), running.succeeded()).await.unwrap_err();
+        running
+    });
+    assert_eq!(second.node_id, "node-7");
+    first.close();
+}
+
+#[tokio::test]
+async fn who_never_answers_is_not_waited_for_for_ever() {
+    let (_directory, path) = place();
+    let _starting = Place::take(&path).unwrap().unwrap();
+    let error = Takeover::begin(&path, Duration::from_millis(120)).await.unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.contains("a.sock.lock") && error.contains("--handover-timeout"), "{error}");
 }
 
 #[tokio::test]
@@ -62,18 +103,18 @@ async fn a_successor_that_fails_or_takes_too_long_changes_nothing() {
     let (_directory, path) = place();
     let running = running(&path, Duration::from_millis(300));
     let failing = async {
-        drop(Takeover::begin(&path).await.unwrap().unwrap());
-        let slow = Takeover::begin(&path).await.unwrap().unwrap();
+        drop(after(&path).await);
+        let slow = after(&path).await;
         let begun = Instant::now();
         // Its own patience is shorter than the other's.
         let gave_up =
             slow.complete(&path, pending(), &ConfigStatus::default(), Duration::from_millis(50)).await;
         assert!(format!("{:#}", gave_up.unwrap_err()).contains("--handover-timeout"));
         assert!(begun.elapsed() < Duration::from_millis(250));
-        let slow = Takeover::begin(&path).await.unwrap().unwrap();
+        let slow = after(&path).await;
         let refused = slow.complete(&path, pending(), &ConfigStatus::default(), LIMIT).await;
         assert!(format!("{:#}", refused.unwrap_err()).contains("went back on its offer"));
-        let last = Takeover::begin(&path).await.unwrap().unwrap();
+        let last = after(&path).await;
         last.complete(&path, ready(()), &ConfigStatus::default(), LIMIT).await.unwrap();
     };
     tokio::join!(failing, running.succeeded());
@@ -85,7 +126,7 @@ async fn a_process_that_is_gone_is_succeeded_at_once() {
     let running = running(&path, LIMIT);
     let (gone, came) = tokio::sync::oneshot::channel();
     let successor = async {
-        let takeover = Takeover::begin(&path).await.unwrap().unwrap();
+        let takeover = after(&path).await;
         gone.send(()).unwrap();
         takeover.complete(&path, pending(), &ConfigStatus::default(), LIMIT).await
     };
@@ -111,10 +152,10 @@ fn an_offer_comes_back_as_it_was_and_nonsense_is_refused() {
     let texts = [
         ("", "readable"),
         ("{}", "restart it instead"),
-        (r#"{"version": 2}"#, "restart it instead"),
-        (r#"{"version": 1, "node": "n"}"#, "no listeners"),
-        (r#"{"version": 1, "node": "n", "listeners": [{"way": "sideways"}]}"#, "a listener"),
-        (r#"{"version": 1, "listeners": []}"#, "no node id"),
+        (r#"{"version": 1}"#, "restart it instead"),
+        (r#"{"version": 2, "node": "n"}"#, "no listeners"),
+        (r#"{"version": 2, "node": "n", "listeners": [{"way": "sideways"}]}"#, "a listener"),
+        (r#"{"version": 2, "listeners": []}"#, "no node id"),
     ];
     for (text, expected) in texts {
         let error = format!("{:#}", Offer::read(text.as_bytes()).map(|_| ()).unwrap_err());

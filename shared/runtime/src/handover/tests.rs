@@ -127,3 +127,23 @@ async fn a_message_that_claims_too_much_is_not_read() {
     assert!(new.receive().await.is_err());
     fs::remove_dir_all(directory).unwrap();
 }
+
+#[tokio::test]
+async fn a_place_is_held_by_one_or_handed_over() {
+    let (directory, path) = place("held");
+    let held = Place::take(&path).unwrap().unwrap();
+    assert!(Place::take(&path).unwrap().is_none());
+    let door = Door::open(&path).unwrap();
+    let (old, new) = tokio::join!(door.accept(), Peer::connect(&path));
+    let (mut old, mut new) = (old.unwrap(), new.unwrap().unwrap());
+    old.send_place(&held).await.unwrap();
+    let taken = new.receive_place().await.unwrap();
+    drop(held);
+    assert!(Place::take(&path).unwrap().is_none(), "the other one has it");
+    drop(taken);
+    assert!(Place::take(&path).unwrap().is_some());
+    let (_, sockets) = bind_workers(free(), 1).unwrap();
+    old.send_sockets(&[&sockets[0]]).await.unwrap();
+    assert!(new.receive_place().await.unwrap_err().to_string().contains("lock"));
+    fs::remove_dir_all(directory).unwrap();
+}
