@@ -81,6 +81,11 @@ pub fn split(authority: &str) -> (&str, Option<u16>) {
     (host, digits.and_then(|digits| digits.parse().ok()))
 }
 
+/// The authority without its port.
+pub fn host(authority: &str) -> &str {
+    divide(authority).0
+}
+
 /// Host, and everything from the colon before the port on (empty without one). A colon inside an IPv6 address is not one, with
 /// brackets or without.
 fn divide(authority: &str) -> (&str, &str) {

@@ -4,9 +4,10 @@
 
 use http::HeaderMap;
 use std::borrow::Cow;
-use weir_model::{HeaderMutation, HeaderName, HeaderValue};
+use weir_model::access_log::Template;
+use weir_model::{EditAction, EditValue, HeaderEdits, HeaderMutation, HeaderName, HeaderValue};
 
-/// Sets, then adds, then removes, each in the order written (Gateway API `HTTPHeaderFilter`). A field that the map has no room for
+/// Sets, then adds, then removes, each in the order written (Gateway API `HTTPHeaderFilter`); its edits are for [`edit`]. A field that the map has no room for
 /// is left out; [`weir_model::limits::HEAD_FIELDS`] is far below that.
 pub fn apply(mutation: &HeaderMutation, headers: &mut HeaderMap) {
     for (name, value) in &mutation.set {
@@ -17,6 +18,40 @@ pub fn apply(mutation: &HeaderMutation, headers: &mut HeaderMap) {
     }
     for name in &mutation.remove {
         headers.remove(name);
+    }
+}
+
+/// Removes, makes all values of what there is then, writes those that take the place of others, then those that are added, as Envoy does.
+/// `value` makes the value of a template out of the fields as they are; it is left out where that is none, or empty and not to be kept.
+pub fn edit(
+    edits: &HeaderEdits,
+    headers: &mut HeaderMap,
+    mut value: impl FnMut(&Template, &HeaderMap) -> Option<HeaderValue>,
+) {
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    let (mut over, mut added) = (Vec::new(), Vec::new());
+    for edit in &edits.write {
+        let made = match &edit.value {
+            EditValue::Literal(value) => Some(value.clone()),
+            EditValue::Template { template, keep_empty } => {
+                value(template, headers).filter(|value| *keep_empty || !value.is_empty())
+            }
+        };
+        let Some(made) = made else { continue };
+        match edit.action {
+            EditAction::AddIfAbsent if headers.contains_key(&edit.name) => {}
+            EditAction::OverwriteIfExists if !headers.contains_key(&edit.name) => {}
+            EditAction::Append | EditAction::AddIfAbsent => added.push((&edit.name, made)),
+            EditAction::Overwrite | EditAction::OverwriteIfExists => over.push((&edit.name, made)),
+        }
+    }
+    for (name, value) in over {
+        let _full = headers.try_insert(name, value);
+    }
+    for (name, value) in added {
+        let _full = headers.try_append(name, value);
     }
 }
 

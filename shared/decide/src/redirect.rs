@@ -1,5 +1,6 @@
 //! Where a caller is sent instead (Gateway API `HTTPRequestRedirectFilter`).
 
+use crate::route::Substitute;
 use crate::{authority, rewrite};
 use http::HeaderValue;
 use http::header::InvalidHeaderValue;
@@ -18,6 +19,8 @@ pub struct Original<'a> {
     pub query: Option<&'a str>,
     /// The prefix the route matched by, absent if it matched otherwise.
     pub prefix: Option<&'a str>,
+    /// The path of a redirect whose path is a [`PathRewrite::Substitute`], compiled.
+    pub substitute: Option<&'a Substitute>,
 }
 
 /// The value of `Location`.
@@ -32,6 +35,9 @@ pub fn location(redirect: &Redirect, original: &Original<'_>) -> Result<HeaderVa
     let (host, used) = redirect.host.as_deref().map_or((host, used), |host| (host, None));
     let port = redirect.port.or(used);
     let path = match &redirect.path {
+        Some(PathRewrite::Substitute(_)) => {
+            original.substitute.map_or(original.path.into(), |substitute| substitute.apply(original.path))
+        }
         Some(path) => rewrite::path(path, original.path, original.prefix),
         None => original.path.into(),
     };
@@ -42,7 +48,7 @@ pub fn location(redirect: &Redirect, original: &Original<'_>) -> Result<HeaderVa
     }
     location.push_str(&path);
     let own = matches!(&redirect.path, Some(PathRewrite::Full(full)) if full.contains('?'));
-    if let Some(query) = original.query.filter(|_| !own) {
+    if let Some(query) = original.query.filter(|_| !own && !redirect.strip_query) {
         location.push('?');
         location.push_str(query);
     }

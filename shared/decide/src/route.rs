@@ -14,15 +14,18 @@ mod explain;
 mod fields;
 mod hashing;
 mod host;
+mod more;
 mod path;
 mod pattern;
 mod prefix;
 mod query;
 mod regexes;
+mod substitute;
 
 pub use explain::{Considered, Explanation, Failure, Finding, explain};
 pub use fields::{AllFields, AnyField, AnyText, FieldCompiler};
 pub use pattern::RegexError;
+pub use substitute::Substitute;
 
 use http::{HeaderMap, Method};
 use weir_model::{Random, RouteConfiguration, limits};

@@ -32,6 +32,7 @@ mod filter;
 mod health;
 pub mod limits;
 mod listener;
+mod manner;
 pub mod mesh;
 mod mirror;
 pub mod node;
@@ -39,33 +40,45 @@ pub mod precedence;
 mod random;
 mod resource;
 mod route;
+mod subset;
+mod tcp;
 mod time;
 
 pub use affinity::{Affinity, Cookie, HashPolicy, HashSource, Session, StickySplit};
 pub use cluster::{
-    CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, HttpVersion, LoadBalancing,
-    RetryBudget, RingSize, Spread, Thresholds, is_prime,
+    CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Discovery, Dns, DnsFamily, DnsHost, DnsLocality,
+    HttpVersion, LoadBalancing, RetryBudget, RingSize, Spread, TcpKeepalive, Thresholds, ZoneAware, is_prime,
 };
 pub use diagnostic::{Diagnostic, Severity};
-pub use endpoint::{Endpoint, Endpoints, Health, Locality, LocalityEndpoints, OVERPROVISIONING};
+pub use endpoint::{
+    DropOverload, Endpoint, EndpointDetails, Endpoints, Health, Locality, LocalityEndpoints, OVERPROVISIONING,
+};
 pub use filter::{
-    Abort, AbortAnswer, Cors, Delay, Fault, Filters, KeyedLimit, LimitKey, RateLimits, TokenBucket,
+    Abort, AbortAnswer, BodyLimit, Cors, Delay, Fault, Filters, KeyedLimit, LimitKey, RateLimits, TokenBucket,
 };
 pub use health::{
     EndpointHealth, HealthCheck, HttpProbe, LatencyOutlier, NO_TRAFFIC_INTERVAL, OutlierDetection,
     PANIC_THRESHOLD, Probe, SlowStart,
 };
+pub use ipnet::IpNet;
 pub use listener::{
     Detection, Direction, EscapedSlashes, Forwarded, HttpLimits, HttpListener, Listener, ListenerKind, Paths,
-    RouteSource, TcpListener, Tracing,
+    RouteSource, Tracing,
 };
-pub use mirror::{Fallback, Mirror};
+pub use manner::{HostPorts, Manner, RequestIds, ServerName, Underscores};
+pub use mirror::{Fallback, Mirror, StaticAnswer};
 pub use random::Random;
 pub use resource::{Resource, ResourceSet, ResourceType, Version};
 pub use route::{
-    AskedWait, DirectResponse, Forward, Fraction, GrpcTimeout, HeaderMatch, HeaderMutation, HeaderName,
-    HeaderValue, PathMatch, PathRewrite, Priority, QueryMatch, Redirect, ResetFormat, RetryOn, RetryPolicy,
-    Rewrite, Route, RouteAction, RouteConfiguration, RouteMatch, StringMatch, Timeouts, VirtualHost,
+    AskedWait, CookieCondition, DirectResponse, EditAction, EditValue, FieldCondition, Forward, Fraction,
+    GrpcTimeout, HeaderChanges, HeaderEdit, HeaderEdits, HeaderMatch, HeaderMutation, HeaderName,
+    HeaderValue, HostOptions, HostRewrite, HostSource, MoreConditions, PathMatch, PathRewrite, Priority,
+    QueryMatch, Redirect, ResetFormat, RetryOn, RetryPolicy, Rewrite, Route, RouteAction, RouteConfiguration,
+    RouteMatch, RoutesOptions, StringMatch, Substitution, Timeouts, ValueCondition, VirtualHost,
     WeightedCluster,
+};
+pub use subset::{Label, Labels, SelectorFallback, SubsetConfig, SubsetFallback, SubsetSelector};
+pub use tcp::{
+    ChainKind, ChainMatch, FilterChain, FilterChains, Inspect, SourceType, TcpListener, TcpTarget,
 };
 pub use time::Time;

@@ -22,6 +22,22 @@ pub const ON_DEMAND_IDLE: Duration = Duration::from_secs(30 * 60);
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Most header fields in one head: what the HTTP/1 parser holds without allocating.
 pub const HEAD_FIELDS: usize = 100;
+/// The largest head, in bytes, that a listener may ask to be taken, and the most fields of one.
+pub const HEAD_BYTES_MOST: u32 = 1024 * 1024;
+/// The same for its fields.
+pub const HEAD_FIELDS_MOST: u32 = 4096;
+/// The largest windows that a listener may ask for: of a stream of HTTP/2, and of a connection.
+pub const HTTP2_WINDOWS_MOST: (u32, u32) = (16 * 1024 * 1024, 32 * 1024 * 1024);
+/// The most concurrent HTTP/2 streams of one downstream connection that a listener may ask for.
+pub const DOWNSTREAM_STREAMS_MOST: u32 = 4096;
+/// Logs of one listener, and conditions in the filter of one log.
+pub const ACCESS_LOGS: usize = 8;
+/// The same for the conditions.
+pub const LOG_CONDITIONS: usize = 64;
+/// Interim responses of one request that are passed on; what comes beyond them is left out.
+pub const INTERIM_RESPONSES: usize = 8;
+/// Bytes of interim responses that wait to be passed on.
+pub const INTERIM_BYTES: usize = 16 * 1024;
 /// Largest body kept for a possible retry, in bytes; a larger one is sent once.
 pub const RETRY_BODY_BYTES: usize = 64 * 1024;
 /// Most attempts a retry policy may ask for, the first one not counted.
@@ -48,8 +64,18 @@ pub const DISCARD_BYTES: u64 = 1024 * 1024;
 pub const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Buffer for each direction of an opaque or upgraded connection, in bytes.
 pub const COPY_BUFFER: usize = 16 * 1024;
-/// Endpoints that are tried for one opaque connection before it is given up.
-pub const TCP_ATTEMPTS: usize = 3;
+/// Endpoints that are tried for one opaque connection before it is given up, unless its listener says otherwise.
+pub const TCP_ATTEMPTS: u32 = 3;
+/// Endpoints that a listener may have tried for one opaque connection.
+pub const TCP_ATTEMPTS_MOST: u32 = 64;
+/// How long nothing may move on an opaque connection, unless its listener says otherwise: what Envoy gives it.
+pub const TCP_IDLE: Duration = Duration::from_secs(3600);
+/// Filter chains of one listener.
+pub const FILTER_CHAINS: usize = 4096;
+/// Values of one criterion in the match of one filter chain.
+pub const CHAIN_VALUES: usize = 1024;
+/// Combinations of values in the matches of all filter chains of one listener.
+pub const CHAIN_MATCHES: usize = 65_536;
 /// Idle upstream connections one worker keeps per endpoint.
 pub const IDLE_CONNECTIONS: usize = 64;
 /// How long an idle upstream connection is kept.
@@ -82,6 +108,8 @@ pub const ENDPOINTS: usize = 65_536;
 pub const REGEX_BYTES: usize = 1024;
 /// Memory of one compiled regular expression, in bytes.
 pub const REGEX_MEMORY: usize = 1024 * 1024;
+/// Bytes that an expression whose matches are replaced may need; each byte of a path takes as many steps as fit in there, at worst.
+pub const SUBSTITUTE_MEMORY: usize = 64 * 1024;
 /// How long a TCP connect may take, unless a policy says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Largest policy manifest read at once, in bytes.
@@ -106,6 +134,26 @@ pub const DOMAINS: usize = 1024;
 pub const SPLIT: usize = 256;
 /// Points of one hash ring.
 pub const RING_POINTS: u32 = 1 << 20;
+/// Labels of one endpoint, or by which one route asks for endpoints, and values of one label.
+pub const LABELS: usize = 64;
+/// Selectors of one cluster's subsets.
+pub const SUBSET_SELECTORS: usize = 16;
+/// Subsets of one cluster; a cluster whose endpoints make more is refused, and what it was before stays.
+pub const SUBSETS: usize = 1024;
+/// Categories under which a share of a cluster's requests is dropped.
+pub const DROPS: usize = 32;
+/// Names of one cluster that are looked up.
+pub const DNS_HOSTS: usize = 256;
+/// Length of such a name, in bytes, as DNS has it.
+pub const DNS_NAME_BYTES: usize = 253;
+/// Addresses of one name that count.
+pub const DNS_ADDRESSES: usize = 256;
+/// Look-ups of one sidecar that run at the same time; others wait for their turn.
+pub const DNS_LOOKUPS: usize = 4;
+/// The shortest time from one look-up of a name to the next, whatever a cluster asks for.
+pub const DNS_REFRESH: Duration = Duration::from_millis(500);
+/// How long a look-up may take.
+pub const DNS_TIME: Duration = Duration::from_secs(10);
 /// Slots of one Maglev table, as Envoy has it.
 pub const MAGLEV_SLOTS: u32 = 5_000_011;
 /// Parts that a route's hash is made of.

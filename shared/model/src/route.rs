@@ -1,7 +1,16 @@
 //! Routes: which requests, and what happens to them.
 
+mod conditions;
+mod headers;
+mod options;
+mod rewrite;
+
 use crate::limits;
+pub use conditions::{CookieCondition, FieldCondition, MoreConditions, ValueCondition};
+pub use headers::{EditAction, EditValue, HeaderChanges, HeaderEdit, HeaderEdits, HeaderMutation};
 use http::{Method, StatusCode};
+pub use options::{HostOptions, RoutesOptions};
+pub use rewrite::{HostRewrite, HostSource, PathRewrite, Rewrite, Substitution};
 use std::time::Duration;
 
 /// A header field's name (lower case).
@@ -10,25 +19,29 @@ pub type HeaderName = http::HeaderName;
 pub type HeaderValue = http::HeaderValue;
 
 /// A set of virtual hosts (RDS).
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct RouteConfiguration {
     /// Its name: `outbound/NAMESPACE/SERVICE:PORT`, `outbound` for all services of an Envoy.
     pub name: String,
     /// Looked up by authority: exact before wildcard, longest first.
     pub virtual_hosts: Vec<VirtualHost>,
+    /// What few say besides.
+    pub options: Option<Box<RoutesOptions>>,
 }
 
 /// A set of authorities which share routes.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct VirtualHost {
     /// Unique within its route configuration.
     pub name: String,
-    /// `host`, `host:port`, `*.suffix`, or `*`; lower case.
+    /// `host`, `host:port`, `*suffix`, `prefix*`, or `*`; lower case.
     pub domains: Vec<String>,
     /// The first that matches wins; the compiler put them in order of precedence.
     pub routes: Vec<Route>,
     /// What is done with the requests of its routes besides.
     pub filters: Option<Box<crate::Filters>>,
+    /// What few say besides.
+    pub options: Option<Box<HostOptions>>,
 }
 
 /// A match and what happens to a request that matches.
@@ -64,6 +77,8 @@ pub struct RouteMatch {
     pub query: Vec<QueryMatch>,
     /// Only this share of the requests that match otherwise; all if absent. One number decides for all routes of a request.
     pub fraction: Option<Fraction>,
+    /// What few ask besides.
+    pub more: Option<Box<MoreConditions>>,
 }
 
 /// A condition on the path.
@@ -169,50 +184,14 @@ impl Forward {
 pub struct WeightedCluster {
     /// A cluster that exists.
     pub cluster: String,
+    /// Only its endpoints with these labels ([`crate::SubsetConfig`]); nothing asked for if absent.
+    pub subset: Option<Box<crate::Labels>>,
     /// Its share of the sum; 0 gets nothing.
     pub weight: u32,
     /// Applied after the route's.
     pub request_headers: HeaderMutation,
     /// Applied before the route's.
     pub response_headers: HeaderMutation,
-}
-
-/// Changes to header fields: set, then add, then remove (Gateway API `HTTPHeaderFilter`).
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct HeaderMutation {
-    /// Replace all fields of the name by one.
-    pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Append a field.
-    pub add: Vec<(HeaderName, HeaderValue)>,
-    /// Remove all fields of the name.
-    pub remove: Vec<HeaderName>,
-}
-
-impl HeaderMutation {
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
-    }
-}
-
-/// Changes to a request's target.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Rewrite {
-    /// The authority sent upstream; as received if absent.
-    pub host: Option<String>,
-    /// The path sent upstream; as received if absent.
-    pub path: Option<PathRewrite>,
-}
-
-/// A change of the path; the query stays.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum PathRewrite {
-    /// This path instead.
-    Full(String),
-    /// This instead of the prefix that matched (Gateway API `ReplacePrefixMatch`: no doubled or lost slash). Without trailing slash, or `/`.
-    Prefix(String),
-    /// This instead of the characters that matched, whatever comes of it (Envoy's `prefix_rewrite`).
-    Characters(String),
 }
 
 /// The caller is sent elsewhere (Gateway API `HTTPRequestRedirectFilter`).
@@ -228,6 +207,8 @@ pub struct Redirect {
     pub path: Option<PathRewrite>,
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
+    /// Whether the request's query is left out.
+    pub strip_query: bool,
 }
 
 /// A request is answered here.

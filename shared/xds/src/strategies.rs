@@ -1,10 +1,15 @@
 //! Generated values for property tests: everything the model can say and the wire can carry, in the form a compiler gives it (lists that the
 //! model calls ordered are ordered, replacements of a path prefix have no trailing slash).
 
+mod clusters;
+mod bytes;
 mod filters;
 mod health;
+mod manner;
+mod rare;
 mod routes;
 
+pub use bytes::{chain_match, tcp_listener};
 pub use routes::{affinity, header_mutation, route, route_configuration, route_match};
 
 use http::{Method, StatusCode};
@@ -14,7 +19,7 @@ use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_model::access_log::{AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFormat, LogOutput, Template};
+use weir_model::access_log::{AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFilter, LogFormat, LogOutput, Template};
 use weir_model::node::{Inbound, Node, Target};
 use weir_model::{
     Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, Detection,
@@ -22,8 +27,8 @@ use weir_model::{
     HashSource, HeaderMatch, HeaderMutation, HeaderName, HeaderValue, Health, HttpLimits, HttpListener,
     HttpVersion, Listener, ListenerKind, LoadBalancing, Locality, LocalityEndpoints, PathMatch, PathRewrite,
     QueryMatch, Redirect, ResetFormat, Resource, ResourceSet, RetryBudget, RetryOn, RetryPolicy, Rewrite,
-    RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, Spread, StickySplit,
-    StringMatch, TcpListener, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,
+    RingSize, Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, Session, StickySplit,
+    StringMatch, Thresholds, Timeouts, Tracing, VirtualHost, WeightedCluster, limits,
 };
 
 /// Any resource.
@@ -38,23 +43,29 @@ pub fn resource() -> BoxedStrategy<Resource> {
 }
 
 /// A few resources, which need not refer to each other.
-pub fn resource_set() -> impl Strategy<Value = ResourceSet> {
+pub fn resource_set() -> BoxedStrategy<ResourceSet> {
     vec(resource(), 0..6).prop_map(|resources| {
         let mut set = ResourceSet::default();
         resources.into_iter().for_each(|resource| set.insert(resource));
         set
     })
+    .boxed()
 }
 
 /// A cluster.
 pub fn cluster() -> BoxedStrategy<Cluster> {
-    let discovery = prop_oneof![name().prop_map(Discovery::Eds), endpoints().prop_map(Discovery::Static)];
+    let discovery = prop_oneof![
+        name().prop_map(Discovery::Eds),
+        endpoints().prop_map(Discovery::Static),
+        clusters::dns().prop_map(|dns| Discovery::Dns(Box::new(dns)))
+    ];
     let version =
         prop_oneof![Just(HttpVersion::Http1), Just(HttpVersion::Http2), Just(HttpVersion::Downstream)];
     let times = (duration(), duration());
     let balancing = load_balancing().prop_flat_map(|balancing| {
         let health = health::endpoint_health(&balancing);
-        (Just(balancing), spread(), health)
+        let spread = clusters::spread(&balancing);
+        (Just(balancing), spread, health, of(clusters::subsets()))
     });
     (name(), cluster_kind(), discovery, balancing, version, times, circuit_breakers())
         .prop_map(
@@ -62,12 +73,19 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 name,
                 kind,
                 discovery,
-                (load_balancing, spread, health),
+                (load_balancing, spread, health, subsets),
                 http,
                 (connect_timeout, idle_timeout),
                 circuit_breakers,
             )| {
+                // Envoy wants the one with the other.
+                let aware = spread.by_locality;
+                let subsets = subsets.map(|mut subsets| {
+                    subsets.locality_weight_aware &= aware;
+                    Box::new(subsets)
+                });
                 Cluster {
+                    subsets,
                     name,
                     kind,
                     discovery,
@@ -85,34 +103,66 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
 }
 
 /// Endpoints in localities.
-pub fn endpoints() -> impl Strategy<Value = Endpoints> {
-    (name(), vec(locality_endpoints(), 0..4), 1..1000u32)
-        .prop_map(|(name, localities, overprovisioning)| Endpoints { name, localities, overprovisioning })
+pub fn endpoints() -> BoxedStrategy<Endpoints> {
+    (name(), vec(locality_endpoints(), 0..4), 1..1000u32, any::<bool>(), clusters::drops()).prop_map(
+        |(name, localities, overprovisioning, weighted_priority_health, drops)| Endpoints {
+            name,
+            localities,
+            overprovisioning,
+            weighted_priority_health,
+            drops,
+        },
+    )
+    .boxed()
 }
 
-fn paths() -> impl Strategy<Value = weir_model::Paths> {
+fn paths() -> BoxedStrategy<weir_model::Paths> {
     use weir_model::EscapedSlashes::{Forward, Keep, Redirect, Reject};
     let escaped = prop_oneof![Just(Keep), Just(Reject), Just(Redirect), Just(Forward)];
     (escaped, any::<bool>(), any::<bool>()).prop_map(|(escaped_slashes, normalize, merge_slashes)| {
         weir_model::Paths { escaped_slashes, normalize, merge_slashes }
     })
+    .boxed()
 }
 
-fn forwarded() -> impl Strategy<Value = weir_model::Forwarded> {
+fn forwarded() -> BoxedStrategy<weir_model::Forwarded> {
     use weir_model::Forwarded::{Edge, Pass};
     let edge = (0..9u32, any::<bool>()).prop_map(|(trusted_hops, append)| Edge { trusted_hops, append });
     prop_oneof![Just(Pass), edge]
+    .boxed()
 }
 
-fn http_limits() -> impl Strategy<Value = HttpLimits> {
-    (of(duration()), of(duration()), of(duration()), of(duration())).prop_map(
-        |(stream_idle, stream, idle, connection)| HttpLimits { stream_idle, stream, idle, connection },
+fn http_limits() -> BoxedStrategy<HttpLimits> {
+    let times = (of(duration()), of(duration()), of(duration()), of(duration()), of(duration()));
+    let heads = (of(1..=1024u32), of(1..=limits::HEAD_FIELDS_MOST), of(1..=u32::MAX));
+    let window = || of(65_535..=i32::MAX.cast_unsigned());
+    let http2 = (of(1..=i32::MAX.cast_unsigned()), window(), window());
+    (times, heads, http2).prop_map(
+        |(
+            (stream_idle, stream, idle, connection, head),
+            (kilobytes, head_fields, requests),
+            (streams, stream_window, connection_window),
+        )| HttpLimits {
+            stream_idle,
+            stream,
+            idle,
+            connection,
+            // What is always said is nothing.
+            head: head.filter(|head| *head != limits::HEAD_TIMEOUT),
+            head_bytes: kilobytes.map(|kilobytes| kilobytes * 1024),
+            head_fields,
+            requests,
+            streams,
+            stream_window,
+            connection_window,
+        },
     )
+    .boxed()
 }
 
-/// A listener, with an address or to be asked for by name.
-pub fn listener() -> BoxedStrategy<Listener> {
-    let http = (
+/// HTTP on a listener that was told so.
+fn http_listener() -> BoxedStrategy<HttpListener> {
+    (
         route_source(),
         of(fraction()),
         of(access_log()),
@@ -120,10 +170,11 @@ pub fn listener() -> BoxedStrategy<Listener> {
         forwarded(),
         of(filters::of_listener()),
         http_limits(),
+        of(manner::manner()),
     )
-        .prop_map(|(routes, sampling, access_log, paths, forwarded, filters, limits)| {
+        .prop_map(|(routes, sampling, access_log, paths, forwarded, filters, limits, manner)| {
             let tracing = sampling.map(|sampling| Tracing { sampling });
-            ListenerKind::Http(HttpListener {
+            HttpListener {
                 routes,
                 tracing,
                 access_log,
@@ -132,16 +183,23 @@ pub fn listener() -> BoxedStrategy<Listener> {
                 paths,
                 forwarded,
                 limits,
-            })
-        });
-    let tcp =
-        || (name(), of(access_log())).prop_map(|(cluster, access_log)| TcpListener { cluster, access_log });
+                manner: manner.filter(|manner| !manner.is_plain()).map(Arc::new),
+            }
+        })
+    .boxed()
+}
+
+/// A listener, with an address or to be asked for by name.
+pub fn listener() -> BoxedStrategy<Listener> {
+    let http = http_listener().prop_map(ListenerKind::Http);
+    let tcp = bytes::tcp_listener;
     let detection =
         of((tcp(), duration()).prop_map(|(otherwise, wait)| Box::new(Detection { otherwise, wait })));
     let kind = prop_oneof![
         (of(address()), http).boxed(),
-        // Opaque bytes need an address to come in by.
-        (address().prop_map(Some), tcp().prop_map(ListenerKind::Tcp)).boxed(),
+        (of(address()), tcp().prop_map(ListenerKind::Tcp)).boxed(),
+        // Chains need an address to come in by.
+        (address().prop_map(Some), bytes::chains(http_listener()).prop_map(ListenerKind::Chains)).boxed(),
     ];
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
     (name(), direction, kind, detection)
@@ -155,7 +213,7 @@ pub fn listener() -> BoxedStrategy<Listener> {
 }
 
 /// How something is logged.
-pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
+pub fn access_log() -> BoxedStrategy<Arc<AccessLog>> {
     let template = || {
         let text = prop_oneof![
             Just(ENVOY_DEFAULT.to_owned()),
@@ -186,11 +244,43 @@ pub fn access_log() -> impl Strategy<Value = Arc<AccessLog>> {
         }),
     ];
     let output = prop_oneof![Just(LogOutput::Stdout), Just(LogOutput::Stderr)];
-    (output, format).prop_map(|(output, format)| Arc::new(AccessLog { output, format }))
+    let one = (output, format, of(log_filter())).prop_map(|(output, format, filter)| AccessLog {
+        output,
+        format,
+        filter: filter.map(Box::new),
+        also: None,
+    });
+    vec(one, 1..3).prop_map(|logs| {
+        let chained = |also, log| Some(Arc::new(AccessLog { also, ..log }));
+        logs.into_iter().rev().fold(None, chained).expect("there is one at least")
+    })
+    .boxed()
+}
+
+fn log_filter() -> BoxedStrategy<LogFilter> {
+    use weir_model::access_log::Comparison::{AtLeast, AtMost, Equal, Unequal};
+    let comparison = || prop_oneof![Just(Equal), Just(AtLeast), Just(AtMost), Just(Unequal)];
+    let leaf = prop_oneof![
+        Just(LogFilter::Always),
+        Just(LogFilter::Traced),
+        (comparison(), 0..600u32).prop_map(|(how, status)| LogFilter::Status(how, status)),
+        (comparison(), any::<u32>()).prop_map(|(how, millis)| LogFilter::Duration(how, millis)),
+        fraction().prop_map(LogFilter::Share),
+        vec("(UH|DPE|URX)", 0..3).prop_map(LogFilter::Flags),
+        (header_name(), of("[a-z]{0,5}"), any::<bool>())
+            .prop_map(|(name, exact, inverted)| LogFilter::Header { name, exact, inverted }),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 2..4).prop_map(LogFilter::All),
+            vec(inner, 2..4).prop_map(LogFilter::Any),
+        ]
+    })
+    .boxed()
 }
 
 /// A node as it describes itself.
-pub fn node() -> impl Strategy<Value = Node> {
+pub fn node() -> BoxedStrategy<Node> {
     let label = "[a-z][a-z0-9-]{0,10}";
     let target = prop_oneof![Just(Target::Weir), Just(Target::Envoy), Just(Target::Grpc)];
     let inbound = (of(label), address(), address()).prop_map(|(name, listen, app)| Inbound {
@@ -198,14 +288,15 @@ pub fn node() -> impl Strategy<Value = Node> {
         listen,
         app,
     });
-    let identity = (name(), target, label, of(label), locality());
+    let account = prop_oneof![Just(weir_model::mesh::SERVICE_ACCOUNT.to_owned()), label];
+    let identity = (name(), target, label, of(label), account, locality());
     let listeners = (of(address()), btree_map(address(), name(), 0..3), vec(inbound, 0..3));
     let upstream = (label, label).prop_map(|(namespace, name)| format!("{namespace}/{name}"));
     let wishes =
         (btree_map(label, "[ -~]{0,10}", 0..3), btree_set(upstream, 0..3), of(fraction()), any::<bool>());
     (identity, listeners, wishes).prop_map(
         |(
-            (id, target, namespace, service, locality),
+            (id, target, namespace, service, service_account, locality),
             (outbound, outbound_tcp, inbound),
             (labels, upstreams, sampling, access_log),
         )| Node {
@@ -213,6 +304,7 @@ pub fn node() -> impl Strategy<Value = Node> {
             target,
             namespace,
             service: service.unwrap_or_default(),
+            service_account,
             labels,
             locality,
             outbound,
@@ -224,9 +316,10 @@ pub fn node() -> impl Strategy<Value = Node> {
             access_log,
         },
     )
+    .boxed()
 }
 
-fn thresholds() -> impl Strategy<Value = Thresholds> {
+fn thresholds() -> BoxedStrategy<Thresholds> {
     let budget = (0..=1_000_000u32, any::<u32>())
         .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
     (any::<(u32, u32, u32)>(), budget).prop_map(
@@ -237,9 +330,10 @@ fn thresholds() -> impl Strategy<Value = Thresholds> {
             retry_budget,
         },
     )
+    .boxed()
 }
 
-fn cluster_kind() -> impl Strategy<Value = ClusterKind> {
+fn cluster_kind() -> BoxedStrategy<ClusterKind> {
     let label = "[a-z][a-z0-9-]{0,20}";
     prop_oneof![
         (label, label, any::<u16>()).prop_map(|(namespace, name, port)| ClusterKind::Service {
@@ -250,9 +344,10 @@ fn cluster_kind() -> impl Strategy<Value = ClusterKind> {
         Just(ClusterKind::Application),
         Just(ClusterKind::Unknown),
     ]
+    .boxed()
 }
 
-fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
+fn load_balancing() -> BoxedStrategy<LoadBalancing> {
     let ring = (of(0..=limits::RING_POINTS), of(limits::RING_POINTS..=8_388_608))
         .prop_map(|(minimum, maximum)| LoadBalancing::RingHash(RingSize { minimum, maximum }));
     let table_size = of(prop_oneof![Just(2u32), Just(251), Just(65_537), Just(limits::MAGLEV_SLOTS)]);
@@ -265,16 +360,13 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
         ring,
         table_size.prop_map(|table_size| LoadBalancing::Maglev { table_size }),
     ]
-}
-
-fn spread() -> impl Strategy<Value = Spread> {
-    any::<(bool, bool)>()
-        .prop_map(|(by_locality, draining_sessions)| Spread { by_locality, draining_sessions })
+    .boxed()
 }
 
 fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
-    let connection = (of(1..u32::MAX), of(duration()))
-        .prop_map(|(max_requests, max_duration)| ConnectionLimits { max_requests, max_duration });
+    let connection = (of(1..u32::MAX), of(duration()), of(clusters::keepalive())).prop_map(
+        |(max_requests, max_duration, keepalive)| ConnectionLimits { max_requests, max_duration, keepalive },
+    );
     (thresholds(), thresholds(), of(any::<u32>()), connection)
         .prop_map(|(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {
             max_connections: thresholds.max_connections,
@@ -288,88 +380,110 @@ fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
         .boxed()
 }
 
-fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {
+fn locality_endpoints() -> BoxedStrategy<LocalityEndpoints> {
     let health = prop_oneof![
         Just(Health::Healthy),
         Just(Health::Degraded),
         Just(Health::Draining),
         Just(Health::Unhealthy)
     ];
-    let endpoint = (address(), "[a-z0-9/-]{0,20}", health, 1..u32::MAX)
-        .prop_map(|(address, workload, health, weight)| Endpoint { address, workload, health, weight });
+    let endpoint = (address(), "[a-z0-9/-]{0,20}", health, 1..u32::MAX, clusters::details()).prop_map(
+        |(address, workload, health, weight, mut details)| {
+            // An address that is the endpoint's own is none of its own.
+            details.check_address = details.check_address.filter(|check| *check != address);
+            // Both are metadata, which is a map as well.
+            let workload = if details.labels.is_empty() { workload } else { String::new() };
+            Endpoint { details: details.boxed(), address, workload, health, weight }
+        },
+    );
     (locality(), 0..=127u32, 1..u32::MAX, vec(endpoint, 0..5)).prop_map(
         |(locality, priority, weight, endpoints)| LocalityEndpoints { locality, priority, weight, endpoints },
     )
+    .boxed()
 }
 
 /// A locality, possibly empty.
-pub fn locality() -> impl Strategy<Value = Locality> {
+pub fn locality() -> BoxedStrategy<Locality> {
     let part = "[a-z0-9-]{0,8}";
     (part, part, part).prop_map(|(region, zone, sub_zone)| Locality { region, zone, sub_zone })
+    .boxed()
 }
 
-fn route_source() -> impl Strategy<Value = RouteSource> {
+fn route_source() -> BoxedStrategy<RouteSource> {
     prop_oneof![name().prop_map(RouteSource::Rds), route_configuration().prop_map(RouteSource::Inline)]
+    .boxed()
 }
 
-fn string_match() -> impl Strategy<Value = StringMatch> {
+fn string_match() -> BoxedStrategy<StringMatch> {
     prop_oneof![
         "[ -~]{0,20}".prop_map(StringMatch::Exact),
         regex().prop_map(StringMatch::Regex),
         Just(StringMatch::Present),
     ]
+    .boxed()
 }
 
 /// A name: of a resource, a host, a service.
-pub fn name() -> impl Strategy<Value = String> {
+pub fn name() -> BoxedStrategy<String> {
     "[a-z*][a-zA-Z0-9./:_*-]{0,30}"
+    .boxed()
 }
 
-fn path() -> impl Strategy<Value = String> {
+fn path() -> BoxedStrategy<String> {
     "/[a-zA-Z0-9./%_~-]{0,20}"
+    .boxed()
 }
 
 /// A path prefix of whole segments.
-pub fn prefix() -> impl Strategy<Value = String> {
+pub fn prefix() -> BoxedStrategy<String> {
     prop_oneof![Just("/".to_owned()), "(/[a-z0-9.+_$(-]{1,6}){1,4}"]
+    .boxed()
 }
 
-fn regex() -> impl Strategy<Value = String> {
+fn regex() -> BoxedStrategy<String> {
     "[a-z/]{1,8}(\\.\\*|\\[0-9\\]\\+|\\(x\\|y\\))?"
+    .boxed()
 }
 
-fn header_name() -> impl Strategy<Value = HeaderName> {
+fn header_name() -> BoxedStrategy<HeaderName> {
     "[a-z][a-z0-9-]{0,15}"
         .prop_map(|name| HeaderName::from_bytes(name.as_bytes()).expect("letters, digits and dashes"))
+    .boxed()
 }
 
-fn header_value() -> impl Strategy<Value = HeaderValue> {
+fn header_value() -> BoxedStrategy<HeaderValue> {
     let byte = prop_oneof![8 => 0x20..0x7fu8, 1 => Just(b'%'), 1 => 0x80..=0xffu8];
     vec(byte, 0..20).prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("no control characters"))
+    .boxed()
 }
 
-fn method() -> impl Strategy<Value = Method> {
+fn method() -> BoxedStrategy<Method> {
     let other = "[A-Z]{1,8}".prop_map(|method| Method::from_bytes(method.as_bytes()).expect("letters"));
     prop_oneof![Just(Method::GET), Just(Method::POST), other]
+    .boxed()
 }
 
-fn status() -> impl Strategy<Value = StatusCode> {
+fn status() -> BoxedStrategy<StatusCode> {
     (100..1000u16).prop_map(|status| StatusCode::from_u16(status).expect("three digits"))
+    .boxed()
 }
 
-fn fraction() -> impl Strategy<Value = Fraction> {
+fn fraction() -> BoxedStrategy<Fraction> {
     (0..=1_000_000u32).prop_map(Fraction)
+    .boxed()
 }
 
 /// A duration longer than nothing, which is no limit on the wire.
-fn duration() -> impl Strategy<Value = Duration> {
+fn duration() -> BoxedStrategy<Duration> {
     prop_oneof![
         3 => (1..100_000u64).prop_map(Duration::from_millis),
         1 => (1..u64::from(u32::MAX), 0..1_000_000_000u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos)),
     ]
+    .boxed()
 }
 
 /// A socket address without scope.
-pub fn address() -> impl Strategy<Value = SocketAddr> {
+pub fn address() -> BoxedStrategy<SocketAddr> {
     (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
+    .boxed()
 }

@@ -7,11 +7,17 @@
 //! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
 
 mod breakers;
+mod drops;
+mod bytes;
 pub mod filters;
 pub mod link;
+mod more;
 pub mod state;
 
 pub use breakers::Breaker;
+pub use more::{Host, Levels, More};
+pub use drops::Dropping;
+pub use bytes::{Chains, Tcp};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -19,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use weir_decide::balance::subset::{Asked, Positions, Subsets, Wanted};
 use weir_decide::balance::{Loads, Table};
 use weir_decide::retry::Retry;
 use weir_decide::route::{Matcher, RouteIndex};
@@ -26,7 +33,7 @@ use weir_decide::split::Split;
 use weir_model::access_log::AccessLog;
 use weir_model::{
     CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation,
-    HttpVersion, LoadBalancing, Priority, Redirect, Resource, Rewrite, Time, Timeouts, Tracing, Version,
+    HttpVersion, LoadBalancing, Priority, Random, Redirect, Resource, Rewrite, Time, Timeouts, Tracing, Version,
 };
 
 use filters::Filters;
@@ -52,6 +59,8 @@ pub struct Snapshot {
 pub enum NameLookup<'a> {
     /// To these routes.
     Found(&'a NamedRoutes),
+    /// To opaque bytes, which go there.
+    Bytes(&'a Arc<Tcp>),
     /// The control plane says that it does not exist.
     Absent,
     /// It was never asked for, or there is no answer yet.
@@ -73,13 +82,24 @@ pub struct NamedRoutes {
     pub paths: weir_model::Paths,
     /// How long requests whose route does not say may take.
     pub limits: weir_model::HttpLimits,
+    /// What is made of HTTP besides.
+    pub manner: Option<Arc<weir_model::Manner>>,
 }
 
 #[derive(Clone, Debug)]
 struct NamedEntry {
     used: Arc<LastUse>,
     /// Absent if the control plane says that the name does not exist.
-    routes: Option<NamedRoutes>,
+    answer: Option<Named>,
+}
+
+/// What there is behind a name that was asked for.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// HTTP.
+    Routes(NamedRoutes),
+    /// Opaque bytes.
+    Bytes(Arc<Tcp>),
 }
 
 /// Where traffic enters.
@@ -116,23 +136,31 @@ pub enum ListenerKind {
         forwarded: weir_model::Forwarded,
         /// How long its connections, and requests whose route does not say, may take.
         limits: weir_model::HttpLimits,
+        /// What is made of HTTP besides.
+        manner: Option<Arc<weir_model::Manner>>,
     },
     /// Bytes.
-    Tcp {
-        /// Index into [`Snapshot::clusters`].
-        cluster: usize,
-        /// How each connection is logged, if it is.
-        access_log: Option<Arc<AccessLog>>,
-    },
+    Tcp(Arc<Tcp>),
+    /// One or the other, by what is known of a connection.
+    Chains(Arc<Chains>),
+}
+
+impl ListenerKind {
+    /// What is spoken on a connection that took this chain; itself for one that took none. Nothing if there is no such chain any more.
+    pub fn of_chain(&self, chain: Option<u64>) -> Option<&ListenerKind> {
+        match (self, chain) {
+            (Self::Chains(chains), Some(chain)) => chains.by_id(chain),
+            (_, None) => Some(self),
+            (_, Some(_)) => None,
+        }
+    }
 }
 
 /// Where connections go that turn out not to speak HTTP.
 #[derive(Clone, Debug)]
 pub struct Detection {
-    /// Index into [`Snapshot::clusters`].
-    pub cluster: usize,
-    /// How each of them is logged, if it is.
-    pub access_log: Option<Arc<AccessLog>>,
+    /// They go there.
+    pub otherwise: Arc<Tcp>,
     /// How long a client may say nothing before its connection is taken for one whose server speaks first.
     pub wait: Duration,
 }
@@ -175,6 +203,8 @@ pub struct Route {
     pub action: Action,
     /// What is done with its requests besides, its virtual host's included; for the rest, its listener's count.
     pub filters: Option<Arc<Filters>>,
+    /// What few routes do besides.
+    pub more: Option<Arc<More>>,
     /// The path prefix it matched by, if it did: what [`weir_model::PathRewrite::Prefix`] replaces.
     pub prefix: Option<Box<str>>,
 }
@@ -219,7 +249,7 @@ pub enum Fallback {
     /// Another cluster: an index into [`Snapshot::clusters`].
     Cluster(usize),
     /// This sidecar, with these words.
-    Direct(DirectResponse),
+    Direct(weir_model::StaticAnswer),
 }
 
 /// Where copies of requests go.
@@ -238,6 +268,8 @@ pub struct Mirror {
 pub struct Target {
     /// Index into [`Snapshot::clusters`].
     pub cluster: usize,
+    /// Which subset of its endpoints, if the cluster has any.
+    pub subset: Option<Box<Wanted>>,
     /// What stands for the cluster in a session cookie ([`weir_decide::affinity::cluster_key`]).
     pub key: u64,
     /// Applied after the route's.
@@ -253,6 +285,10 @@ pub struct Cluster {
     pub model: Arc<weir_model::Cluster>,
     /// Chooses among the endpoints.
     pub table: Table,
+    /// The same for the parts of them that routes ask for.
+    pub subsets: Option<Box<Subsets>>,
+    /// Shares of its requests that are refused.
+    pub drops: Box<[Dropping]>,
     /// In the order of the table and of [`Cluster::assignment`].
     pub endpoints: Vec<Arc<EndpointState>>,
     /// What outlives this snapshot.
@@ -273,12 +309,32 @@ impl Cluster {
         }
     }
 
+    /// The endpoint for a request. Of a cluster without subsets, what its route asks for does not count.
+    pub fn pick(
+        &self,
+        positions: &mut Positions,
+        loads: &impl Loads,
+        asked: Asked<'_>,
+        random: &mut Random,
+    ) -> Option<usize> {
+        match &self.subsets {
+            None => self.table.pick(&mut positions.whole, loads, asked.hash, asked.now, random),
+            Some(subsets) => subsets.pick(&self.table, positions, loads, asked, random),
+        }
+    }
+
+    /// Whether a request is refused because the control plane sees the cluster overloaded; counted if it is.
+    pub fn drops(&self, random: &mut Random) -> bool {
+        !self.drops.is_empty() && drops::drops(&self.drops, random)
+    }
+
     /// What its balancer compares, at `now`.
     pub fn loads(&self, now: Time) -> ClusterLoads<'_> {
         let health = &self.model.health;
         let starting = || self.state.starting_until.load(Relaxed) > now.0;
         ClusterLoads {
             endpoints: &self.endpoints,
+            state: &self.state,
             decay: self.latency_decay(),
             checked: health.health_check.is_some(),
             slow_start: health.slow_start.as_ref().filter(|_| starting()),
@@ -312,12 +368,12 @@ impl Cluster {
 
     /// What fills the place of a cluster that is gone.
     fn vacant() -> Self {
-        let none = weir_model::Endpoints {
+        let none = weir_model::Endpoints { drops: Vec::new(), weighted_priority_health: false,
             name: String::new(),
             localities: Vec::new(),
             overprovisioning: weir_model::OVERPROVISIONING,
         };
-        let model = weir_model::Cluster {
+        let model = weir_model::Cluster { subsets: None,
             name: String::new(),
             kind: ClusterKind::Unknown,
             discovery: Discovery::Static(none),
@@ -332,6 +388,8 @@ impl Cluster {
         Self {
             model: Arc::new(model.clone()),
             table: empty_table(),
+            subsets: None,
+            drops: Box::default(),
             endpoints: Vec::new(),
             state: Arc::new(ClusterState::new(0, "".into(), 1)),
             source: Arc::new(Resource::Cluster(model)),
@@ -348,6 +406,7 @@ impl Cluster {
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterLoads<'a> {
     endpoints: &'a [Arc<EndpointState>],
+    state: &'a ClusterState,
     decay: Duration,
     checked: bool,
     /// Only while any endpoint starts slowly.
@@ -358,6 +417,10 @@ pub struct ClusterLoads<'a> {
 impl Loads for ClusterLoads<'_> {
     fn active(&self, endpoint: usize) -> u32 {
         self.endpoints[endpoint].active.load(Relaxed)
+    }
+
+    fn total(&self) -> u32 {
+        self.state.requests.load(Relaxed).saturating_add(self.state.high.requests.load(Relaxed))
     }
 
     fn latency(&self, endpoint: usize, now: Time) -> Option<Duration> {
@@ -387,6 +450,8 @@ fn empty_table() -> Table {
             name: String::new(),
             localities: Vec::new(),
             overprovisioning: weir_model::OVERPROVISIONING,
+            drops: Vec::new(),
+            weighted_priority_health: false,
         },
     )
 }
@@ -412,15 +477,16 @@ impl Snapshot {
         };
         let Some(entry) = entry else { return NameLookup::Unknown };
         entry.used.touch(now);
-        match &entry.routes {
-            Some(routes) => NameLookup::Found(routes),
+        match &entry.answer {
+            Some(Named::Routes(routes)) => NameLookup::Found(routes),
+            Some(Named::Bytes(tcp)) => NameLookup::Bytes(tcp),
             None => NameLookup::Absent,
         }
     }
 
     /// Every name that the control plane has answered, with what it resolves to; for people. In no order.
-    pub fn names(&self) -> impl Iterator<Item = (&str, Option<&NamedRoutes>)> {
-        self.names.iter().map(|(name, entry)| (&**name, entry.routes.as_ref()))
+    pub fn names(&self) -> impl Iterator<Item = (&str, Option<&Named>)> {
+        self.names.iter().map(|(name, entry)| (&**name, entry.answer.as_ref()))
     }
 
     /// The listener of the socket that is bound to an address.

@@ -74,6 +74,7 @@ fn reason(kind: &Kind, asks: bool) -> Option<&'static str> {
         Kind::NoEndpoint => Some("no-healthy-upstream"),
         Kind::ConnectFailed(_) | Kind::ConnectTimeout => Some("connect-failure"),
         Kind::Overflow(_) => Some("overflow"),
+        Kind::Dropped => Some("dropped"),
         Kind::ConnectionLost { .. } | Kind::StreamReset(_) | Kind::Refused | Kind::Protocol => {
             Some("upstream-reset")
         }
@@ -103,8 +104,9 @@ pub(crate) async fn answer(
         Some(Fallback::Cluster(cluster)) => &scope.pinned.clusters[*cluster],
         Some(Fallback::Direct(direct)) => {
             give_up(exchange, failed);
-            let mut response = respond::direct(direct, exchange.grpc);
-            respond::changed(response.headers_mut(), route, None);
+            let mut response = respond::direct(&direct.response, exchange.grpc);
+            respond::typed(&mut response, direct.content_type.as_ref(), exchange.grpc);
+            respond::changed(exchange, &mut response, route, None);
             return Ok(response);
         }
         None => return failed,
@@ -114,7 +116,7 @@ pub(crate) async fn answer(
         Some(outgoing) => outgoing.for_cluster(cluster)?,
         None => {
             let request = std::mem::take(request);
-            let outgoing = Outgoing::prepare(request, route, forward, &forward.targets[target], cluster)?;
+            let outgoing = Outgoing::prepare(exchange, request, route, forward, &forward.targets[target], cluster)?;
             exchange.upload = outgoing.body().cloned();
             timer.watch(outgoing.body());
             outgoing
@@ -124,7 +126,7 @@ pub(crate) async fn answer(
     exchange.admit(cluster, forward.priority)?;
     let begun = now();
     let downstream = exchange.downstream.clone();
-    let endpoint = balance::endpoint(&downstream.worker, cluster, None, &[], begun)?;
+    let endpoint = balance::endpoint(&downstream.worker, cluster, (None, None), &[], begun)?;
     exchange.attempted = begun;
     timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
     let outcome = {
@@ -140,7 +142,7 @@ pub(crate) async fn answer(
     // What happened before was made good.
     exchange.failure = None;
     exchange.timer = timer;
-    respond::finish(&mut response, route, None, exchange.version);
+    respond::finish(exchange, &mut response, route, None);
     Ok(response)
 }
 

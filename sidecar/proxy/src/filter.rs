@@ -1,5 +1,6 @@
 //! What is done with a request before it goes anywhere, where its route, virtual host or listener asks for it (stage 8): first CORS, whose
-//! preflights cost nobody a token, then limits, then faults, which only those meet that were let in.
+//! preflights cost nobody a token, then limits, then faults, which only those meet that were let in, then the size of
+//! the body.
 //!
 //! A request of a route without filters pays for two looks at an `Option`.
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use weir_config::Route;
 use weir_config::snapshot::filters::{Filters, Said};
 use weir_decide::cors;
+use weir_telemetry::span::Text;
 
 use crate::exchange::{Exchange, Source};
 use crate::fallback::Left;
@@ -18,6 +20,8 @@ use crate::{limit, respond};
 /// What few exchanges have.
 #[derive(Default)]
 pub(crate) struct Extra {
+    /// What of the request values in its response are made of, as the route's [`weir_config::More::wanted`] has it.
+    pub(crate) asked: Box<[Option<Text>]>,
     /// Fields that the response gets in place of those of their names, whoever gives it.
     stamp: HeaderMap,
     /// For how long it was held up on purpose.
@@ -26,6 +30,12 @@ pub(crate) struct Extra {
     pub(crate) left: Option<Box<Left>>,
     /// Whether somebody else answered for its upstream.
     pub(crate) degraded: bool,
+    /// How many bytes its body may have, where it does not say how many it has.
+    pub(crate) body_limit: Option<u64>,
+    /// The stream it came on, where it wants to be a tunnel.
+    pub(crate) tunnel: Option<Box<crate::tunnel::Tunnel>>,
+    /// What its response is to say that it is.
+    pub(crate) request_id: Option<http::HeaderValue>,
 }
 
 impl Extra {
@@ -84,7 +94,19 @@ pub(crate) async fn apply<B>(
             return Err(Kind::Aborted(answer));
         }
     }
+    if let Some(limit) = said(own, wide, |filters| &filters.body) {
+        match length(request.headers()) {
+            Some(length) if length > u64::from(*limit) => return Err(Kind::BodyTooLarge),
+            Some(_) => {}
+            None => exchange.extra().body_limit = Some(u64::from(*limit)),
+        }
+    }
     Ok(None)
+}
+
+/// How long a request's body says it is; the codecs hold it to that.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn said<'a, T>(

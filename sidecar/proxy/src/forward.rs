@@ -16,11 +16,11 @@ use crate::body::Body;
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Source};
 use crate::hedge::Hedges;
-use crate::reject::{Breaker, Kind, Reject};
+use crate::reject::{Kind, Reject};
 use crate::timer::{now, within};
 use crate::upstream::{self, GRPC_TIMEOUT, Outgoing};
-use crate::{affinity, balance, canonical, health, respond, route, sound, upload};
-use crate::{fallback, filter, kin, mirror, retry};
+use crate::{affinity, balance, canonical, health, manner, respond, route, sound, upload};
+use crate::{changes, fallback, filter, kin, mirror, retry, tunnel};
 
 /// Answers one request. Never fails: refusals are responses.
 ///
@@ -29,7 +29,15 @@ pub(crate) fn serve(
     downstream: Rc<Downstream>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    let mut request = request;
+    let tunnel = match *request.method() {
+        Method::CONNECT => tunnel::of(&mut request, &mut downstream.worker.random.borrow_mut()),
+        _ => None,
+    };
     let mut exchange = Exchange::begin(downstream, &request);
+    if tunnel.is_some() {
+        exchange.extra().tunnel = tunnel;
+    }
     let mut request = request.map(Some);
     async move {
         let mut response = match forward(&mut exchange, &mut request).await {
@@ -40,7 +48,7 @@ pub(crate) fn serve(
                     Some(left) => Box::pin(fallback::answer(&mut exchange, &mut request, left, reject)).await,
                     None => Err(reject),
                 };
-                answered.unwrap_or_else(|reject| refused(&mut exchange, &request, reject))
+                answered.unwrap_or_else(|reject| refused(&mut exchange, &mut request, reject))
             }
         };
         if let Some(body) = request.body_mut().take() {
@@ -56,7 +64,7 @@ pub(crate) fn serve(
 
 fn refused(
     exchange: &mut Exchange,
-    request: &Request<Option<Incoming>>,
+    request: &mut Request<Option<Incoming>>,
     mut reject: Reject,
 ) -> Response<Source> {
     reject.kind = blamed(exchange, reject.kind);
@@ -77,7 +85,7 @@ fn refuse(exchange: &mut Exchange, reject: &Reject) -> Response<Source> {
             (Action::Forward(forward), Some(target)) => forward.targets.get(target),
             _ => None,
         };
-        respond::changed(response.headers_mut(), route, target);
+        respond::changed(exchange, &mut response, route, target);
     }
     kin::leave(exchange, &mut response);
     if closes(exchange, &reject.kind) {
@@ -92,6 +100,11 @@ async fn forward(
 ) -> Result<Response<Source>, Reject> {
     let downstream = exchange.downstream.clone();
     let worker = &downstream.worker;
+    if request.version() < Version::HTTP_11
+        && let Some(manner) = downstream.manner()
+    {
+        manner::host(request, &manner);
+    }
     sound::request(&downstream, request)?;
     if exchange.version == Version::HTTP_2 {
         // Before anything looks at them: routes match on the whole.
@@ -101,7 +114,13 @@ async fn forward(
     let mut authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
     exchange.policy = Some(scope.policy.clone());
-    match canonical::target(request, &scope.policy.paths)? {
+    let target = manner::admit(request, &scope.policy.limits)
+        .and_then(|()| canonical::target(request, &scope.policy.paths));
+    if !matches!(target, Ok(canonical::Target::Same | canonical::Target::Changed(_))) {
+        // It goes no further, and is told of as it came.
+        worker.telemetry.begin(exchange, request);
+    }
+    match target? {
         canonical::Target::Same => {}
         canonical::Target::Changed(uri) => {
             *request.uri_mut() = uri;
@@ -113,11 +132,16 @@ async fn forward(
         canonical::forwarded(request.headers_mut(), downstream.peer.ip(), scope.policy.forwarded);
         authority = route::authority(request)?;
     }
+    if let Some(manner) = &scope.policy.manner {
+        behave(exchange, request, manner)?;
+        authority = route::authority(request)?;
+    }
     let index = route::find(worker, &scope, authority, request);
     exchange.route = index.as_ref().ok().copied();
     worker.telemetry.begin(exchange, request);
     kin::enter(exchange, request.headers_mut());
     let route = scope.policy.routes.route(index?);
+    changes::see(exchange, route, request);
     if filter::any(route, &scope.policy)
         && let Some(response) = Box::pin(filter::apply(exchange, route, &scope.policy, request)).await?
     {
@@ -127,12 +151,12 @@ async fn forward(
         Action::Forward(forward) => forward,
         Action::Redirect(redirect) => {
             let mut response = respond::redirected(redirect, route, request)?;
-            respond::changed(response.headers_mut(), route, None);
+            respond::changed(exchange, &mut response, route, None);
             return Ok(response);
         }
         Action::Direct(direct) => {
             let mut response = respond::direct(direct, exchange.grpc);
-            respond::changed(response.headers_mut(), route, None);
+            respond::changed(exchange, &mut response, route, None);
             return Ok(response);
         }
     };
@@ -143,9 +167,9 @@ async fn forward(
         exchange.target = forward.targets.iter().position(|one| std::ptr::eq(one, target));
     }
     let cluster = &scope.pinned.clusters[target.cluster];
-    let overflows = match exchange.admit(cluster, forward.priority) {
+    let refused = match exchange.admit(cluster, forward.priority) {
         Err(kind) if forward.fallback.is_none() => return Err(kind.into()),
-        admitted => admitted.is_err(),
+        admitted => admitted.err(),
     };
 
     let caller = request
@@ -159,12 +183,24 @@ async fn forward(
     let until = limit.map(|limit| exchange.started + exchange.held() + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
     timer.start(until, &forward.timeouts, &scope.policy.limits, exchange.started);
-    if overflows {
-        let failed = Err(Kind::Overflow(Breaker::Requests).into());
+    if let Some(kind) = refused {
+        let failed = Err(kind.into());
         return Err(fallback::leave(exchange, &scope, (forward, target), timer, None, failed));
     }
-    let mut outgoing = Outgoing::prepare(std::mem::take(request), route, forward, target, cluster)?;
+    let mut outgoing = Outgoing::prepare(exchange, std::mem::take(request), route, forward, target, cluster)?;
+    let (path, host) = (forward.rewrite.path.is_some(), forward.rewrite.host.is_some());
+    if let (true, Some(recording), Some(sent)) =
+        (path || host, &mut exchange.recording, outgoing.head_mut())
+    {
+        recording.see_rewritten(sent, path, host);
+    }
+    if exchange.wants_tunnel() && !outgoing.upgrades {
+        return Err(Kind::NoTunnel.into());
+    }
     exchange.upload = outgoing.body().cloned();
+    if let (Some(extra), Some(body)) = (&exchange.extra, outgoing.body()) {
+        body.limit(extra.body_limit.unwrap_or(u64::MAX));
+    }
     if !forward.mirrors.is_empty() {
         let hash = tied.as_deref().and_then(|tied| tied.hash);
         mirror::start(exchange, &scope.pinned, forward, hash, &mut outgoing);
@@ -208,6 +244,7 @@ async fn forward(
             break outcome.map_err(|kind| Reject { kind, retried: exchange.retries > 0 });
         };
         exchange.retry(outcome.as_ref(), outgoing.head_mut().map(|head| &mut head.headers));
+        changes::another(exchange, route, outgoing.head_mut());
         if let Ok(response) = outcome {
             response.into_body().pass_over(exchange.latest);
         }
@@ -239,9 +276,12 @@ async fn forward(
     }
     if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
         response = Box::pin(upstream::switched(response, &outgoing)).await?;
+    } else if exchange.wants_tunnel() && response.status().is_success() {
+        // To its caller that would be a tunnel, and there is none.
+        return Err(Kind::Protocol.into());
     }
     exchange.timer = timer;
-    respond::finish(&mut response, route, Some(target), exchange.version);
+    respond::finish(exchange, &mut response, route, Some(target));
     if let Some(tied) = tied {
         let address = exchange.active.as_ref().map(|active| active.pool.endpoint.address);
         tied.tell(response.headers_mut(), forward, target, address);
@@ -256,14 +296,37 @@ fn blamed(exchange: &Exchange, kind: Kind) -> Kind {
     match kind {
         Kind::IdleTimeout if unfinished() => Kind::SlowRequest,
         Kind::DownstreamLost if exchange.downstream.is_slow() => Kind::SlowRequest,
+        Kind::DownstreamLost if exchange.upload.as_ref().is_some_and(|body| body.is_too_large()) => {
+            Kind::BodyTooLarge
+        }
         kind => kind,
     }
+}
+
+/// Does with a request what its listener does besides.
+fn behave(
+    exchange: &mut Exchange,
+    request: &mut Request<Option<Incoming>>,
+    manner: &weir_model::Manner,
+) -> Result<(), Kind> {
+    let downstream = exchange.downstream.clone();
+    let forwarded = exchange.policy.as_ref().map_or(Forwarded::Pass, |policy| policy.forwarded);
+    let done = {
+        let random = &mut downstream.worker.random.borrow_mut();
+        manner::request(request, manner, forwarded, downstream.local.get(), random)
+    };
+    if done.is_err() {
+        downstream.worker.telemetry.begin(exchange, request);
+    } else if let Some(id) = manner::request_id(request.headers(), manner) {
+        exchange.extra().request_id = Some(id);
+    }
+    done
 }
 
 /// Whether nothing more is read of an HTTP/1 connection after a refusal: what follows may be part of what was refused.
 fn closes(exchange: &Exchange, kind: &Kind) -> bool {
     let suspect =
-        matches!(kind, Kind::Malformed(_) | Kind::SlowRequest) || exchange.method == Method::CONNECT;
+        matches!(kind, Kind::Malformed(_) | Kind::SlowRequest | Kind::BodyTooLarge) || exchange.method == Method::CONNECT;
     exchange.version < Version::HTTP_2 && suspect
 }
 

@@ -3,21 +3,22 @@
 //! | stage | module | in → out |
 //! |---|---|---|
 //! | listener | `listener` | bound socket → accepted connection, its protocol |
-//! | detect | `detect` | first bytes → HTTP/1, HTTP/2 or opaque bytes |
+//! | detect | `detect` | first bytes → HTTP/1, HTTP/2 or opaque bytes; `chain` where several filter chains are to choose from, `sni` where the server name says where to |
 //! | http | `http` | connection → requests, through hyper's codecs; `tcp` takes opaque bytes |
-//! | | `sound`, `canonical` | whether the request means one thing, and the form in which it does |
+//! | | `sound`, `canonical`, `manner` | whether the request means one thing, and the form in which it does |
 //! | | `kin` | which requests are made on behalf of which: what is said against retries holds for all of a trace |
 //! | | `forward` | **the whole path of a request on one page** |
 //! | route | `route` | request head → scope (a pinned snapshot's routes) → route |
 //! | limit | `filter`, `limit` | route → let in, turned away, delayed, or answered here (CORS, rate limits, faults) |
 //! | balance | `balance` | route → cluster → endpoint; `affinity` where the caller is to be brought back |
 //! | pool | `pool` | endpoint → connection that is ready, or circuit open |
+//! | | `changes` | what the route changes in the fields of the request, and of its response |
 //! | upstream | `upstream` | attempt → response; `retry` asks for another lap from balance |
 //! | respond | `respond` | `reject` → status, response flag |
 //!
 //! Beside the path: `exchange` is all that one request owns, and the body of its response; `body` and `upload` are what moves;
 //! `mirror` sends copies elsewhere; `timer` holds its limits, `ending` tells streams that time is up; `downstream`, `worker` and `pinned` are a connection, a
-//! thread and a snapshot as that thread has it; `telemetry` tells about it.
+//! thread and a snapshot as that thread has it; `tunnel` is a stream that becomes one; `telemetry` tells about it.
 //!
 //! [`run`] is one worker. It lives on one thread, and **nothing on the request path is shared with other workers but immutable
 //! snapshots and single-word atomics**: no lock is taken, no shared reference count is touched. Every queue, buffer, pool and
@@ -31,6 +32,8 @@ mod affinity;
 mod balance;
 mod body;
 mod canonical;
+mod chain;
+mod changes;
 mod detect;
 mod downstream;
 mod ending;
@@ -44,6 +47,7 @@ mod http;
 mod kin;
 mod limit;
 mod listener;
+mod manner;
 mod mirror;
 mod notice;
 mod pinned;
@@ -52,10 +56,12 @@ mod reject;
 mod respond;
 mod retry;
 mod route;
+mod sni;
 mod sound;
 mod tcp;
 mod telemetry;
 mod timer;
+mod tunnel;
 mod upload;
 mod upstream;
 mod worker;
@@ -108,6 +114,9 @@ pub struct Entrance {
     /// Whether it is the outbound HTTP listener: authorities are resolved by asking the control plane, and it takes
     /// connections before it is configured. Other entrances leave connections in the kernel's queue until then.
     pub on_demand: bool,
+    /// Whether it is an outbound listener for TLS, where the server name that a client asks for, with this port, is resolved by asking the
+    /// control plane; it needs no configuration of its own.
+    pub tls: Option<u16>,
 }
 
 /// Serves until the drain has stopped. Call it on the worker's own `LocalRuntime`.
@@ -119,10 +128,10 @@ pub async fn run(args: WorkerArgs) -> io::Result<()> {
     let WorkerArgs { id, entrances, mut snapshots, demand, drain, telemetry, seed, kin } = args;
     let mut acceptors = Vec::new();
     let mut described = Vec::new();
-    for Entrance { socket, inbound, on_demand } in entrances {
+    for Entrance { socket, inbound, on_demand, tls } in entrances {
         let address = socket.local_addr()?;
         acceptors.push(Acceptor::new(socket)?);
-        described.push(worker::Entrance { address, inbound, on_demand });
+        described.push(worker::Entrance { address, inbound, on_demand, tls });
     }
     let snapshot = snapshots.borrow_and_update().clone();
     let telemetry = telemetry::Telemetry::new(telemetry);

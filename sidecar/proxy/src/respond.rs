@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use weir_config::{Route, Target};
-use weir_decide::{header, hop, redirect};
+use weir_decide::{hop, redirect};
 use weir_model::{AbortAnswer, DirectResponse, Redirect};
 
-use crate::exchange::Source;
+use crate::changes;
+use crate::exchange::{Exchange, Source};
 use crate::reject::{Kind, Reject};
 
 pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -26,7 +27,7 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// The status code of gRPC.
     pub(crate) grpc: u8,
-    /// Envoy's response flag.
+    /// Envoy's response flag; empty where it has none.
     pub(crate) flag: &'static str,
 }
 
@@ -47,7 +48,12 @@ mod grpc {
 pub(crate) fn answer(kind: &Kind) -> Answer {
     let (status, grpc, flag) = match kind {
         Kind::Malformed(_) => (StatusCode::BAD_REQUEST, grpc::INTERNAL, "DPE"),
-        Kind::TooManyFields => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, grpc::INTERNAL, "DPE"),
+        Kind::TooManyFields | Kind::HeadTooLarge => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, grpc::INTERNAL, "DPE")
+        }
+        // Envoy has no flag for these.
+        Kind::NoTunnel => (StatusCode::FORBIDDEN, grpc::PERMISSION_DENIED, ""),
+        Kind::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, grpc::RESOURCE_EXHAUSTED, ""),
         Kind::NotConfigured | Kind::NameUnknown(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "NC")
         }
@@ -58,6 +64,7 @@ pub(crate) fn answer(kind: &Kind) -> Answer {
         Kind::Aborted(AbortAnswer::Http(status)) => (*status, grpc_of(*status), "FI"),
         Kind::Aborted(AbortAnswer::Grpc(code)) => (http_of(*code), *code, "FI"),
         Kind::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UH"),
+        Kind::Dropped => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "DO"),
         Kind::Overflow(_) => (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UO"),
         Kind::ConnectFailed(_) | Kind::ConnectTimeout => {
             (StatusCode::SERVICE_UNAVAILABLE, grpc::UNAVAILABLE, "UF")
@@ -81,11 +88,12 @@ pub(crate) fn answer(kind: &Kind) -> Answer {
 /// The response to a request that was turned away.
 pub(crate) fn rejected(reject: &Reject, is_grpc: bool) -> Response<Source> {
     let Answer { status, grpc, flag } = answer(&reject.kind);
+    let flag = if flag.is_empty() { String::new() } else { format!(" ({flag})") };
     if is_grpc {
-        return trailers_only(grpc, &format!("{} ({flag})", reject.kind));
+        return trailers_only(grpc, &format!("{}{flag}", reject.kind));
     }
     let exhausted = if reject.retried { ", after retries" } else { "" };
-    text(status, Bytes::from(format!("{}{exhausted} ({flag})\n", reject.kind)))
+    text(status, Bytes::from(format!("{}{exhausted}{flag}\n", reject.kind)))
 }
 
 /// A response that says everything in its head.
@@ -101,6 +109,13 @@ pub(crate) fn direct(direct: &DirectResponse, is_grpc: bool) -> Response<Source>
     text(direct.status, Bytes::copy_from_slice(direct.body.as_bytes()))
 }
 
+/// Says what a response of ours is, where that is not plain text. A caller of gRPC reads no body.
+pub(crate) fn typed(response: &mut Response<Source>, content_type: Option<&HeaderValue>, is_grpc: bool) {
+    if let Some(kind) = content_type.filter(|_| !is_grpc && response.headers().contains_key(CONTENT_TYPE)) {
+        response.headers_mut().insert(CONTENT_TYPE, kind.clone());
+    }
+}
+
 /// The response that sends the caller elsewhere.
 pub(crate) fn redirected<B>(
     redirect: &Redirect,
@@ -114,6 +129,7 @@ pub(crate) fn redirected<B>(
         path: request.uri().path(),
         query: request.uri().query(),
         prefix: route.prefix.as_deref(),
+        substitute: route.more.as_deref().and_then(|more| more.path.as_ref()),
     };
     let location = redirect::location(redirect, &original);
     let location = location.map_err(|_| Kind::Malformed("its target cannot stand in Location"))?;
@@ -124,25 +140,26 @@ pub(crate) fn redirected<B>(
 
 /// Prepares an upstream's response for the downstream: what ends at this hop goes, then the policy's changes in order.
 pub(crate) fn finish(
+    exchange: &Exchange,
     response: &mut Response<Source>,
     route: &Route,
     target: Option<&Target>,
-    downstream: Version,
 ) {
-    let status = response.status();
+    let (status, downstream) = (response.status(), exchange.version);
     hop::response(response.headers_mut(), status, downstream);
-    changed(response.headers_mut(), route, target);
+    changed(exchange, response, route, target);
     *response.version_mut() = if downstream == Version::HTTP_2 { Version::HTTP_2 } else { Version::HTTP_11 };
 }
 
 /// Applies what a route changes in responses, and before it what its chosen target does.
-pub(crate) fn changed(headers: &mut HeaderMap, route: &Route, target: Option<&Target>) {
-    if let Some(target) = target {
-        header::apply(&target.response_headers, headers);
-    }
-    if let Some(changes) = &route.response_headers {
-        header::apply(changes, headers);
-    }
+pub(crate) fn changed(
+    exchange: &Exchange,
+    response: &mut Response<Source>,
+    route: &Route,
+    target: Option<&Target>,
+) {
+    let status = response.status();
+    changes::response(exchange, route, target, status, response.headers_mut());
 }
 
 /// The gRPC status in response headers or trailers.

@@ -14,10 +14,11 @@ use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use weir_config::{Fallback, Forward, Route, Target};
-use weir_decide::{deadline, header, hop, latency, rewrite};
+use weir_decide::{deadline, hop, latency, rewrite};
 use weir_model::{HttpVersion, Priority, Time};
 
 use crate::body::Body;
+use crate::changes;
 use crate::exchange::{Exchange, Source, Upgraded};
 use crate::pinned::WorkerCluster;
 use crate::pool::{Active, EndpointPool, Failure};
@@ -46,6 +47,7 @@ impl Outgoing {
     /// Turns the downstream's request into the upstream's: what ends at this hop goes, the policy's changes come, and the
     /// target takes the form of the upstream's protocol.
     pub(crate) fn prepare(
+        exchange: &mut Exchange,
         request: Request<Option<Incoming>>,
         route: &Route,
         forward: &Forward,
@@ -56,7 +58,8 @@ impl Outgoing {
         let http2 = match cluster.config.model.http {
             HttpVersion::Http1 => false,
             HttpVersion::Http2 => true,
-            HttpVersion::Downstream => head.version == Version::HTTP_2,
+            // Only over HTTP/1.1 can an upstream switch protocols; HTTP/2 itself has no such field.
+            HttpVersion::Downstream => head.version == Version::HTTP_2 && !head.headers.contains_key(UPGRADE),
         };
         let upstream = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         hop::request(&mut head.headers, upstream);
@@ -68,18 +71,22 @@ impl Outgoing {
         {
             head.headers.remove(EXPECT);
         }
-        if let Some(changes) = &route.request_headers {
-            header::apply(changes, &mut head.headers);
-        }
-        header::apply(&target.request_headers, &mut head.headers);
+        changes::request(exchange, route, target, &mut head);
+        let host = changes::host(route, forward, &mut head)?;
         if let Some(path) = &forward.rewrite.path {
-            let path = rewrite::target(path, head.uri.path(), head.uri.query(), route.prefix.as_deref());
+            let compiled = route.more.as_deref().and_then(|more| more.path.as_ref());
+            let path = match compiled {
+                Some(change) => {
+                    rewrite::with_query(change.apply(head.uri.path()), head.uri.query())
+                }
+                None => rewrite::target(path, head.uri.path(), head.uri.query(), route.prefix.as_deref()),
+            };
             rewrite_path(&mut head.uri, &path)?;
         }
         if http2 {
-            for_http2(&mut head, forward.rewrite.host.as_deref())?;
+            for_http2(&mut head, host.as_deref())?;
         } else {
-            for_http1(&mut head, forward.rewrite.host.as_deref())?;
+            for_http1(&mut head, host.as_deref())?;
         }
         head.version = upstream;
         let upgrades = !http2 && head.headers.contains_key(http::header::UPGRADE);

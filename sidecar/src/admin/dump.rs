@@ -1,5 +1,8 @@
 //! `/config_dump`: what is in force, what waits and what was refused, in the words of the model.
 
+mod bytes;
+mod rare;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -7,7 +10,7 @@ use weir_config::{Answer, Snapshot, Status};
 use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat};
 use weir_model::node::Node;
 use weir_model::{
-    Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, Listener, ListenerKind,
+    Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, HttpListener, Listener, ListenerKind,
     LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy, Route, RouteAction,
     RouteConfiguration, RouteMatch, RouteSource, StringMatch,
 };
@@ -67,6 +70,7 @@ fn node(node: &Node) -> Value {
         "id": node.id,
         "namespace": node.namespace,
         "service": node.service,
+        "service_account": node.service_account,
         "labels": node.labels,
         "locality": node.locality.to_string(),
         "outbound": node.outbound.map(|address| address.to_string()),
@@ -100,6 +104,7 @@ fn cluster(cluster: &Cluster) -> Value {
         "discovery": match &cluster.discovery {
             Discovery::Eds(name) => json!({"eds": name}),
             Discovery::Static(endpoints) => json!({"static": self::endpoints(endpoints)}),
+            Discovery::Dns(dns) => json!({"dns": names(dns)}),
         },
         "load_balancing": match &cluster.load_balancing {
             LoadBalancing::RoundRobin => json!("round robin"),
@@ -156,35 +161,52 @@ fn listener(listener: &Listener) -> Value {
         "address": listener.address.map(|address| address.to_string()),
         "direction": format!("{:?}", listener.direction).to_lowercase(),
         "kind": match &listener.kind {
-            ListenerKind::Http(http) => json!({"http": {
-                "routes": match &http.routes {
-                    RouteSource::Rds(name) => json!({"rds": name}),
-                    RouteSource::Inline(routes) => json!({"inline": route_configuration(routes)}),
-                },
-                "paths": {
-                    "normalize": http.paths.normalize,
-                    "merge_slashes": http.paths.merge_slashes,
-                    "escaped_slashes": format!("{:?}", http.paths.escaped_slashes).to_lowercase(),
-                },
-                "forwarded": forwarded(http.forwarded),
-                "sampling_parts_per_million": http.tracing.as_ref().map(|tracing| tracing.sampling.0),
-                "access_log": access_log(http.access_log.as_deref()),
-                "otherwise": http.detection.as_ref().map(|detection| json!({"cluster": detection.otherwise.cluster, "wait_ms": detection.wait.as_millis() as u64})),
-            }}),
-            ListenerKind::Tcp(tcp) => json!({"tcp": {"cluster": tcp.cluster, "access_log": access_log(tcp.access_log.as_deref())}}),
+            ListenerKind::Http(it) => json!({"http": http(it)}),
+            ListenerKind::Tcp(it) => json!({"tcp": bytes::tcp(it)}),
+            ListenerKind::Chains(it) => json!({"filter_chains": bytes::chains(it)}),
         },
     })
 }
 
-/// Where lines go and what they say; `null` for no log.
+fn http(http: &HttpListener) -> Value {
+    json!({
+        "routes": match &http.routes {
+            RouteSource::Rds(name) => json!({"rds": name}),
+            RouteSource::Inline(routes) => json!({"inline": route_configuration(routes)}),
+        },
+        "paths": {
+            "normalize": http.paths.normalize,
+            "merge_slashes": http.paths.merge_slashes,
+            "escaped_slashes": format!("{:?}", http.paths.escaped_slashes).to_lowercase(),
+        },
+        "forwarded": forwarded(http.forwarded),
+        "sampling_parts_per_million": http.tracing.as_ref().map(|tracing| tracing.sampling.0),
+        "access_log": access_log(http.access_log.as_deref()),
+        "otherwise": http.detection.as_ref().map(|detection| json!({"tcp": bytes::tcp(&detection.otherwise), "wait_ms": detection.wait.as_millis() as u64})),
+    })
+}
+
+/// Where lines go and what they say; `null` for no log, a list of several.
 fn access_log(log: Option<&AccessLog>) -> Value {
-    let Some(AccessLog { output, format }) = log else { return Value::Null };
-    let format = match format {
+    let mut all: Vec<Value> = log.into_iter().flat_map(AccessLog::all).map(one_log).collect();
+    match all.len() {
+        0 => Value::Null,
+        1 => all.remove(0),
+        _ => Value::Array(all),
+    }
+}
+
+fn one_log(log: &AccessLog) -> Value {
+    let format = match &log.format {
         LogFormat::Default => json!("default"),
         LogFormat::Text { template, .. } => json!(template.to_string()),
         LogFormat::Json { members, .. } => log_members(members),
     };
-    json!({"output": format!("{output:?}").to_lowercase(), "format": format})
+    let mut shown = json!({"output": format!("{:?}", log.output).to_lowercase(), "format": format});
+    if let (Some(filter), Some(shown)) = (&log.filter, shown.as_object_mut()) {
+        shown.insert("filter".to_owned(), json!(format!("{filter:?}")));
+    }
+    shown
 }
 
 fn log_members(members: &[(String, JsonTemplate)]) -> Value {
@@ -213,7 +235,9 @@ fn forwarded(forwarded: Forwarded) -> Value {
 
 fn route_configuration(routes: &RouteConfiguration) -> Value {
     let hosts = routes.virtual_hosts.iter().map(|host| {
-        json!({"name": host.name, "domains": host.domains, "routes": host.routes.iter().map(route).collect::<Value>()})
+        let mut shown = json!({"name": host.name, "domains": host.domains, "routes": host.routes.iter().map(route).collect::<Value>()});
+        rare::options(routes.options.as_deref(), host.options.as_deref(), &mut shown);
+        shown
     });
     hosts.collect()
 }
@@ -244,6 +268,7 @@ fn route_match(matches: &RouteMatch) -> Value {
         "headers": matches.headers.iter().map(|header| json!({"name": header.name.as_str(), "value": string_match(&header.value)})).collect::<Value>(),
         "query": matches.query.iter().map(|query| json!({"name": query.name, "value": string_match(&query.value)})).collect::<Value>(),
         "fraction_parts_per_million": matches.fraction.map(|fraction| fraction.0),
+        "more": matches.more.as_deref().map(rare::conditions),
     })
 }
 
@@ -264,7 +289,7 @@ fn forward(forward: &Forward) -> Value {
             "response_headers": headers(&target.response_headers),
         })).collect::<Value>(),
         "affinity": forward.affinity.as_deref().map(affinity),
-        "rewrite": {"host": forward.rewrite.host, "path": forward.rewrite.path.as_ref().map(path_rewrite)},
+        "rewrite": {"host": forward.rewrite.host, "path": forward.rewrite.path.as_ref().map(path_rewrite), "more": forward.rewrite.more.as_deref().map(rare::host)},
         "timeouts": {
             "request": forward.timeouts.request.map(duration),
             "backend_request": forward.timeouts.backend_request.map(duration),
@@ -311,6 +336,7 @@ fn redirect(redirect: &Redirect) -> Value {
         "port": redirect.port,
         "path": redirect.path.as_ref().map(path_rewrite),
         "status": redirect.status.as_u16(),
+        "strip_query": redirect.strip_query,
     })
 }
 
@@ -319,6 +345,7 @@ fn path_rewrite(rewrite: &PathRewrite) -> Value {
         PathRewrite::Full(path) => json!({"full": path}),
         PathRewrite::Prefix(prefix) => json!({"prefix": prefix}),
         PathRewrite::Characters(prefix) => json!({"characters": prefix}),
+        PathRewrite::Substitute(change) => json!({"substitute": rare::substitution(change)}),
     }
 }
 
@@ -349,10 +376,17 @@ fn headers(mutation: &HeaderMutation) -> Value {
         "set": pairs(&mutation.set),
         "add": pairs(&mutation.add),
         "remove": mutation.remove.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "edits": mutation.edits.as_deref().map(rare::edits),
     })
 }
 
 /// As Rust writes it: `1.5s`, `250ms`.
 fn duration(duration: Duration) -> String {
     format!("{duration:?}")
+}
+
+/// Names as `NAME:PORT`.
+fn names(dns: &weir_model::Dns) -> Vec<String> {
+    let hosts = dns.hosts.iter().flat_map(|locality| &locality.hosts);
+    hosts.map(|host| format!("{}:{}", host.name, host.port)).collect()
 }

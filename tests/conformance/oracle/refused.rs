@@ -1,12 +1,13 @@
 //! What the sidecar does not take: each resource is good for Envoy, and the sidecar must refuse it by the name of the field, rather than take
 //! it and do something else. What it served before it goes on serving.
 
+use weir_proto::envoy::envoy::config::accesslog::v3 as accesslog;
 use weir_proto::envoy::envoy::config::core::v3 as core;
 use weir_proto::envoy::google::protobuf as google;
 use weir_tests::resources::{self, pack};
 
 use crate::oracle::Oracle;
-use crate::rules::{self, Rule, Text, everywhere, pb, prefix, regex, status};
+use crate::rules::{self, Rule, Text, everywhere, pb, prefix, regex};
 use core::header_value_option::HeaderAppendAction;
 
 /// Route configurations with the field that is not supported.
@@ -47,19 +48,16 @@ fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
     let append = HeaderAppendAction::AppendIfExistsOrAdd;
     vec![
         (
-            at(|matches| matches.case_sensitive = Some(google::BoolValue { value: false })),
-            "match.case_sensitive",
+            at(|matches| {
+                let presented = Some(google::BoolValue { value: true });
+                matches.tls_context =
+                    Some(pb::route_match::TlsContextMatchOptions { presented, ..Default::default() });
+            }),
+            "match.tls_context",
         ),
-        (one(to().header(":authority", Text::Exact("a"))), "match.headers[0].name"),
-        (one(to().header(":path", Text::Exact("/"))), "match.headers[0].name"),
-        (one(to().rewrite_regex("/(a+)/.*", "/\\1")), "route.regex_rewrite.pattern"),
-        (one(prefix("/").redirect(status(301).regex("/(a+)/.*", "/\\1"))), "redirect.regex_rewrite.pattern"),
-        (one(prefix("/").redirect(status(301).strip_query())), "redirect.strip_query"),
         (one(body), "direct_response.body_format"),
         (one(regex("/a").to("alpha").header("x-a", Text::Regex("\\C"))), "match.headers[0].value.regex"),
-        (added(HeaderAppendAction::AddIfAbsent, "1"), "request_headers_to_add[0].append_action"),
-        (added(HeaderAppendAction::OverwriteIfExists, "1"), "request_headers_to_add[0].append_action"),
-        (added(append, "%REQ(x-other)%"), "request_headers_to_add[0].header.value"),
+        (added(append, "%METADATA(ROUTE:a:b)%"), "request_headers_to_add[0].header.value"),
         (
             with(|action| {
                 let cluster = pb::route_action::ClusterSpecifier::ClusterHeader("x-cluster".to_owned());
@@ -69,20 +67,12 @@ fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
         ),
         (
             with(|action| {
-                let host = pb::route_action::HostRewriteSpecifier::HostRewriteHeader("x-host".to_owned());
-                action.host_rewrite_specifier = Some(host);
-            }),
-            "route.host_rewrite_header",
-        ),
-        (
-            with(|action| {
                 let auto = google::BoolValue { value: true };
                 action.host_rewrite_specifier =
                     Some(pb::route_action::HostRewriteSpecifier::AutoHostRewrite(auto));
             }),
             "route.auto_host_rewrite",
         ),
-        (with(|action| action.append_x_forwarded_host = true), "route.append_x_forwarded_host"),
         (
             with(|action| {
                 action.internal_redirect_policy = Some(pb::InternalRedirectPolicy::default());
@@ -90,25 +80,13 @@ fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
             "route.internal_redirect_policy",
         ),
         (
-            host(|host| host.request_headers_to_remove.push("x-old".to_owned())),
-            "virtual_hosts[0].request_headers_to_remove",
-        ),
-        (
-            host(|host| {
-                let action = HeaderAppendAction::AppendIfExistsOrAdd;
-                host.response_headers_to_add.push(rules::option("x-new", "1", action));
-            }),
-            "virtual_hosts[0].response_headers_to_add",
-        ),
-        (
             host(|host| host.require_tls = pb::virtual_host::TlsRequirementType::All as i32),
             "virtual_hosts[0].require_tls",
         ),
         (
-            whole(|routes| routes.response_headers_to_remove.push("x-old".to_owned())),
-            "response_headers_to_remove",
+            host(|host| host.include_is_timeout_retry_header = true),
+            "virtual_hosts[0].include_is_timeout_retry_header",
         ),
-        (whole(|routes| routes.ignore_port_in_host_matching = true), "ignore_port_in_host_matching"),
         (whole(|routes| routes.internal_only_headers.push("x-in".to_owned())), "internal_only_headers"),
     ]
 }
@@ -157,7 +135,7 @@ fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
             filter.name = "unknown".to_owned();
             filter.is_optional = optional;
             filter.config_type = Some(resources::filter_config(google::Any {
-                type_url: "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer".to_owned(),
+                type_url: "type.googleapis.com/envoy.extensions.filters.http.gzip.v3.Gzip".to_owned(),
                 value: vec![],
             }));
             manager.http_filters.insert(0, filter);
@@ -167,10 +145,53 @@ fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
         ("an unknown filter", LISTENER, listener(&filter(false)), "http_filters[0].typed_config"),
         ("no router", LISTENER, listener(&|manager| manager.http_filters.clear()), "http_filters"),
         (
-            "a name of the mesh's own in `via`",
+            "replies of its own",
             LISTENER,
-            listener(&|manager| manager.via = "mesh".to_owned()),
-            "via",
+            listener(&|manager| manager.local_reply_config = Some(Default::default())),
+            "local_reply_config",
+        ),
+        (
+            "a time for whole requests",
+            LISTENER,
+            listener(&|manager| manager.request_timeout = Some(rules::duration(1000))),
+            "request_timeout",
+        ),
+        (
+            "tunnels of a caller's choice",
+            LISTENER,
+            listener(&|manager| manager.upgrade_configs[0].upgrade_type = "CONNECT".to_owned()),
+            "upgrade_configs[0].upgrade_type",
+        ),
+        (
+            "absolute targets that are none",
+            LISTENER,
+            listener(&|manager| {
+                let allow_absolute_url = Some(google::BoolValue { value: false });
+                manager.http_protocol_options =
+                    Some(core::Http1ProtocolOptions { allow_absolute_url, ..Default::default() });
+            }),
+            "http_protocol_options.allow_absolute_url",
+        ),
+        (
+            "pings on idle connections",
+            LISTENER,
+            listener(&|manager| {
+                let connection_keepalive = Some(core::KeepaliveSettings::default());
+                manager.http2_protocol_options =
+                    Some(core::Http2ProtocolOptions { connection_keepalive, ..Default::default() });
+            }),
+            "http2_protocol_options.connection_keepalive",
+        ),
+        (
+            "a log of what is in metadata",
+            LISTENER,
+            listener(&|manager| {
+                use accesslog::access_log_filter::FilterSpecifier;
+                let metadata = FilterSpecifier::MetadataFilter(accesslog::MetadataFilter::default());
+                manager.access_log[0].filter =
+                    Some(accesslog::AccessLogFilter { filter_specifier: Some(metadata) });
+            }),
+            "access_log[0].filter.metadata_filter",
         ),
         ("another codec", LISTENER, listener(&|manager| manager.codec_type = 1), "codec_type"),
         (

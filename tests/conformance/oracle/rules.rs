@@ -1,10 +1,10 @@
 //! Route configurations in few words, as the protobufs they are on the wire. Names are Envoy's.
 
-use weir_proto::envoy::envoy::config::core::v3 as core;
+pub(crate) use weir_proto::envoy::envoy::config::core::v3 as core;
 pub(crate) use weir_proto::envoy::envoy::config::route::v3 as pb;
-use weir_proto::envoy::envoy::r#type::matcher::v3 as matcher;
-use weir_proto::envoy::envoy::r#type::v3 as kind;
-use weir_proto::envoy::google::protobuf as google;
+pub(crate) use weir_proto::envoy::envoy::r#type::matcher::v3 as matcher;
+pub(crate) use weir_proto::envoy::envoy::r#type::v3 as kind;
+pub(crate) use weir_proto::envoy::google::protobuf as google;
 use weir_tests::resources::ROUTES;
 
 use core::header_value_option::HeaderAppendAction;
@@ -113,7 +113,8 @@ fn matching(path: PathSpecifier) -> Rule {
     Rule(pb::Route { r#match: Some(matches), ..Default::default() })
 }
 
-fn expr(expression: &str) -> matcher::RegexMatcher {
+/// An expression.
+pub(crate) fn expr(expression: &str) -> matcher::RegexMatcher {
     matcher::RegexMatcher { regex: expression.to_owned(), ..Default::default() }
 }
 

@@ -2,8 +2,10 @@
 //! seen by every route of a suite being taken by one of its requests.
 
 mod actions;
+mod foreign;
 mod headers;
 mod hosts;
+mod manners;
 mod messages;
 mod paths;
 
@@ -13,7 +15,12 @@ use crate::rules::pb;
 
 /// All suites.
 pub(crate) fn suites() -> Vec<Suite> {
-    [paths::suites(), hosts::suites(), headers::suites(), actions::suites(), messages::suites()].concat()
+    [paths::suites(), hosts::suites(), headers::suites(), actions::suites(), foreign::suites(), messages::suites()].concat()
+}
+
+/// Those for a listener that makes use of what there is to say of HTTP.
+pub(crate) fn particular() -> Vec<Suite> {
+    manners::suites()
 }
 
 /// Routes of which each is taken by one of the requests.

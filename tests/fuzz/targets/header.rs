@@ -87,6 +87,7 @@ fuzz_target!(|input: Input<'_>| {
         set: fields(&input.set),
         add: vec![],
         remove: input.remove.iter().take(8).map(|index| name(*index)).collect(),
+        edits: None,
     };
     header::apply(&mutation, &mut original);
     assert!(mutation.remove.iter().all(|name| !original.contains_key(name)));
@@ -133,6 +134,7 @@ fuzz_target!(|input: Input<'_>| {
         port,
         path: Some(replacement),
         status: StatusCode::FOUND,
+        strip_query: false,
     };
     let original = Original {
         scheme: "http",
@@ -140,6 +142,7 @@ fuzz_target!(|input: Input<'_>| {
         path: input.path,
         query: input.query,
         prefix: input.prefix,
+        substitute: None,
     };
     if let Ok(location) = redirect::location(&elsewhere, &original) {
         assert!(location.as_bytes().iter().all(|byte| *byte >= b' ' || *byte == b'\t'));

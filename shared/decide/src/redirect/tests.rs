@@ -8,6 +8,7 @@ const ORIGINAL: Original<'_> = Original {
     path: "/cart/items",
     query: Some("page=2"),
     prefix: Some("/cart"),
+    substitute: None,
 };
 
 fn redirect(scheme: Option<&str>, host: Option<&str>, port: Option<u16>) -> Redirect {
@@ -17,6 +18,7 @@ fn redirect(scheme: Option<&str>, host: Option<&str>, port: Option<u16>) -> Redi
         port,
         path: None,
         status: StatusCode::FOUND,
+        strip_query: false,
     }
 }
 
@@ -48,7 +50,7 @@ fn the_port_follows_from_port_scheme_and_request() {
         ((None, None), "http", "[::1]:8080", "http://[::1]:8080/p"),
     ];
     for ((scheme, port), of, authority, expected) in table {
-        let original = Original { scheme: of, authority, path: "/p", query: None, prefix: None };
+        let original = Original { scheme: of, authority, path: "/p", query: None, prefix: None, substitute: None };
         assert_eq!(to(&redirect(scheme, None, port), &original), expected);
     }
 }

@@ -1,5 +1,6 @@
 //! The conditions of one route, but for the path.
 
+use super::more::More;
 use super::pattern::{Library, Patterns, RegexError};
 use super::{Head, RouteError, query};
 use http::{HeaderMap, HeaderName, Method};
@@ -14,6 +15,8 @@ pub(super) struct Conditions {
     pub(super) query: Box<[(Box<[u8]>, Value)]>,
     /// Parts per million, if not all of them.
     pub(super) fraction: Option<u32>,
+    /// What few routes ask.
+    more: Option<Box<More>>,
 }
 
 /// A condition on a value that is there.
@@ -61,12 +64,20 @@ impl Conditions {
         });
         let query = query.collect::<Result<_, _>>()?;
         let fraction = matches.fraction.map(|fraction| fraction.0).filter(|parts| *parts < WHOLE);
-        Ok(Self { method: matches.method.clone(), headers, query, fraction })
+        let more = match matches.more.as_deref() {
+            Some(more) => More::compile(more, library)?,
+            None => None,
+        };
+        Ok(Self { method: matches.method.clone(), headers, query, fraction, more })
     }
 
     /// Whether every request with the right path is taken.
     pub(super) fn is_empty(&self) -> bool {
-        self.method.is_none() && self.headers.is_empty() && self.query.is_empty() && self.fraction.is_none()
+        self.method.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
+            && self.fraction.is_none()
+            && self.more.is_none()
     }
 
     /// Whether no request is ever taken.
@@ -83,6 +94,7 @@ impl Conditions {
                     .and_then(|query| query::first(query, name))
                     .is_some_and(|raw| value.holds_encoded(raw))
             })
+            && self.more.as_ref().is_none_or(|more| more.hold(head))
             && self.fraction.is_none_or(|parts| draw.value() < u64::from(parts))
     }
 }

@@ -5,7 +5,7 @@
 
 use super::condition::{Value, WHOLE};
 use super::pattern::Library;
-use super::{Head, RouteIndex, host::Names, query};
+use super::{Head, RouteIndex, host::Names, more, query};
 use crate::authority;
 use std::fmt;
 use weir_model::{Fraction, PathMatch, Route, RouteConfiguration, RouteMatch, StringMatch};
@@ -83,7 +83,8 @@ pub fn explain(configuration: &RouteConfiguration, head: &Head<'_>) -> Explanati
 
 /// The first condition that does not hold: path, method, headers, query.
 fn failure(matches: &RouteMatch, head: &Head<'_>) -> Option<Failure> {
-    path(&matches.path, head.path)
+    let ignore_case = matches.more.as_ref().is_some_and(|more| more.ignore_case);
+    path(&matches.path, head.path, ignore_case)
         .or_else(|| match &matches.method {
             Some(method) if method != head.method => {
                 fails("match.method", format!("is {method}, the request's {}", head.method))
@@ -110,17 +111,29 @@ fn failure(matches: &RouteMatch, head: &Head<'_>) -> Option<Failure> {
                 value(&parameter.value, actual.as_deref(), &format!("match.query[{index}]"), &parameter.name)
             })
         })
+        .or_else(|| more::failure(matches.more.as_deref()?, head))
 }
 
-fn path(expected: &PathMatch, actual: &str) -> Option<Failure> {
+/// What is left of a path behind a prefix, if it has that.
+fn behind<'a>(actual: &'a str, prefix: &str, ignore_case: bool) -> Option<&'a str> {
+    match ignore_case {
+        false => actual.strip_prefix(prefix),
+        true => {
+            let (begin, rest) = actual.split_at_checked(prefix.len())?;
+            begin.eq_ignore_ascii_case(prefix).then_some(rest)
+        }
+    }
+}
+
+fn path(expected: &PathMatch, actual: &str, ignore_case: bool) -> Option<Failure> {
     match expected {
-        PathMatch::Exact(exact) if exact == actual => None,
+        PathMatch::Exact(exact) if behind(actual, exact, ignore_case) == Some("") => None,
         PathMatch::Exact(exact) => {
             fails("match.path.exact", format!("is {exact:?}, the request's path {actual:?}"))
         }
         PathMatch::Prefix(prefix) => {
             let bare = prefix.strip_suffix('/').unwrap_or(prefix);
-            match actual.strip_prefix(bare) {
+            match behind(actual, bare, ignore_case) {
                 _ if bare.is_empty() => None,
                 Some(rest) if rest.is_empty() || rest.starts_with('/') => None,
                 Some(_) => fails(
@@ -135,7 +148,7 @@ fn path(expected: &PathMatch, actual: &str) -> Option<Failure> {
                 ),
             }
         }
-        PathMatch::Characters(prefix) if actual.starts_with(prefix.as_str()) => None,
+        PathMatch::Characters(prefix) if behind(actual, prefix, ignore_case).is_some() => None,
         PathMatch::Characters(prefix) => fails(
             "match.path.characters",
             format!("is {prefix:?}, the request's path {actual:?} begins otherwise"),

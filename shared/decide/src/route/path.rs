@@ -19,6 +19,15 @@ pub(super) struct Paths {
     exact: Table<Box<str>, Bucket>,
     prefixes: Prefixes<Bucket>,
     regexes: Regexes<Bucket>,
+    /// Where case does not matter: by paths in lower case.
+    folded: Option<Box<Folded>>,
+}
+
+/// The routes for whose paths case does not matter.
+#[derive(Debug)]
+struct Folded {
+    exact: Table<Box<str>, Bucket>,
+    prefixes: Prefixes<Bucket>,
 }
 
 impl Paths {
@@ -26,10 +35,12 @@ impl Paths {
     pub(super) fn compile(routes: &[Route], library: &mut Library) -> Result<Self, RouteError> {
         let mut conditions = Vec::with_capacity(routes.len());
         let (mut exact, mut prefixes, mut regexes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut any_case, mut any_case_prefixes) = (BTreeMap::new(), BTreeMap::new());
         for (index, route) in routes.iter().enumerate() {
             let field = |name: &str| format!("routes[{index}].match.{name}");
             let compiled = Conditions::compile(&route.matches, library);
             conditions.push(compiled.map_err(|error| error.within(&format!("routes[{index}].match")))?);
+            let ignore_case = route.matches.more.as_ref().is_some_and(|more| more.ignore_case);
             let bucket: &mut Vec<u32> = match &route.matches.path {
                 PathMatch::Exact(path) if !path.starts_with('/') => {
                     return Err(RouteError::new(field("path.exact"), "must begin with a slash"));
@@ -38,8 +49,15 @@ impl Paths {
                     return Err(RouteError::new(field("path.prefix"), "must begin with a slash"));
                 }
                 PathMatch::Characters(path) => {
-                    let expression = format!("{}(?s:.)*", regex_syntax::escape(path));
-                    regexes.entry(Cow::Owned(expression)).or_default()
+                    let literal = if ignore_case { in_any_case(path) } else { regex_syntax::escape(path) };
+                    regexes.entry(Cow::Owned(literal + "(?s:.)*")).or_default()
+                }
+                PathMatch::Exact(path) if ignore_case => {
+                    any_case.entry(path.to_ascii_lowercase()).or_default()
+                }
+                PathMatch::Prefix(path) if ignore_case => {
+                    let path = path.strip_suffix('/').unwrap_or(path);
+                    any_case_prefixes.entry(path.to_ascii_lowercase()).or_default()
                 }
                 PathMatch::Exact(path) => exact.entry(path.as_str()).or_default(),
                 PathMatch::Prefix(path) => {
@@ -53,8 +71,13 @@ impl Paths {
         let exact = exact.into_iter().map(|(path, routes)| (path.into(), bucket(routes))).collect();
         let prefixes = prefixes.into_iter().map(|(path, routes)| (path.to_owned(), bucket(routes)));
         let prefixes = Prefixes::build(prefixes);
+        let folded = (!any_case.is_empty() || !any_case_prefixes.is_empty()).then(|| {
+            let exact = any_case.into_iter().map(|(path, routes)| (path.into(), bucket(routes))).collect();
+            let prefixes = any_case_prefixes.into_iter().map(|(path, routes)| (path, bucket(routes)));
+            Box::new(Folded { exact, prefixes: Prefixes::build(prefixes) })
+        });
         let regexes = compile_regexes(regexes, bucket, library)?;
-        Ok(Self { exact, prefixes, regexes, conditions: conditions.into() })
+        Ok(Self { exact, prefixes, regexes, folded, conditions: conditions.into() })
     }
 
     /// The first route whose conditions all hold.
@@ -72,6 +95,15 @@ impl Paths {
         for bucket in self.prefixes.of(head.path) {
             search(bucket, &mut best);
         }
+        if let Some(folded) = &self.folded {
+            let path = head.path.to_ascii_lowercase();
+            if let Some(bucket) = folded.exact.get(path.as_str()) {
+                search(bucket, &mut best);
+            }
+            for bucket in folded.prefixes.of(&path) {
+                search(bucket, &mut best);
+            }
+        }
         let best = std::cell::Cell::new(best);
         self.regexes.search(
             head.path,
@@ -84,6 +116,18 @@ impl Paths {
         );
         (best.get() != u32::MAX).then_some(best.get() as usize)
     }
+}
+
+/// An expression for a text in which case does not matter (ASCII).
+fn in_any_case(text: &str) -> String {
+    text.chars().fold(String::new(), |mut expression, char| {
+        if char.is_ascii_alphabetic() {
+            expression.extend(['[', char.to_ascii_lowercase(), char.to_ascii_uppercase(), ']']);
+        } else {
+            expression.push_str(&regex_syntax::escape(char.encode_utf8(&mut [0; 4])));
+        }
+        expression
+    })
 }
 
 /// Compiles each expression once, with the routes that have it, in order of the first of them.

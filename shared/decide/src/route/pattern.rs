@@ -82,6 +82,11 @@ impl Expression {
         Ok(Self { hir: syntax::parse(text)? })
     }
 
+    /// What it means.
+    pub(super) fn hir(&self) -> &Hir {
+        &self.hir
+    }
+
     /// Divides off the beginning.
     pub(super) fn divide(self) -> Divided {
         let (literal, rest) = match self.hir.kind() {

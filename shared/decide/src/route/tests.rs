@@ -44,8 +44,8 @@ pub(super) fn exact(text: &str) -> StringMatch {
 /// One virtual host for everything.
 pub(super) fn configuration(matches: impl IntoIterator<Item = RouteMatch>) -> RouteConfiguration {
     let routes = matches.into_iter().map(route).collect();
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None };
-    RouteConfiguration { name: "test".to_owned(), virtual_hosts: vec![host] }
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None, options: None };
+    RouteConfiguration { name: "test".to_owned(), virtual_hosts: vec![host], options: None }
 }
 
 /// A request, owned.
@@ -269,7 +269,7 @@ fn a_configuration_has_bounds() {
 
 #[test]
 fn nothing_matches_in_an_empty_configuration() {
-    let empty = RouteConfiguration { name: String::new(), virtual_hosts: vec![] };
+    let empty = RouteConfiguration { name: String::new(), virtual_hosts: vec![], options: None };
     let matcher = Matcher::compile(&empty).unwrap();
     assert_eq!(matcher.find(&Request::get("/").head(), &mut Random::new(0)), None);
     let matcher = Matcher::compile(&configuration([])).unwrap();

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Map, Value};
 use weir_model::access_log::{
-    AccessLog, AddressPart, GrpcStyle, JsonTemplate, LogField, LogFormat, LogOutput, LogValue, Piece,
-    Template,
+    AccessLog, AddressPart, GrpcStyle, JsonTemplate, LogField, LogFilter, LogFormat, LogOutput, LogValue,
+    Piece, Template,
 };
 
 use super::record::{AccessRecord, HttpAccess};
@@ -17,13 +17,29 @@ use super::time;
 use crate::span::{MAX_TEXT, Text};
 
 /// What a listener's lines say and where they go.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Layout {
-    output: LogOutput,
-    format: LogFormat,
+    /// One for each log of the listener.
+    lines: Vec<Line>,
+    /// What any of them asks for.
     request: Vec<LogField>,
     response: Vec<LogField>,
     trailers: Vec<LogField>,
+}
+
+/// One log of a listener.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) output: LogOutput,
+    format: LogFormat,
+    filter: Option<Box<LogFilter>>,
+}
+
+impl Default for Layout {
+    /// Weir's own JSON on standard output.
+    fn default() -> Self {
+        Layout::new(&AccessLog::default(), &LogFormat::Default)
+    }
 }
 
 /// What a format asks of a request, side by side with [`Layout::request`] and its like. What is not there is `None`; what lies beyond the end
@@ -49,32 +65,53 @@ impl Seen {
 }
 
 impl Layout {
-    /// Of a listener's log; `default` is what the process was started with, and if that is a default too, weir's own JSON.
+    /// Of a listener's logs; `default` is what the process was started with, and if that is a default too, weir's own JSON.
     pub fn new(log: &AccessLog, default: &LogFormat) -> Layout {
-        let format = match &log.format {
-            LogFormat::Default => default.clone(),
-            format => format.clone(),
-        };
-        let mut layout = Layout { output: log.output, ..Layout::default() };
-        for value in format.values() {
-            let (fields, first, other) = match value {
-                LogValue::Request(first, other) => (&mut layout.request, first, other),
-                LogValue::Response(first, other) => (&mut layout.response, first, other),
-                LogValue::Trailer(first, other) => (&mut layout.trailers, first, other),
-                _ => continue,
+        let (lines, request, response, trailers) = Default::default();
+        let mut layout = Layout { lines, request, response, trailers };
+        for log in log.all() {
+            let format = match &log.format {
+                LogFormat::Default => default.clone(),
+                format => format.clone(),
             };
-            for field in std::iter::once(first).chain(other) {
-                if !fields.contains(field) {
-                    fields.push(field.clone());
-                }
+            layout.ask_for(&format);
+            for name in log.filter.iter().flat_map(|filter| filter.fields()) {
+                add(&mut layout.request, &LogField::Header(name.clone()));
             }
+            layout.lines.push(Line { output: log.output, format, filter: log.filter.clone() });
         }
-        Layout { format, ..layout }
+        layout
     }
 
-    /// Where its lines go.
-    pub fn output(&self) -> LogOutput {
-        self.output
+    fn ask_for(&mut self, format: &LogFormat) {
+        format.values().into_iter().for_each(|value| self.ask(value));
+    }
+
+    fn ask(&mut self, value: &LogValue) {
+        let (fields, first, other) = match value {
+            LogValue::Request(first, other) => (&mut self.request, first, other),
+            LogValue::Response(first, other) => (&mut self.response, first, other),
+            LogValue::Trailer(first, other) => (&mut self.trailers, first, other),
+            _ => return,
+        };
+        std::iter::once(first).chain(other).for_each(|field| add(fields, field));
+    }
+
+    /// Its logs.
+    pub(super) fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// One that asks for what a template is made of.
+    pub fn asking(template: &Template) -> Layout {
+        let mut layout = Layout { lines: vec![], request: vec![], response: vec![], trailers: vec![] };
+        template.values().for_each(|value| layout.ask(value));
+        layout
+    }
+
+    /// What a template that was asked for comes to. What has no value is left out.
+    pub fn text(&self, template: &Template, record: &AccessRecord, seen: &Seen) -> String {
+        Source { layout: self, record, seen }.text(template, "")
     }
 
     /// What of a request's head is wanted.
@@ -92,10 +129,10 @@ impl Layout {
         &self.trailers
     }
 
-    /// Appends the line.
-    pub(super) fn write(&self, record: &AccessRecord, seen: &Seen, line: &mut Vec<u8>) {
+    /// Appends the line of one of its logs.
+    pub(super) fn write(&self, log: &Line, record: &AccessRecord, seen: &Seen, line: &mut Vec<u8>) {
         let source = Source { layout: self, record, seen };
-        match &self.format {
+        match &log.format {
             LogFormat::Text { template, omit_empty } => {
                 line.extend_from_slice(source.text(template, if *omit_empty { "" } else { "-" }).as_bytes());
                 return;
@@ -110,6 +147,24 @@ impl Layout {
             }
         }
         line.push(b'\n');
+    }
+
+    /// Whether a log has a line of this. `draw` gives a number below a million.
+    pub(super) fn wants(
+        &self,
+        log: &Line,
+        record: &AccessRecord,
+        seen: &Seen,
+        draw: &mut dyn FnMut() -> u64,
+    ) -> bool {
+        let Some(filter) = &log.filter else { return true };
+        Source { layout: self, record, seen }.passes(filter, draw)
+    }
+}
+
+fn add(fields: &mut Vec<LogField>, field: &LogField) {
+    if !fields.contains(field) {
+        fields.push(field.clone());
     }
 }
 
@@ -186,6 +241,38 @@ impl<'a> Source<'a> {
         }
     }
 
+    fn passes(&self, filter: &LogFilter, draw: &mut dyn FnMut() -> u64) -> bool {
+        let common = self.record.common();
+        match filter {
+            LogFilter::Always => true,
+            LogFilter::Status(comparison, named) => {
+                let status = self.http().and_then(|http| http.status).unwrap_or(0);
+                comparison.holds(status.into(), *named)
+            }
+            LogFilter::Duration(comparison, named) => {
+                comparison.holds(common.duration_micros / 1000, *named)
+            }
+            LogFilter::Share(share) => draw() < u64::from(share.0),
+            LogFilter::Flags(flags) if flags.is_empty() => !common.response_flags.is_empty(),
+            LogFilter::Flags(flags) => {
+                common.response_flags.split(',').any(|flag| flags.iter().any(|wanted| wanted == flag))
+            }
+            LogFilter::Traced => self.http().is_some_and(|http| http.trace_id.is_some()),
+            LogFilter::Header { name, exact, inverted } => {
+                let field = LogField::Header(name.clone());
+                let place = self.layout.request.iter().position(|wanted| *wanted == field);
+                let value = place.and_then(|place| self.seen.request.get(place)?.as_deref());
+                let holds = match exact {
+                    Some(exact) => value == Some(exact.as_str()),
+                    None => value.is_some(),
+                };
+                holds != *inverted
+            }
+            LogFilter::All(filters) => filters.iter().all(|filter| self.passes(filter, draw)),
+            LogFilter::Any(filters) => filters.iter().any(|filter| self.passes(filter, draw)),
+        }
+    }
+
     fn http(&self) -> Option<&'a HttpAccess> {
         match self.record {
             AccessRecord::Http(http) => Some(http),
@@ -235,8 +322,11 @@ impl<'a> Source<'a> {
             }
             LogValue::DownstreamRemote(part) => address(common.peer, *part),
             LogValue::DownstreamLocal(part) => address(common.local, *part),
-            // No TLS ends here.
-            LogValue::RequestedServerName => None,
+            LogValue::RequestedServerName => match self.record {
+                AccessRecord::Tcp(tcp) => present(&tcp.server_name),
+                // No TLS ends here.
+                AccessRecord::Http(_) => None,
+            },
             LogValue::RouteName => present(&self.http()?.route),
             LogValue::TraceId => Some(format!("{:032x}", self.http()?.trace_id?).into()),
             LogValue::GrpcStatus(style) => {

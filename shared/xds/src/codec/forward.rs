@@ -4,8 +4,8 @@ use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::route;
 use super::retry::Attempts;
 use super::rewrite::Edit;
-use super::{affinity, header, mirror, retry, rewrite, timing, wire};
-use route::route_action::{ClusterSpecifier, HostRewriteSpecifier};
+use super::{affinity, header, host, mirror, retry, rewrite, subset, timing, wire};
+use route::route_action::ClusterSpecifier;
 use route::weighted_cluster::{ClusterWeight, cluster_weight};
 use weir_model::node::Target;
 use weir_model::{
@@ -31,7 +31,8 @@ pub(super) fn encode(
         priority: timing::priority(forward.priority),
         max_stream_duration: timing::stream(timeouts, target),
         request_mirror_policies: forward.mirrors.iter().map(mirror::encode).collect(),
-        host_rewrite_specifier: forward.rewrite.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
+        host_rewrite_specifier: host::encode(&forward.rewrite),
+        append_x_forwarded_host: forward.rewrite.more.as_ref().is_some_and(|more| more.forwarded),
         ..route::RouteAction::default()
     };
     affinity::encode(forward.affinity.as_deref(), &mut action);
@@ -55,10 +56,11 @@ pub(super) fn decode(
     path: &PathMatch,
     session: Option<Session>,
 ) -> Check<Forward> {
-    refuse!(action; metadata_match, path_rewrite_policy, path_rewrite, append_x_forwarded_host, early_data_policy,
+    refuse!(action; path_rewrite_policy, path_rewrite, early_data_policy,
         retry_policy_typed_config, rate_limits, include_vh_rate_limits, cors,
         max_grpc_timeout, grpc_timeout_offset, upgrade_configs, internal_redirect_policy, internal_redirect_action,
-        max_internal_redirects, cluster_not_found_response_code);
+        max_internal_redirects);
+    // What Envoy answers while a cluster is missing (`cluster_not_found_response_code`) is never answered here: routes wait for their clusters.
     let Attempts { mut retry, timeout, idle } = match &action.retry_policy {
         Some(policy) => retry::decode(policy).at("retry_policy")?,
         None => Attempts::default(),
@@ -66,11 +68,8 @@ pub(super) fn decode(
     let hedge = retry::from_hedging(action.hedge_policy.as_ref()).at("hedge_policy")?;
     retry.iter_mut().for_each(|retry| retry.hedge = hedge);
     Ok(Forward {
-        clusters: from_clusters(action.cluster_specifier.as_ref())?,
-        rewrite: Rewrite {
-            host: from_host(action.host_rewrite_specifier.as_ref())?,
-            path: from_rewrite(action, path)?,
-        },
+        clusters: with_subsets(from_clusters(action.cluster_specifier.as_ref())?, action)?,
+        rewrite: Rewrite { path: from_rewrite(action, path)?, ..host::decode(action)? },
         timeouts: Timeouts { backend_request: timeout, attempt_idle: idle, ..timing::decode(action)? },
         priority: timing::from_priority(action.priority)?,
         retry,
@@ -85,22 +84,6 @@ pub(super) fn decode(
     })
 }
 
-fn from_host(specifier: Option<&HostRewriteSpecifier>) -> Check<Option<String>> {
-    match specifier {
-        None => Ok(None),
-        Some(HostRewriteSpecifier::HostRewriteLiteral(host)) => {
-            Ok(Some(wire::name("host_rewrite_literal", host)?))
-        }
-        Some(HostRewriteSpecifier::AutoHostRewrite(auto)) if !auto.value => Ok(None),
-        Some(HostRewriteSpecifier::AutoHostRewrite(_)) => Err(Fault::unsupported("auto_host_rewrite")),
-        Some(HostRewriteSpecifier::HostRewriteHeader(_)) => Err(Fault::unsupported("host_rewrite_header")),
-        Some(HostRewriteSpecifier::HostRewritePathRegex(_)) => {
-            Err(Fault::unsupported("host_rewrite_path_regex"))
-        }
-        Some(HostRewriteSpecifier::HostRewrite(_)) => Err(Fault::unsupported("host_rewrite")),
-    }
-}
-
 fn from_rewrite(action: &route::RouteAction, path: &PathMatch) -> Check<Option<PathRewrite>> {
     match (&action.regex_rewrite, action.prefix_rewrite.as_str()) {
         (None, "") => Ok(None),
@@ -112,7 +95,12 @@ fn from_rewrite(action: &route::RouteAction, path: &PathMatch) -> Check<Option<P
 
 fn clusters(clusters: &[WeightedCluster], before: Option<&HeaderMutation>) -> ClusterSpecifier {
     match clusters {
-        [only] if only.weight == 1 && only.request_headers.is_empty() && only.response_headers.is_empty() => {
+        [only]
+            if only.weight == 1
+                && only.subset.is_none()
+                && only.request_headers.is_empty()
+                && only.response_headers.is_empty() =>
+        {
             ClusterSpecifier::Cluster(only.cluster.clone())
         }
         _ => {
@@ -127,7 +115,7 @@ fn clusters(clusters: &[WeightedCluster], before: Option<&HeaderMutation>) -> Cl
 
 fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedCluster>> {
     match specifier {
-        Some(ClusterSpecifier::Cluster(cluster)) => Ok(vec![WeightedCluster {
+        Some(ClusterSpecifier::Cluster(cluster)) => Ok(vec![WeightedCluster { subset: None,
             cluster: wire::name("cluster", cluster)?,
             weight: 1,
             request_headers: HeaderMutation::default(),
@@ -145,8 +133,22 @@ fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedClus
     }
 }
 
+/// Adds the labels that the route asks for to those that each of its clusters does, which count first.
+fn with_subsets(mut clusters: Vec<WeightedCluster>, action: &route::RouteAction) -> Check<Vec<WeightedCluster>> {
+    let common = subset::wanted(action.metadata_match.as_ref()).at("metadata_match")?;
+    if !common.is_empty() {
+        for cluster in &mut clusters {
+            let own = cluster.subset.take().map(|own| *own).unwrap_or_default();
+            let mut all = common.clone();
+            all.extend(own);
+            cluster.subset = Some(Box::new(all));
+        }
+    }
+    Ok(clusters)
+}
+
 fn from_split(split: &route::WeightedCluster) -> Check<Vec<WeightedCluster>> {
-    refuse!(split; runtime_key_prefix);
+    // What `runtime_key_prefix` names are switches inside one Envoy; the weights are what everybody else has.
     let clusters = each("clusters", &split.clusters, limits::SPLIT, from_weighted)?;
     let total: u64 = clusters.iter().map(|cluster| u64::from(cluster.weight)).sum();
     if (1..=u64::from(u32::MAX)).contains(&total) {
@@ -165,6 +167,7 @@ fn weighted(cluster: &WeightedCluster, before: Option<&HeaderMutation>) -> Clust
     ClusterWeight {
         name: cluster.cluster.clone(),
         weight: wire::wrap(cluster.weight),
+        metadata_match: subset::encode_wanted(cluster.subset.as_deref()),
         request_headers_to_add,
         request_headers_to_remove,
         response_headers_to_add,
@@ -174,15 +177,17 @@ fn weighted(cluster: &WeightedCluster, before: Option<&HeaderMutation>) -> Clust
 }
 
 fn from_weighted(cluster: &ClusterWeight) -> Check<WeightedCluster> {
-    refuse!(cluster; cluster_header, metadata_match, typed_per_filter_config);
+    refuse!(cluster; cluster_header, typed_per_filter_config);
     match &cluster.host_rewrite_specifier {
         None => {}
         Some(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(_)) => {
             return Err(Fault::unsupported("host_rewrite_literal"));
         }
     }
+    let subset = subset::wanted(cluster.metadata_match.as_ref()).at("metadata_match")?;
     Ok(WeightedCluster {
         cluster: wire::name("name", &cluster.name)?,
+        subset: (!subset.is_empty()).then(|| Box::new(subset)),
         weight: required("weight", cluster.weight.as_ref())?.value,
         request_headers: header::decode(
             "request",

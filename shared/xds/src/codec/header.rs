@@ -1,16 +1,22 @@
 //! Changes to header fields.
 //!
-//! Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. On the wire removing comes before adding, and in the
+//! What policies say is set, added and removed ([`HeaderMutation`]); what cannot be said so is read as [`edits`]. Envoy expands `%…%` in the values, so a literal per cent sign is doubled on the wire. On the wire removing comes before adding, and in the
 //! model after it: what the model would remove again is not written, and what is added after it was removed is read as set. A value that is
 //! not UTF-8 reaches weir only: Envoy leaves such a field out.
 
-use super::fault::{Check, Fault, each, required};
-use super::pb::{core, google};
+use super::edits;
+use super::fault::{Check, Fault, each};
+use super::pb::core;
 use core::header_value_option::HeaderAppendAction;
-use weir_model::{HeaderMutation, HeaderName, HeaderValue, limits};
+use weir_model::{
+    EditAction, EditValue, HeaderEdit, HeaderEdits, HeaderMutation, HeaderName, HeaderValue, limits,
+};
 
 /// The fields to add or set, and those to remove.
 pub(super) fn encode(mutation: &HeaderMutation) -> (Vec<core::HeaderValueOption>, Vec<String>) {
+    if let Some(edits) = &mutation.edits {
+        return edits::encode(edits);
+    }
     let stays = |(name, _): &&(HeaderName, HeaderValue)| !mutation.remove.contains(name);
     let set = mutation
         .set
@@ -24,10 +30,7 @@ pub(super) fn encode(mutation: &HeaderMutation) -> (Vec<core::HeaderValueOption>
 
 fn option((name, value): &(HeaderName, HeaderValue), action: HeaderAppendAction) -> core::HeaderValueOption {
     let mut header = core::HeaderValue { key: name.as_str().to_owned(), ..core::HeaderValue::default() };
-    match std::str::from_utf8(value.as_bytes()) {
-        Ok(text) => header.value = text.replace('%', "%%"),
-        Err(_) => header.raw_value = value.as_bytes().to_vec(),
-    }
+    edits::write_literal(&mut header, value);
     core::HeaderValueOption {
         header: Some(header),
         append_action: action as i32,
@@ -40,7 +43,8 @@ fn option((name, value): &(HeaderName, HeaderValue), action: HeaderAppendAction)
 pub(super) fn overlap(one: &HeaderMutation, other: &HeaderMutation) -> bool {
     let names = |mutation: &HeaderMutation| -> Vec<HeaderName> {
         let fields = mutation.set.iter().chain(&mutation.add).map(|(name, _)| name);
-        fields.chain(&mutation.remove).cloned().collect()
+        let edited = mutation.edits.iter().flat_map(|edits| edits::names(edits));
+        fields.chain(&mutation.remove).chain(edited).cloned().collect()
     };
     let names_of_other = names(other);
     names(one).iter().any(|name| names_of_other.contains(name))
@@ -95,23 +99,23 @@ pub(super) fn decode(
     add: &[core::HeaderValueOption],
     remove: &[String],
 ) -> Check<HeaderMutation> {
-    let mut mutation = HeaderMutation::default();
-    let added = each(&format!("{side}_headers_to_add"), add, limits::HEAD_FIELDS, from_option)?;
-    for (index, (name, value, sets)) in added.into_iter().enumerate() {
-        if !sets {
-            mutation.add.push((name, value));
-        } else if mutation.add.iter().any(|(other, _)| *other == name) {
-            let field = format!("{side}_headers_to_add[{index}]");
-            return Err(Fault::of(
-                &field,
-                format!("overwrites {name}, which was added before it; put it first"),
-            ));
-        } else {
-            mutation.set.push((name, value));
-        }
-    }
+    let added = each(&format!("{side}_headers_to_add"), add, limits::HEAD_FIELDS, edits::from_option)?;
+    let write: Vec<HeaderEdit> = added.into_iter().flatten().collect();
     let removed =
         each(&format!("{side}_headers_to_remove"), remove, limits::HEAD_FIELDS, |name| header_name(name))?;
+    if !edits::is_plain(&write) {
+        let edits = Some(Box::new(HeaderEdits { remove: removed, write }));
+        return Ok(HeaderMutation { edits, ..HeaderMutation::default() });
+    }
+    let mut mutation = HeaderMutation::default();
+    for HeaderEdit { name, value, action } in write {
+        let EditValue::Literal(value) = value else { continue };
+        // Whatever their order, those that overwrite come first.
+        match action {
+            EditAction::Overwrite => mutation.set.push((name, value)),
+            _ => mutation.add.push((name, value)),
+        }
+    }
     for name in removed {
         if mutation.set.iter().any(|(other, _)| *other == name) {
             continue;
@@ -122,44 +126,6 @@ pub(super) fn decode(
         }
     }
     Ok(mutation)
-}
-
-#[allow(deprecated, reason = "older control planes still say `append`")]
-fn from_option(option: &core::HeaderValueOption) -> Check<(HeaderName, HeaderValue, bool)> {
-    let header = required("header", option.header.as_ref())?;
-    let name = header_name(&header.key).map_err(|fault| fault.within("header.key"))?;
-    let sets = match (HeaderAppendAction::try_from(option.append_action), &option.append) {
-        (Ok(HeaderAppendAction::OverwriteIfExistsOrAdd), None) => true,
-        (Ok(HeaderAppendAction::AppendIfExistsOrAdd), None) => false,
-        (Ok(HeaderAppendAction::AppendIfExistsOrAdd), Some(google::BoolValue { value: append })) => !append,
-        _ => {
-            let message = "only APPEND_IF_EXISTS_OR_ADD and OVERWRITE_IF_EXISTS_OR_ADD are supported";
-            return Err(Fault::of("append_action", message));
-        }
-    };
-    let bytes = match header.raw_value.is_empty() {
-        true => literal(&header.value).map_err(|fault| fault.within("header.value"))?.into_bytes(),
-        false => header.raw_value.clone(),
-    };
-    let value = HeaderValue::from_bytes(&bytes)
-        .map_err(|_| Fault::of("header.value", "not allowed in a header field"))?;
-    Ok((name, value, sets))
-}
-
-/// The text of a format string without commands.
-fn literal(format: &str) -> Check<String> {
-    if format.len() > limits::HEAD_BYTES {
-        return Err(Fault::new(format!("longer than {} bytes", limits::HEAD_BYTES)));
-    }
-    let mut text = String::with_capacity(format.len());
-    let mut rest = format.chars();
-    while let Some(char) = rest.next() {
-        if char == '%' && rest.next() != Some('%') {
-            return Err(Fault::new("format commands (%…%) are not supported; write %% for a per cent sign"));
-        }
-        text.push(char);
-    }
-    Ok(text)
 }
 
 /// The name of a header field.

@@ -5,13 +5,13 @@
 
 use super::fault::{At, Check, Fault, each, refuse};
 use super::pb::{core, route};
-use super::{text, wire};
+use super::{conditions, text, wire};
 use http::Method;
 use route::header_matcher::HeaderMatchSpecifier;
 use route::query_parameter_matcher::QueryParameterMatchSpecifier;
 use route::route_match::PathSpecifier;
 use weir_model::node::Target;
-use weir_model::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, StringMatch, limits};
+use weir_model::{HeaderMatch, MoreConditions, PathMatch, QueryMatch, RouteMatch, StringMatch, limits};
 
 /// The pseudo header of the method.
 const METHOD: &str = ":method";
@@ -21,7 +21,7 @@ pub(super) fn encode(matches: &RouteMatch, target: Target) -> route::RouteMatch 
     let method =
         matches.method.iter().map(|method| header_matcher(METHOD, &StringMatch::Exact(method.to_string())));
     let headers = matches.headers.iter().map(|header| header_matcher(header.name.as_str(), &header.value));
-    route::RouteMatch {
+    let mut message = route::RouteMatch {
         path_specifier: Some(path(&matches.path, target)),
         headers: method.chain(headers).collect(),
         query_parameters: matches.query.iter().map(query_matcher).collect(),
@@ -30,36 +30,50 @@ pub(super) fn encode(matches: &RouteMatch, target: Target) -> route::RouteMatch 
             ..core::RuntimeFractionalPercent::default()
         }),
         ..route::RouteMatch::default()
+    };
+    if let Some(more) = &matches.more {
+        conditions::encode(more, &mut message);
     }
+    message
 }
 
 /// The match of a message.
 pub(super) fn decode(message: &route::RouteMatch) -> Check<RouteMatch> {
-    refuse!(message; cookies, grpc, tls_context, dynamic_metadata, filter_state);
-    if message.case_sensitive.is_some_and(|sensitive| !sensitive.value) {
-        return Err(Fault::unsupported("case_sensitive"));
-    }
+    refuse!(message; tls_context, dynamic_metadata, filter_state);
+    let path = from_path(message.path_specifier.as_ref())?;
+    let insensitive = message.case_sensitive.is_some_and(|sensitive| !sensitive.value);
+    let mut more = MoreConditions {
+        // Expressions say it themselves.
+        ignore_case: insensitive && !matches!(path, PathMatch::Regex(_)),
+        grpc: message.grpc.is_some(),
+        cookies: conditions::from_cookies(&message.cookies)?,
+        ..MoreConditions::default()
+    };
     let mut method = None;
     let mut headers = Vec::new();
     for (index, matcher) in message.headers.iter().enumerate().take(limits::HEAD_FIELDS + 1) {
         if index == limits::HEAD_FIELDS {
             return Err(Fault::of("headers", format!("more than {} conditions", limits::HEAD_FIELDS)));
         }
-        if matcher.name == METHOD && method.is_none() {
+        if method.is_none() && is_one_method(matcher) {
             method = Some(from_method(matcher).at_index("headers", index)?);
-        } else {
+        } else if conditions::is_plain(matcher) {
             headers.push(from_header_match(matcher).at_index("headers", index)?);
+        } else {
+            more.fields.push(conditions::from_field(matcher).at_index("headers", index)?);
         }
     }
+    let query = from_query(&message.query_parameters, &mut more)?;
     Ok(RouteMatch {
-        path: from_path(message.path_specifier.as_ref())?,
+        path,
         method,
         headers,
-        query: each("query_parameters", &message.query_parameters, limits::HEAD_FIELDS, from_query_matcher)?,
+        query,
         fraction: match &message.runtime_fraction {
             Some(fraction) => Some(from_runtime_fraction(fraction).at("runtime_fraction")?),
             None => None,
         },
+        more: (!more.is_empty()).then(|| Box::new(more)),
     })
 }
 
@@ -128,6 +142,21 @@ fn header_matcher(name: &str, value: &StringMatch) -> route::HeaderMatcher {
     }
 }
 
+/// Whether a condition asks for one method: what routes are found by.
+#[allow(deprecated, reason = "older control planes still say `exact_match`")]
+fn is_one_method(matcher: &route::HeaderMatcher) -> bool {
+    use super::pb::matcher::string_matcher::MatchPattern;
+    let exact = match &matcher.header_match_specifier {
+        Some(HeaderMatchSpecifier::ExactMatch(_)) => true,
+        Some(HeaderMatchSpecifier::StringMatch(value)) => {
+            matches!(value.match_pattern, Some(MatchPattern::Exact(_))) && !value.ignore_case
+        }
+        _ => false,
+    };
+    // Where there always is one, nothing is missing.
+    matcher.name == METHOD && exact && !matcher.invert_match && !matcher.treat_missing_header_as_empty
+}
+
 fn from_method(matcher: &route::HeaderMatcher) -> Check<Method> {
     match from_header_value(matcher)? {
         StringMatch::Exact(method) => Method::from_bytes(method.as_bytes())
@@ -141,17 +170,18 @@ fn from_method(matcher: &route::HeaderMatcher) -> Check<Method> {
 /// A condition on a header field.
 pub(super) fn from_header_match(matcher: &route::HeaderMatcher) -> Check<HeaderMatch> {
     let name = super::header::header_name(&matcher.name).at("name")?;
+    refuse!(matcher; invert_match, treat_missing_header_as_empty);
     Ok(HeaderMatch { name, value: from_header_value(matcher)? })
 }
 
+/// The value that a condition asks for.
 #[allow(deprecated, reason = "older control planes still say `exact_match` and its like")]
-fn from_header_value(matcher: &route::HeaderMatcher) -> Check<StringMatch> {
-    refuse!(matcher; invert_match, treat_missing_header_as_empty);
+pub(super) fn from_header_value(matcher: &route::HeaderMatcher) -> Check<StringMatch> {
     match &matcher.header_match_specifier {
         Some(HeaderMatchSpecifier::StringMatch(value)) => text::decode(value).at("string_match"),
         Some(HeaderMatchSpecifier::PresentMatch(true)) | None => Ok(StringMatch::Present),
         Some(HeaderMatchSpecifier::PresentMatch(false)) => {
-            Err(Fault::of("present_match", "absence cannot be matched; leave it unset"))
+            Err(Fault::of("present_match", "absence cannot be matched here; leave it unset"))
         }
         Some(HeaderMatchSpecifier::ExactMatch(value)) => text::exact(value),
         Some(HeaderMatchSpecifier::SafeRegexMatch(regex)) => {
@@ -175,12 +205,24 @@ fn query_matcher(query: &QueryMatch) -> route::QueryParameterMatcher {
     }
 }
 
+fn from_query(matchers: &[route::QueryParameterMatcher], more: &mut MoreConditions) -> Check<Vec<QueryMatch>> {
+    let absent = |matcher: &&route::QueryParameterMatcher| {
+        matcher.query_parameter_match_specifier == Some(QueryParameterMatchSpecifier::PresentMatch(false))
+    };
+    let found = each("query_parameters", matchers, limits::HEAD_FIELDS, |matcher| {
+        wire::name("name", &matcher.name)?;
+        Some(matcher).filter(|matcher| !absent(matcher)).map(from_query_matcher).transpose()
+    })?;
+    more.absent_query = matchers.iter().filter(absent).map(|matcher| matcher.name.clone()).collect();
+    Ok(found.into_iter().flatten().collect())
+}
+
 fn from_query_matcher(matcher: &route::QueryParameterMatcher) -> Check<QueryMatch> {
     let value = match &matcher.query_parameter_match_specifier {
         Some(QueryParameterMatchSpecifier::StringMatch(value)) => text::decode(value).at("string_match")?,
         Some(QueryParameterMatchSpecifier::PresentMatch(true)) | None => StringMatch::Present,
         Some(QueryParameterMatchSpecifier::PresentMatch(false)) => {
-            return Err(Fault::of("present_match", "absence cannot be matched; leave it unset"));
+            return Err(Fault::of("present_match", "absence is no value"));
         }
     };
     Ok(QueryMatch { name: wire::name("name", &matcher.name)?, value })

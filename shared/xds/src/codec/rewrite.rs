@@ -1,4 +1,4 @@
-//! Changes of the path, in the few ways Envoy can say them so that it does what the Gateway API asks.
+//! Changes of the path, in the few ways Envoy can say them so that it does what the Gateway API asks; and its own, with any expression.
 //!
 //! Envoy puts `prefix_rewrite` in the place of the characters that matched. With a segment prefix (`/foo`) that is right for `/xyz`, and
 //! wrong for `/`, where `/foo/bar` would become `//bar`: that case is said with an expression. With the prefix `/` the replacement needs
@@ -7,7 +7,7 @@
 use super::fault::{At, Check, Fault, required};
 use super::pb::matcher;
 use super::text;
-use weir_model::{PathMatch, PathRewrite, limits};
+use weir_model::{PathMatch, PathRewrite, Substitution, limits};
 
 /// A change of the path as Envoy says it.
 #[derive(Clone, PartialEq, Debug)]
@@ -26,6 +26,7 @@ pub(super) fn encode(path: &PathMatch, rewrite: &PathRewrite) -> Edit {
     match rewrite {
         PathRewrite::Full(full) => Edit::Regex(substitute(WHOLE, &full.replace('\\', "\\\\"))),
         PathRewrite::Characters(value) => Edit::Prefix(value.clone()),
+        PathRewrite::Substitute(change) => Edit::Regex(substitute(&change.pattern, &change.replacement)),
         PathRewrite::Prefix(value) => match (path, canonical(value)) {
             (PathMatch::Prefix(prefix), "/") if prefix == "/" => Edit::Prefix("/".to_owned()),
             (PathMatch::Prefix(prefix), value) if prefix == "/" => Edit::Prefix(format!("{value}/")),
@@ -73,31 +74,39 @@ fn from_regex(path: &PathMatch, regex: &matcher::RegexMatchAndSubstitute) -> Che
     if regex.substitution.len() > limits::HEAD_BYTES {
         return Err(Fault::of("substitution", format!("longer than {} bytes", limits::HEAD_BYTES)));
     }
-    if pattern == WHOLE {
-        return literal(&regex.substitution).at("substitution").map(PathRewrite::Full);
+    if pattern == WHOLE
+        && let Some(full) = literal(&regex.substitution)
+    {
+        return Ok(PathRewrite::Full(full));
     }
     match path {
         PathMatch::Prefix(prefix) if *pattern == strip(prefix) && regex.substitution == "/" => {
             Ok(PathRewrite::Prefix("/".to_owned()))
         }
-        _ => Err(Fault::of(
-            "pattern",
-            "only the rewrites that weir itself writes are supported; use prefix_rewrite",
-        )),
+        _ => from_substitution(regex).map(Box::new).map(PathRewrite::Substitute),
     }
 }
 
+/// An expression and what comes in place of its matches; whether it compiles is found out when it is linked.
+pub(super) fn from_substitution(regex: &matcher::RegexMatchAndSubstitute) -> Check<Substitution> {
+    if regex.substitution.len() > limits::HEAD_BYTES {
+        return Err(Fault::of("substitution", format!("longer than {} bytes", limits::HEAD_BYTES)));
+    }
+    let pattern = text::from_regex(required("pattern", regex.pattern.as_ref())?).at("pattern")?;
+    Ok(Substitution { pattern, replacement: regex.substitution.clone() })
+}
+
 /// The text of a substitution without groups.
-fn literal(substitution: &str) -> Check<String> {
+fn literal(substitution: &str) -> Option<String> {
     let mut text = String::with_capacity(substitution.len());
     let mut rest = substitution.chars();
     while let Some(char) = rest.next() {
         if char == '\\' && rest.next() != Some('\\') {
-            return Err(Fault::new("groups are not supported; write \\\\ for a backslash"));
+            return None;
         }
         text.push(char);
     }
-    Ok(text)
+    Some(text)
 }
 
 /// The expression that matches a segment prefix with the slash behind it.
@@ -113,7 +122,7 @@ fn canonical(value: &str) -> &str {
     }
 }
 
-fn substitute(pattern: &str, substitution: &str) -> matcher::RegexMatchAndSubstitute {
+pub(super) fn substitute(pattern: &str, substitution: &str) -> matcher::RegexMatchAndSubstitute {
     matcher::RegexMatchAndSubstitute {
         pattern: Some(text::regex(pattern)),
         substitution: substitution.to_owned(),

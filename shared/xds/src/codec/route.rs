@@ -3,7 +3,7 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{affinity, fallback, filters, forward, header, matches, metadata, retry, rewrite, wire};
+use super::{affinity, fallback, filters, forward, header, matches, metadata, options, retry, rewrite, wire};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -15,31 +15,43 @@ use weir_model::{
 /// Metadata of routes whose clusters change a field of the request after their route did, as weir has it; without it they do it before, as
 /// Envoy has it.
 const CLUSTERS: (&str, &str) = ("weighted_cluster_request_headers", "last");
+/// Metadata of a route whose limits count together with the same ones of its virtual host, as they do for weir.
+const LIMITS: (&str, &str) = ("rate_limits", "shared");
 
 /// The message of a route configuration.
 pub(super) fn encode(routes: &RouteConfiguration, target: Target) -> route::RouteConfiguration {
-    let order_matters = target != Target::Envoy && routes.virtual_hosts.iter().any(changes_again);
-    route::RouteConfiguration {
+    let weirs_order = !routes.in_envoys_order();
+    let order_matters =
+        weirs_order && target != Target::Envoy && routes.virtual_hosts.iter().any(changes_again);
+    // What an Envoy is told in other places where the order is ours.
+    let told = if weirs_order { target } else { Target::Weir };
+    let mut message = route::RouteConfiguration {
         name: routes.name.clone(),
-        virtual_hosts: routes.virtual_hosts.iter().map(|host| virtual_host(host, target)).collect(),
+        virtual_hosts: routes.virtual_hosts.iter().map(|host| virtual_host(host, target, told)).collect(),
         metadata: order_matters.then(|| metadata::encode(CLUSTERS.0, CLUSTERS.1)),
         ..route::RouteConfiguration::default()
-    }
+    };
+    options::encode(routes.options.as_deref(), &mut message);
+    message
 }
 
 /// The route configuration of a message.
 pub(super) fn decode(message: &route::RouteConfiguration) -> Check<RouteConfiguration> {
-    refuse!(message; vhds, internal_only_headers, response_headers_to_add, response_headers_to_remove, request_headers_to_add,
-        request_headers_to_remove, cluster_specifier_plugins, request_mirror_policies, ignore_port_in_host_matching, vhost_header,
+    refuse!(message; vhds, internal_only_headers, cluster_specifier_plugins, request_mirror_policies, vhost_header,
         ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers);
-    let mut virtual_hosts =
-        each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?;
-    if metadata::decode(message.metadata.as_ref(), CLUSTERS.0)? != Some(CLUSTERS.1) {
-        for route in virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
+    let mut routes = RouteConfiguration {
+        name: wire::name("name", &message.name)?,
+        virtual_hosts: each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?,
+        options: options::decode(message)?,
+    };
+    options::settle(&mut routes);
+    let weirs_order = metadata::decode(message.metadata.as_ref(), CLUSTERS.0)? == Some(CLUSTERS.1);
+    if !weirs_order && !routes.in_envoys_order() {
+        for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
             change_before(route);
         }
     }
-    Ok(RouteConfiguration { name: wire::name("name", &message.name)?, virtual_hosts })
+    Ok(routes)
 }
 
 fn changes_again(host: &VirtualHost) -> bool {
@@ -61,22 +73,21 @@ fn change_before(route: &mut Route) {
     }
 }
 
-fn virtual_host(host: &VirtualHost, target: Target) -> route::VirtualHost {
-    route::VirtualHost {
+fn virtual_host(host: &VirtualHost, target: Target, told: Target) -> route::VirtualHost {
+    let mut message = route::VirtualHost {
         name: host.name.clone(),
         domains: host.domains.clone(),
-        routes: host.routes.iter().map(|route| one(route, target)).collect(),
+        routes: host.routes.iter().map(|route| one(route, target, told)).collect(),
         typed_per_filter_config: filters::encode(host.filters.as_deref(), Default::default(), target),
         ..route::VirtualHost::default()
-    }
+    };
+    options::encode_host(host.options.as_deref(), &mut message);
+    message
 }
 
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 fn from_virtual_host(host: &route::VirtualHost) -> Check<VirtualHost> {
-    refuse!(host; matcher, require_tls, rate_limits, request_headers_to_add, request_headers_to_remove, response_headers_to_add,
-        response_headers_to_remove, cors, include_request_attempt_count,
-        include_attempt_count_in_response, retry_policy_typed_config,
-        include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit, request_mirror_policies,
+    refuse!(host; matcher, require_tls, rate_limits, cors, retry_policy_typed_config, include_is_timeout_retry_header, per_request_buffer_limit_bytes, request_body_buffer_limit, request_mirror_policies,
         route_specifiers);
     Ok(VirtualHost {
         name: wire::name("name", &host.name)?,
@@ -87,12 +98,13 @@ fn from_virtual_host(host: &route::VirtualHost) -> Check<VirtualHost> {
             routes
         },
         filters: filters::decode(&host.typed_per_filter_config, &[])?,
+        options: options::decode_host(host)?,
     })
 }
 
-fn one(route: &Route, target: Target) -> route::Route {
+fn one(route: &Route, target: Target, told: Target) -> route::Route {
     let before = match &route.action {
-        RouteAction::Forward(forward) if target == Target::Envoy => {
+        RouteAction::Forward(forward) if told == Target::Envoy => {
             Some(&route.request_headers).filter(|headers| forward::changes_again(forward, headers))
         }
         _ => None,
@@ -122,9 +134,15 @@ fn one(route: &Route, target: Target) -> route::Route {
         request_headers_to_remove,
         response_headers_to_add,
         response_headers_to_remove,
+        metadata: counts_together(route, target).then(|| metadata::encode(LIMITS.0, LIMITS.1)),
         typed_per_filter_config: filters::encode(route.filters.as_deref(), configs, target),
         ..route::Route::default()
     }
+}
+
+fn counts_together(route: &Route, target: Target) -> bool {
+    let limits = route.filters.as_ref().and_then(|filters| filters.limits.as_ref());
+    target != Target::Grpc && limits.is_some_and(|limits| limits.shared)
 }
 
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
@@ -155,6 +173,13 @@ fn from_one(route: &route::Route) -> Check<Route> {
         }
         None => return Err(Fault::of("action", "missing")),
     };
+    let mut filters =
+        filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?;
+    if metadata::decode(route.metadata.as_ref(), LIMITS.0)? == Some(LIMITS.1)
+        && let Some(limits) = filters.as_mut().and_then(|filters| filters.limits.as_mut())
+    {
+        limits.shared = !limits.is_empty();
+    }
     Ok(Route {
         name: route.name.clone(),
         stat_prefix: route.stat_prefix.clone(),
@@ -170,7 +195,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
             &route.response_headers_to_add,
             &route.response_headers_to_remove,
         )?,
-        filters: filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?,
+        filters,
     })
 }
 
@@ -190,18 +215,17 @@ fn redirect_action(redirect: &Redirect, path: &PathMatch) -> route::RedirectActi
         scheme_rewrite_specifier: redirect.scheme.clone().map(SchemeRewriteSpecifier::SchemeRedirect),
         path_rewrite_specifier: redirect.path.as_ref().map(|change| match change {
             PathRewrite::Full(full) => PathRewriteSpecifier::PathRedirect(full.clone()),
-            PathRewrite::Prefix(_) | PathRewrite::Characters(_) => match rewrite::encode(path, change) {
+            PathRewrite::Prefix(_) | PathRewrite::Characters(_) | PathRewrite::Substitute(_) => match rewrite::encode(path, change) {
                 Edit::Prefix(value) => PathRewriteSpecifier::PrefixRewrite(value),
                 Edit::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
             },
         }),
-        ..route::RedirectAction::default()
+        strip_query: redirect.strip_query,
     }
 }
 
 fn from_redirect(action: &route::RedirectAction, path: &PathMatch) -> Check<Redirect> {
     use RedirectResponseCode as Code;
-    refuse!(action; strip_query);
     let scheme = match &action.scheme_rewrite_specifier {
         Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) => Some(wire::name("scheme_redirect", scheme)?),
         Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => Some("https".to_owned()),
@@ -233,7 +257,7 @@ fn from_redirect(action: &route::RedirectAction, path: &PathMatch) -> Check<Redi
         "" => None,
         host => Some(wire::name("host_redirect", host)?),
     };
-    Ok(Redirect { scheme, host, port: Some(port).filter(|port| *port != 0), path, status })
+    Ok(Redirect { scheme, host, port: Some(port).filter(|port| *port != 0), path, status, strip_query: action.strip_query })
 }
 
 fn direct_response(direct: &DirectResponse) -> route::DirectResponseAction {

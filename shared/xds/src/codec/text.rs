@@ -31,7 +31,9 @@ pub(super) fn encode(value: &StringMatch) -> Option<matcher::StringMatcher> {
 
 /// A condition on a string. Prefix, suffix and infix become the expressions they are short for.
 pub(super) fn decode(matcher: &matcher::StringMatcher) -> Check<StringMatch> {
-    super::fault::refuse!(matcher; ignore_case);
+    if matcher.ignore_case {
+        return in_any_case(matcher);
+    }
     match &matcher.match_pattern {
         Some(MatchPattern::Exact(text)) => exact(text),
         Some(MatchPattern::SafeRegex(expression)) => {
@@ -42,6 +44,37 @@ pub(super) fn decode(matcher: &matcher::StringMatcher) -> Check<StringMatch> {
         Some(MatchPattern::Contains(text)) => affix("contains", text, ".*", ".*"),
         Some(MatchPattern::Custom(_)) => Err(Fault::unsupported("custom")),
         None => Err(Fault::new("no condition")),
+    }
+}
+
+/// A condition for which the case of letters does not matter (ASCII). Expressions say that themselves.
+fn in_any_case(matcher: &matcher::StringMatcher) -> Check<StringMatch> {
+    let (field, text, before, after) = match &matcher.match_pattern {
+        Some(MatchPattern::Exact(text)) => ("exact", text, "", ""),
+        Some(MatchPattern::Prefix(text)) => ("prefix", text, "", ".*"),
+        Some(MatchPattern::Suffix(text)) => ("suffix", text, ".*", ""),
+        Some(MatchPattern::Contains(text)) => ("contains", text, ".*", ".*"),
+        Some(MatchPattern::SafeRegex(_)) => {
+            let sensitive = matcher::StringMatcher { ignore_case: false, ..matcher.clone() };
+            return decode(&sensitive);
+        }
+        Some(MatchPattern::Custom(_)) => return Err(Fault::unsupported("custom")),
+        None => return Err(Fault::new("no condition")),
+    };
+    let mut expression = before.to_owned();
+    for char in text.chars() {
+        if char.is_ascii_alphabetic() {
+            expression.extend(['[', char.to_ascii_lowercase(), char.to_ascii_uppercase(), ']']);
+        } else {
+            expression.push_str(&escape(char.encode_utf8(&mut [0; 4])));
+        }
+    }
+    expression.push_str(after);
+    match expression.len() {
+        // An expression that asks for nothing is none.
+        0 => exact(""),
+        1..=limits::REGEX_BYTES => Ok(StringMatch::Regex(expression)),
+        _ => Err(Fault::of(field, format!("longer than {} bytes as an expression", limits::REGEX_BYTES))),
     }
 }
 

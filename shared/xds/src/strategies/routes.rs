@@ -3,10 +3,28 @@
 use super::*;
 
 /// A route configuration.
-pub fn route_configuration() -> impl Strategy<Value = RouteConfiguration> {
+pub fn route_configuration() -> BoxedStrategy<RouteConfiguration> {
     let host = (name(), vec(name(), 1..3), vec(route(), 0..4), of(filters::filters()))
-        .prop_map(|(name, domains, routes, filters)| VirtualHost { name, domains, routes, filters });
-    (name(), vec(host, 0..3)).prop_map(|(name, virtual_hosts)| RouteConfiguration { name, virtual_hosts })
+        .prop_map(|(name, domains, routes, filters)| VirtualHost {
+            name,
+            domains,
+            routes,
+            filters,
+            options: None,
+        });
+    let host = (host, rare::host_options()).prop_map(|(host, options)| VirtualHost { options, ..host });
+    (name(), vec(host, 0..3), rare::options()).prop_map(|(name, virtual_hosts, mut options)| {
+        let of_hosts = virtual_hosts.iter().filter_map(|host| host.options.as_ref());
+        if of_hosts.into_iter().all(|options| options.headers.is_empty())
+            && let Some(options) = &mut options
+        {
+            // An order that no two changes are in is not said.
+            options.most_specific_last &= !options.headers.is_empty();
+        }
+        let options = options.filter(|options| !options.is_empty());
+        RouteConfiguration { name, virtual_hosts, options }
+    })
+    .boxed()
 }
 
 /// A route.
@@ -23,7 +41,13 @@ pub fn route() -> BoxedStrategy<Route> {
         action,
         header_mutation(),
         header_mutation(),
-        of(filters::filters()),
+        (of(filters::filters()), any::<bool>()).prop_map(|(mut filters, shared)| {
+            let limits = filters.as_mut().and_then(|filters| filters.limits.as_mut());
+            if let Some(limits) = limits.filter(|limits| !limits.is_empty()) {
+                limits.shared = shared;
+            }
+            filters
+        }),
     )
         .prop_map(|(name, stat_prefix, matches, action, request_headers, response_headers, filters)| Route {
             name,
@@ -56,7 +80,7 @@ fn fitting(mut action: RouteAction, path: &PathMatch) -> RouteAction {
 }
 
 /// Which requests a route takes.
-pub fn route_match() -> impl Strategy<Value = RouteMatch> {
+pub fn route_match() -> BoxedStrategy<RouteMatch> {
     let path = prop_oneof![
         path().prop_map(PathMatch::Exact),
         prefix().prop_map(PathMatch::Prefix),
@@ -67,14 +91,24 @@ pub fn route_match() -> impl Strategy<Value = RouteMatch> {
     ];
     let header = (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value });
     let query = (name(), string_match()).prop_map(|(name, value)| QueryMatch { name, value });
-    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction())).prop_map(
-        |(path, method, headers, query, fraction)| RouteMatch { path, method, headers, query, fraction },
+    let more = (rare::conditions(), any::<bool>());
+    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction()), more).prop_map(
+        |(path, method, headers, query, fraction, (mut more, ignore_case))| {
+            // Expressions say it themselves.
+            if let Some(more) = more.as_mut().filter(|_| !matches!(path, PathMatch::Regex(_))) {
+                more.ignore_case = ignore_case;
+            }
+            RouteMatch { path, method, headers, query, fraction, more }
+        },
     )
+    .boxed()
 }
 
 fn forward() -> BoxedStrategy<Forward> {
-    let weighted = (name(), 0..u32::MAX / 8, header_mutation(), header_mutation()).prop_map(
-        |(cluster, weight, request_headers, response_headers)| WeightedCluster {
+    let subset = clusters::labels().prop_map(|labels| (!labels.is_empty()).then(|| Box::new(labels)));
+    let weighted = (name(), 0..u32::MAX / 8, header_mutation(), header_mutation(), subset).prop_map(
+        |(cluster, weight, request_headers, response_headers, subset)| WeightedCluster {
+            subset,
             cluster,
             weight,
             request_headers,
@@ -85,7 +119,8 @@ fn forward() -> BoxedStrategy<Forward> {
         clusters[0].weight += 1;
         clusters
     });
-    let rewrite = (of(name()), of(path_rewrite())).prop_map(|(host, path)| Rewrite { host, path });
+    let rewrite = (rare::host_rewrite(), of(path_rewrite()))
+        .prop_map(|((host, more), path)| Rewrite { host, path, more });
     let priority = prop_oneof![Just(weir_model::Priority::Default), Just(weir_model::Priority::High)];
     let clusters = clusters.prop_flat_map(|clusters| {
         let affinity = affinity(clusters.len());
@@ -105,23 +140,27 @@ fn forward() -> BoxedStrategy<Forward> {
         .boxed()
 }
 
-fn fallback() -> impl Strategy<Value = Box<weir_model::Fallback>> {
-    let response = (200..1000u16, ".{0,40}").prop_map(|(status, body)| {
+fn fallback() -> BoxedStrategy<Box<weir_model::Fallback>> {
+    let kind = of("[!-~]([ -~]{0,8}[!-~])?".prop_map(|text| text.parse().expect("a field's value")));
+    let response = (200..1000u16, ".{0,40}", kind).prop_map(|(status, body, content_type)| {
         let status = StatusCode::from_u16(status).expect("three digits");
-        weir_model::Fallback::Direct(DirectResponse { status, body })
+        let response = DirectResponse { status, body };
+        weir_model::Fallback::Direct(weir_model::StaticAnswer { response, content_type })
     });
     prop_oneof![name().prop_map(weir_model::Fallback::Cluster), response].prop_map(Box::new)
+    .boxed()
 }
 
-fn mirror() -> impl Strategy<Value = weir_model::Mirror> {
+fn mirror() -> BoxedStrategy<weir_model::Mirror> {
     (name(), fraction(), any::<bool>()).prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror {
         cluster,
         fraction,
         marks_host,
     })
+    .boxed()
 }
 
-fn redirect() -> impl Strategy<Value = Redirect> {
+fn redirect() -> BoxedStrategy<Redirect> {
     let scheme = of(prop_oneof![Just("http".to_owned()), Just("https".to_owned())]);
     let status = prop_oneof![
         Just(StatusCode::MOVED_PERMANENTLY),
@@ -130,17 +169,33 @@ fn redirect() -> impl Strategy<Value = Redirect> {
         Just(StatusCode::TEMPORARY_REDIRECT),
         Just(StatusCode::PERMANENT_REDIRECT),
     ];
-    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status)
-        .prop_map(|(scheme, host, port, path, status)| Redirect { scheme, host, port, path, status })
+    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status, any::<bool>()).prop_map(
+        |(scheme, host, port, path, status, strip_query)| Redirect {
+            scheme,
+            host,
+            port,
+            path,
+            status,
+            strip_query,
+        },
+    )
+    .boxed()
 }
 
-fn direct_response() -> impl Strategy<Value = DirectResponse> {
+fn direct_response() -> BoxedStrategy<DirectResponse> {
     (status(), ".{0,40}").prop_map(|(status, body)| DirectResponse { status, body })
+    .boxed()
 }
 
-fn path_rewrite() -> impl Strategy<Value = PathRewrite> {
+fn path_rewrite() -> BoxedStrategy<PathRewrite> {
     let full = prop_oneof![path(), "[ -~]{0,20}"];
-    prop_oneof![full.prop_map(PathRewrite::Full), prefix().prop_map(PathRewrite::Prefix)]
+    let substitution = rare::substitution().prop_map(Box::new);
+    prop_oneof![
+        2 => full.prop_map(PathRewrite::Full),
+        2 => prefix().prop_map(PathRewrite::Prefix),
+        1 => substitution.prop_map(PathRewrite::Substitute),
+    ]
+    .boxed()
 }
 
 fn retry_policy() -> BoxedStrategy<RetryPolicy> {
@@ -170,8 +225,9 @@ fn retry_policy() -> BoxedStrategy<RetryPolicy> {
         .boxed()
 }
 
-pub(super) fn header_match() -> impl Strategy<Value = HeaderMatch> {
+pub(super) fn header_match() -> BoxedStrategy<HeaderMatch> {
     (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value })
+    .boxed()
 }
 
 fn timeouts() -> BoxedStrategy<Timeouts> {
@@ -194,16 +250,17 @@ fn timeouts() -> BoxedStrategy<Timeouts> {
 }
 
 /// Changes to header fields. None removes what it sets or adds, which is never written.
-pub fn header_mutation() -> impl Strategy<Value = HeaderMutation> {
+pub fn header_mutation() -> BoxedStrategy<HeaderMutation> {
     let field = || (header_name(), header_value());
     let some = (vec(field(), 0..3), vec(field(), 0..3), vec(header_name(), 0..3)).prop_map(
         |(mut set, mut add, remove)| {
             set.retain(|(name, _)| !remove.contains(name));
             add.retain(|(name, _)| !remove.contains(name));
-            HeaderMutation { set, add, remove }
+            HeaderMutation { set, add, remove, edits: None }
         },
     );
-    prop_oneof![Just(HeaderMutation::default()), some]
+    prop_oneof![4 => Just(HeaderMutation::default()), 4 => some, 1 => rare::edits()]
+    .boxed()
 }
 
 /// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
@@ -223,9 +280,10 @@ pub fn affinity(clusters: usize) -> impl Strategy<Value = Option<Box<Affinity>>>
     })
 }
 
-fn cookie() -> impl Strategy<Value = Cookie> {
+fn cookie() -> BoxedStrategy<Cookie> {
     let ttl = of((0..1_000_000u64).prop_map(Duration::from_secs));
     let attributes = vec(("[A-Za-z]{1,8}", "[A-Za-z0-9 =/]{0,8}"), 0..3);
     ("[a-z_-]{1,10}", ttl, "(/[a-z]{1,5}){0,2}", attributes)
         .prop_map(|(name, ttl, path, attributes)| Cookie { name, ttl, path, attributes })
+    .boxed()
 }

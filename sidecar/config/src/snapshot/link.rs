@@ -7,25 +7,27 @@
 //! What did not change is not linked again: a cluster keeps its index while its name lives, so the routes that refer to it
 //! stay as they are when its endpoints change, and the other way round.
 
+mod clusters;
 mod ids;
+mod more;
+mod listeners;
 mod prepare;
 mod routes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
-use weir_decide::balance::Table;
-use weir_decide::route::{FieldCompiler, Matcher};
-use weir_model::{Discovery, Resource, ResourceSet, ResourceType, RouteSource, Time, Version};
+use weir_decide::route::Matcher;
+use weir_model::{Locality, Resource, ResourceSet, ResourceType, Version};
 
-use super::filters::{Filters, Known};
-use super::state::{ClusterState, EndpointState, LastUse, NOT_BEGUN, Standing};
-use super::{Cluster, Detection, Listener, ListenerKind, NamedEntry, NamedRoutes, Routes, Snapshot};
+use super::filters::Known;
+use super::state::LastUse;
+use super::{Cluster, ListenerKind, Named, NamedEntry, NamedRoutes, Routes, Snapshot};
 use ids::RouteIds;
 pub use prepare::LinkError;
-use prepare::{check_cluster, check_endpoints, check_filters};
+pub(crate) use prepare::check_subsets;
+use prepare::{check_cluster, check_endpoints};
 
 /// A name that was asked for and answered.
 #[derive(Clone, Debug)]
@@ -54,14 +56,20 @@ pub struct Linker {
     free: Vec<usize>,
     vacant: Arc<Cluster>,
     filters: Known,
+    /// What was found under the names of clusters that are looked up.
+    resolved: BTreeMap<String, (Version, Arc<Resource>)>,
+    /// Where this sidecar is, and the cluster that it belongs to.
+    local: Option<(Locality, String)>,
 }
 
 /// Where a cluster is, and what it was linked from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Place {
     slot: usize,
     cluster: Version,
     endpoints: Version,
+    /// Who else calls it, where that counts.
+    callers: Version,
 }
 
 impl Linker {
@@ -80,6 +88,8 @@ impl Linker {
             free: Vec::new(),
             vacant: Arc::new(Cluster::vacant()),
             filters: Known::default(),
+            resolved: BTreeMap::new(),
+            local: None,
         }
     }
 
@@ -90,35 +100,19 @@ impl Linker {
         self
     }
 
+    /// Where this sidecar is, and the name of the cluster that it belongs to itself (Envoy's `local_cluster_name`), by whose endpoints
+    /// clusters are shared among zones.
+    pub fn with_local(mut self, locality: Locality, cluster: Option<String>) -> Self {
+        self.local = cluster.map(|cluster| (locality, cluster));
+        self
+    }
+
     /// Compiles a resource that arrived, and keeps the result until it is linked.
     pub fn prepare(&mut self, version: Version, resource: &Resource) -> Result<(), LinkError> {
-        if let Resource::Listener(weir_model::Listener {
-            kind: weir_model::ListenerKind::Http(http), ..
-        }) = resource
-        {
-            check_filters(http.filters.as_deref(), &mut FieldCompiler::default())
-                .map_err(|error| LinkError { field: format!("http_filters.{}", error.field), ..error })?;
-        }
         match resource {
             Resource::Cluster(cluster) => check_cluster(cluster),
             Resource::Endpoints(endpoints) => check_endpoints(endpoints, ""),
-            Resource::Listener(listener) => match &listener.kind {
-                weir_model::ListenerKind::Http(http) => match &http.routes {
-                    RouteSource::Rds(_) => Ok(()),
-                    RouteSource::Inline(routes) => {
-                        let key = (ResourceType::Listener, listener.name.clone());
-                        self.prepare_routes(key, version, routes).map_err(|error| LinkError {
-                            field: format!("route_config.{}", error.field),
-                            ..error
-                        })
-                    }
-                },
-                weir_model::ListenerKind::Tcp(_) if listener.address.is_none() => Err(LinkError::new(
-                    "address",
-                    "a TCP listener needs an address; only HTTP is asked for by name",
-                )),
-                weir_model::ListenerKind::Tcp(_) => Ok(()),
-            },
+            Resource::Listener(listener) => self.prepare_listener(version, listener),
             Resource::Route(routes) => {
                 self.prepare_routes((ResourceType::Route, routes.name.clone()), version, routes)
             }
@@ -127,7 +121,7 @@ impl Linker {
 
     /// Gives up what was prepared for a resource that was removed.
     pub fn forget(&mut self, kind: ResourceType, name: &str) {
-        self.prepared.remove(&(kind, name.to_owned()));
+        self.prepared.retain(|(prepared, key), _| *prepared != kind || listeners::of_key(key) != name);
     }
 
     /// The snapshot of a closed set. An error means that the set is not closed or was not prepared, and changes nothing
@@ -152,20 +146,28 @@ impl Linker {
             let Resource::Listener(listener) = &**resource else { continue };
             let linked = self.link_listener(version, listener)?;
             match linked.kind {
-                ListenerKind::Http { routes, tracing, access_log, filters, paths, limits, .. }
+                ListenerKind::Http { routes, tracing, access_log, filters, paths, limits, manner, .. }
                     if listener.address.is_none() =>
                 {
-                    let routes = Some(NamedRoutes { routes, tracing, access_log, filters, paths, limits });
-                    named.insert(Arc::from(name), NamedEntry { used: Arc::default(), routes });
+                    let found =
+                        NamedRoutes { routes, tracing, access_log, filters, paths, limits, manner };
+                    let answer = Some(Named::Routes(found));
+                    named.insert(Arc::from(name), NamedEntry { used: Arc::default(), answer });
                 }
-                ListenerKind::Http { .. } | ListenerKind::Tcp { .. } => listeners.push(linked),
+                ListenerKind::Tcp(tcp) if listener.address.is_none() => {
+                    let answer = Some(Named::Bytes(tcp));
+                    named.insert(Arc::from(name), NamedEntry { used: Arc::default(), answer });
+                }
+                ListenerKind::Http { .. } | ListenerKind::Tcp(_) | ListenerKind::Chains(_) => {
+                    listeners.push(linked);
+                }
             }
         }
         for Name { name, used, absent } in names {
             if let Some(entry) = named.get_mut(&name) {
                 entry.used = used;
             } else if absent {
-                named.insert(name, NamedEntry { used, routes: None });
+                named.insert(name, NamedEntry { used, answer: None });
             }
         }
         self.drop_unused(effective);
@@ -180,148 +182,6 @@ impl Linker {
             clusters: self.slots.clone(),
             names: named,
         })
-    }
-
-    fn link_clusters(&mut self, effective: &ResourceSet) -> Result<(), LinkError> {
-        for (name, version, resource) in effective.of(ResourceType::Cluster) {
-            let Resource::Cluster(cluster) = &**resource else { continue };
-            let (endpoints_version, source) = match &cluster.discovery {
-                Discovery::Eds(eds) => {
-                    let missing =
-                        || LinkError::new("eds_cluster_config", format!("endpoints {eds} are missing"));
-                    effective.get(ResourceType::Endpoints, eds).ok_or_else(missing)?
-                }
-                Discovery::Static(_) => &(version, resource.clone()),
-            };
-            let (endpoints_version, source) = (*endpoints_version, source.clone());
-            let place = self.clusters.get(name).copied();
-            if place.is_some_and(|place| place.cluster == version && place.endpoints == endpoints_version) {
-                continue;
-            }
-            let previous = place.map(|place| self.slots[place.slot].clone());
-            let model = match &previous {
-                Some(previous) if place.is_some_and(|place| place.cluster == version) => {
-                    previous.model.clone()
-                }
-                _ => Arc::new(cluster.clone()),
-            };
-            let linked = Arc::new(self.cluster(model, source, previous.as_deref()));
-            let slot = match place {
-                Some(place) => place.slot,
-                None => self.free.pop().unwrap_or_else(|| {
-                    self.slots.push(self.vacant.clone());
-                    self.slots.len() - 1
-                }),
-            };
-            self.slots[slot] = linked;
-            self.clusters
-                .insert(name.to_owned(), Place { slot, cluster: version, endpoints: endpoints_version });
-        }
-        Ok(())
-    }
-
-    fn cluster(
-        &mut self,
-        model: Arc<weir_model::Cluster>,
-        source: Arc<Resource>,
-        previous: Option<&Cluster>,
-    ) -> Cluster {
-        let state = match previous {
-            Some(previous) => previous.state.clone(),
-            None => Arc::new(ClusterState::new(self.new_id(), model.name.as_str().into(), self.workers)),
-        };
-        let mut cluster =
-            Cluster { model, table: super::empty_table(), endpoints: Vec::new(), state, source };
-        let Some(assignment) = cluster.assignment() else { return cluster };
-        let table = Table::new(&cluster.model.load_balancing, &cluster.model.spread, assignment);
-        let health = &cluster.model.health;
-        let table = table.with_panic_threshold(health.panic_threshold);
-        // An endpoint that is new in a cluster that is not.
-        let newcomer = previous.is_some() && health.slow_start.is_some();
-        let checked = health.health_check.is_some();
-        let known: HashMap<(SocketAddr, &str), &Arc<EndpointState>> = previous
-            .into_iter()
-            .flat_map(|previous| &previous.endpoints)
-            .map(|endpoint| ((endpoint.address, &*endpoint.workload), endpoint))
-            .collect();
-        let mut endpoints = Vec::new();
-        for (_, endpoint) in assignment.iter() {
-            endpoints.push(match known.get(&(endpoint.address, endpoint.workload.as_str())) {
-                Some(state) => Arc::clone(state),
-                None => {
-                    let id = self.new_id();
-                    let workload = endpoint.workload.as_str().into();
-                    if newcomer {
-                        cluster.state.starting_until.store(NOT_BEGUN.0, Relaxed);
-                    }
-                    let standing = Standing::new(checked, if newcomer { NOT_BEGUN } else { Time(0) });
-                    Arc::new(EndpointState::new(id, endpoint.address, workload, self.workers, standing))
-                }
-            });
-        }
-        cluster.table = table;
-        cluster.endpoints = endpoints;
-        cluster
-    }
-
-    fn link_listener(
-        &mut self,
-        version: Version,
-        listener: &weir_model::Listener,
-    ) -> Result<Listener, LinkError> {
-        let kind = match &listener.kind {
-            weir_model::ListenerKind::Http(http) => {
-                let routes = match &http.routes {
-                    RouteSource::Rds(name) => {
-                        let missing =
-                            || LinkError::new("rds", format!("route configuration {name} is missing"));
-                        let linked = self.routes.get(&(ResourceType::Route, name.clone()));
-                        linked.map(|(_, routes)| routes.clone()).ok_or_else(missing)?
-                    }
-                    RouteSource::Inline(routes) => {
-                        self.link_routes((ResourceType::Listener, listener.name.clone()), version, routes)?
-                    }
-                };
-                let detection = match &http.detection {
-                    Some(detection) => Some(Detection {
-                        cluster: self.slot(&detection.otherwise.cluster)?,
-                        access_log: detection.otherwise.access_log.clone(),
-                        wait: detection.wait,
-                    }),
-                    None => None,
-                };
-                ListenerKind::Http {
-                    routes,
-                    tracing: http.tracing.clone(),
-                    access_log: http.access_log.clone(),
-                    detection,
-                    filters: self.listener_filters(listener, http)?,
-                    paths: http.paths,
-                    forwarded: http.forwarded,
-                    limits: http.limits,
-                }
-            }
-            weir_model::ListenerKind::Tcp(tcp) => {
-                ListenerKind::Tcp { cluster: self.slot(&tcp.cluster)?, access_log: tcp.access_log.clone() }
-            }
-        };
-        Ok(Listener {
-            name: listener.name.as_str().into(),
-            address: listener.address.map(|address| self.bound.get(&address).copied().unwrap_or(address)),
-            direction: listener.direction,
-            kind,
-        })
-    }
-
-    fn listener_filters(
-        &mut self,
-        listener: &weir_model::Listener,
-        http: &weir_model::HttpListener,
-    ) -> Result<Option<Arc<Filters>>, LinkError> {
-        let place = || format!("listener/{}", listener.name);
-        self.filters
-            .link(place, http.filters.as_deref(), None, &mut FieldCompiler::default())
-            .map_err(|error| LinkError::new(error.field, error.message))
     }
 
     fn slot(&self, cluster: &str) -> Result<usize, LinkError> {
@@ -340,20 +200,14 @@ impl Linker {
             .collect();
         for name in gone {
             if let Some(place) = self.clusters.remove(&name) {
+                self.resolved.remove(&name);
                 self.slots[place.slot] = self.vacant.clone();
                 self.free.push(place.slot);
             }
         }
         let route_ids = &mut self.route_ids;
         self.routes.retain(|(kind, name), (_, routes)| {
-            let inline = |(_, resource): &(Version, Arc<Resource>)| match &**resource {
-                Resource::Listener(listener) => match &listener.kind {
-                    weir_model::ListenerKind::Http(http) => matches!(http.routes, RouteSource::Inline(_)),
-                    weir_model::ListenerKind::Tcp(_) => false,
-                },
-                _ => true,
-            };
-            let used = effective.get(*kind, name).is_some_and(inline);
+            let used = listeners::has_routes(effective, *kind, name);
             if !used {
                 route_ids.release(routes);
             }

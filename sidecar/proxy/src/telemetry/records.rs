@@ -15,6 +15,10 @@ use super::{DIRECTIONS, details, labels};
 use crate::exchange::Exchange;
 use crate::reject::Kind;
 use crate::respond::answer;
+use crate::timer::now;
+
+/// Where Envoy keeps the path that a request came with.
+const ORIGINAL_PATH: http::HeaderName = http::HeaderName::from_static("x-envoy-original-path");
 
 /// What is kept of a request for its span and its line.
 #[derive(Default)]
@@ -55,9 +59,39 @@ impl Recording {
         }
     }
 
-    /// For an opaque connection.
-    pub(crate) fn opaque(layout: Arc<Layout>) -> Recording {
-        Recording { started: unix_nanos(), layout: Some(layout), ..Recording::default() }
+    /// For an opaque connection, with the server name that it asks for in TLS.
+    pub(crate) fn opaque(layout: Arc<Layout>, server_name: &str) -> Recording {
+        let authority = Text::new(server_name);
+        Recording { started: unix_nanos(), authority, layout: Some(layout), ..Recording::default() }
+    }
+
+    /// The request goes up with another path or to another host: a line's fields of the request are those that are sent, as in Envoy,
+    /// where the path that came is `x-envoy-original-path`.
+    pub(crate) fn see_rewritten(&mut self, sent: &http::request::Parts, path: bool, host: bool) {
+        let Some(layout) = &self.layout else { return };
+        let fields = layout.request();
+        let place = |wanted: &LogField| fields.iter().position(|field| field == wanted);
+        if path && let Some(original) = place(&LogField::Header(ORIGINAL_PATH)) {
+            let came = place(&LogField::Path).and_then(|at| self.seen.request.get(at).cloned().flatten());
+            if let Some(place) = self.seen.request.get_mut(original) {
+                *place = came;
+            }
+        }
+        let target = sent.uri.path_and_query().map(|target| target.as_str());
+        let authority = sent
+            .uri
+            .authority()
+            .map(|authority| authority.as_str())
+            .or_else(|| sent.headers.get(http::header::HOST)?.to_str().ok());
+        for (changed, field, value) in
+            [(path, LogField::Path, target), (host, LogField::Authority, authority)]
+        {
+            if let (true, Some(at)) = (changed, place(&field))
+                && let Some(place) = self.seen.request.get_mut(at)
+            {
+                *place = value.map(Text::new);
+            }
+        }
     }
 
     /// The response's head goes downstream.
@@ -169,6 +203,20 @@ impl Recording {
         }
     }
 
+    /// What can be said of an exchange before it is over.
+    pub(crate) fn so_far(exchange: &Exchange, status: Option<StatusCode>) -> HttpAccess {
+        let duration = now().since(exchange.started);
+        let inbound = exchange.inbound();
+        let access = match &exchange.recording {
+            Some(recording) => recording.http(exchange, inbound, duration),
+            None => {
+                let started = unix_nanos().saturating_sub(nanos(duration));
+                Recording { started, ..Recording::default() }.http(exchange, inbound, duration)
+            }
+        };
+        HttpAccess { status: status.map(|status| status.as_u16()), ..access }
+    }
+
     /// The line of an opaque connection.
     pub(super) fn tcp(&self, exchange: &Exchange, inbound: bool, duration: Duration) -> TcpAccess {
         TcpAccess {
@@ -181,7 +229,8 @@ impl Recording {
             local: exchange.downstream.local.get(),
             cluster: text(exchange.cluster.as_ref().map(|cluster| &*cluster.state.name)),
             endpoint: exchange.active.as_ref().map(|active| active.pool.endpoint.address),
-            response_flags: Text::new_static(exchange.flag().unwrap_or_default()),
+            response_flags: Text::new(labels::flags(exchange)),
+            server_name: self.authority.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 use std::time::Duration;
 use weir_model::mesh::{
-    AffinityPolicy, Backend, BackendTarget, CorsFilter, HttpFilters, HttpRule, LocalityFailover,
+    AffinityPolicy, Backend, BackendTarget, CorsFilter, Distribution, HttpFilters, HttpRule, LocalityFailover,
     MirrorFilter, Name, Near, TargetPort,
 };
 use weir_model::*;
@@ -46,7 +46,9 @@ fn service() -> impl Strategy<Value = ServiceSpec> {
             .map(|(index, (number, (target, protocol)))| port(index, number, target, protocol))
             .collect()
     });
-    (texts(), ports).prop_map(|(selector, ports)| ServiceSpec { selector, ports })
+    let distribution = of(prop_oneof![Just(Distribution::SameZone), Just(Distribution::SameNode)]);
+    (texts(), ports, distribution)
+        .prop_map(|(selector, ports, distribution)| ServiceSpec { selector, ports, distribution })
 }
 
 fn workload() -> impl Strategy<Value = WorkloadSpec> {

@@ -7,8 +7,9 @@ fn configuration(domains: &[&[&str]]) -> RouteConfiguration {
         domains: domains.iter().map(|domain| (*domain).to_owned()).collect(),
         routes: vec![],
         filters: None,
+        options: None,
     });
-    RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect() }
+    RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect(), options: None }
 }
 
 #[test]
@@ -65,6 +66,49 @@ fn a_long_authority_is_looked_at_only_where_it_counts() {
 }
 
 #[test]
+fn wildcards_may_begin_or_end_anywhere() {
+    let names = Names::compile(&configuration(&[
+        &["*.example.com"],
+        &["*-eu.example.com"],
+        &["shop.*"],
+        &["shop-*"],
+        &["*.com"],
+        &["shop-eu.example.com"],
+    ]))
+    .unwrap();
+    let table = [
+        ("a.example.com", Some(0)),
+        ("a-eu.example.com", Some(1)),
+        ("-eu.example.com", Some(0)),
+        ("shop-eu.example.com", Some(5)),
+        ("shop.example.com", Some(0)),
+        ("shop.example.org", Some(2)),
+        ("shop.", None),
+        ("SHOP-1", Some(3)),
+        ("shop-", None),
+        ("shop-a.com", Some(4)),
+        ("other", None),
+        ("", None),
+        ("é-eu.example.com", Some(1)),
+    ];
+    for (authority, expected) in table {
+        assert_eq!(names.find(authority), expected, "{authority:?}");
+    }
+}
+
+#[test]
+fn a_port_may_be_left_out() {
+    let mut configuration = configuration(&[&["a"], &["*.b"], &["c:80"], &["*"]]);
+    let options = weir_model::RoutesOptions { ignore_port: true, ..Default::default() };
+    configuration.options = Some(Box::new(options));
+    let names = Names::compile(&configuration).unwrap();
+    let table = [("a:80", 0), ("A:", 0), ("x.b:1", 1), ("c:80", 3), ("c", 3), ("[::1]:80", 3), ("a", 0)];
+    for (authority, expected) in table {
+        assert_eq!(names.find(authority), Some(expected), "{authority:?}");
+    }
+}
+
+#[test]
 fn domains_are_well_formed_and_each_given_once() {
     for (domains, field, message) in [
         (
@@ -76,8 +120,10 @@ fn domains_are_well_formed_and_each_given_once() {
         (&[&["*"], &["*"]], "virtual_hosts[1].domains[0]", "already"),
         (&[&["*.a", "*.a"]], "virtual_hosts[0].domains[1]", "already"),
         (&[&[""]], "virtual_hosts[0].domains[0]", "must be host"),
-        (&[&["a.*"]], "virtual_hosts[0].domains[0]", "must be host"),
-        (&[&["*a"]], "virtual_hosts[0].domains[0]", "must be host"),
+        (&[&["a.*.b"]], "virtual_hosts[0].domains[0]", "must be host"),
+        (&[&["*a*"]], "virtual_hosts[0].domains[0]", "must be host"),
+        (&[&["*a", "*A"]], "virtual_hosts[0].domains[1]", "already"),
+        (&[&["a.*", "A.*"]], "virtual_hosts[0].domains[1]", "already"),
         (&[&["*."]], "virtual_hosts[0].domains[0]", "must be host"),
         (&[&["*.*.a"]], "virtual_hosts[0].domains[0]", "must be host"),
     ] {

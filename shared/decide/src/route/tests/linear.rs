@@ -139,7 +139,7 @@ fn a_match() -> impl Strategy<Value = RouteMatch> {
     let fraction = prop::option::weighted(0.1, prop::sample::select(vec![Fraction(0), Fraction(1_000_000)]));
     let method = prop::option::weighted(0.3, a_method());
     (a_path_match(), method, headers, query, fraction).prop_map(|(path, method, headers, query, fraction)| {
-        RouteMatch { path, method, headers, query, fraction }
+        RouteMatch { path, method, headers, query, fraction, more: None }
     })
 }
 
@@ -170,8 +170,9 @@ fn a_configuration() -> impl Strategy<Value = RouteConfiguration> {
             domains: if taken.insert(domain.clone()) { vec![domain] } else { vec![] },
             routes: matches.into_iter().map(route).collect(),
             filters: None,
+            options: None,
         });
-        RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect() }
+        RouteConfiguration { name: String::new(), virtual_hosts: hosts.collect(), options: None }
     })
 }
 

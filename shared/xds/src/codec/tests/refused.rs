@@ -31,6 +31,7 @@ fn refused_cluster(change: impl FnOnce(&mut pb::cluster::Cluster)) -> String {
 
 fn refused_listener(change: impl FnOnce(&mut pb::hcm::HttpConnectionManager)) -> String {
     let http = weir_model::HttpListener {
+        manner: None,
         limits: Default::default(),
         routes: RouteSource::Rds("outbound".to_owned()),
         tracing: None,
@@ -80,20 +81,29 @@ fn what_would_change_a_request() {
     assert_eq!(word, "virtual_hosts[0].routes[0].route.retry_policy.retry_on");
     let group = refused_action(|it| {
         it.regex_rewrite = Some(pb::matcher::RegexMatchAndSubstitute {
-            pattern: Some(text::regex("^/(a)$")),
+            pattern: Some(text::regex("")),
             substitution: "/\\1".to_owned(),
         });
     });
-    assert_eq!(group, "virtual_hosts[0].routes[0].route.regex_rewrite.pattern");
+    assert_eq!(group, "virtual_hosts[0].routes[0].route.regex_rewrite.pattern.regex");
 }
 
 #[test]
 fn conditions_that_cannot_be_checked() {
-    let invert = refused_routes(|it| {
-        let header = route::HeaderMatcher { name: "x".to_owned(), invert_match: true, ..Default::default() };
+    let part = refused_routes(|it| {
+        let header = route::HeaderMatcher { name: ":protocol".to_owned(), ..Default::default() };
         it.r#match.as_mut().unwrap().headers.push(header);
     });
-    assert_eq!(invert, "virtual_hosts[0].routes[0].match.headers[0].invert_match");
+    assert_eq!(part, "virtual_hosts[0].routes[0].match.headers[0].name");
+    let metadata =
+        refused_routes(|it| it.r#match.as_mut().unwrap().dynamic_metadata.push(Default::default()));
+    assert_eq!(metadata, "virtual_hosts[0].routes[0].match.dynamic_metadata");
+    // Conditions of retries are on header fields, and that they are there.
+    let retriable = refused_action(|it| {
+        let header = route::HeaderMatcher { name: "x".to_owned(), invert_match: true, ..Default::default() };
+        it.retry_policy.as_mut().unwrap().retriable_headers.push(header);
+    });
+    assert_eq!(retriable, "virtual_hosts[0].routes[0].route.retry_policy.retriable_headers[0].invert_match");
     let slash = refused_routes(|it| {
         it.r#match.as_mut().unwrap().path_specifier =
             Some(PathSpecifier::PathSeparatedPrefix("/a/".to_owned()));
@@ -107,7 +117,7 @@ fn conditions_that_cannot_be_checked() {
 }
 
 #[test]
-fn header_commands_and_orders_that_differ() {
+fn header_changes_that_cannot_be_made() {
     let option = |key: &str, value: &str, append_action| pb::core::HeaderValueOption {
         header: Some(pb::core::HeaderValue {
             key: key.to_owned(),
@@ -117,13 +127,21 @@ fn header_commands_and_orders_that_differ() {
         append_action,
         ..Default::default()
     };
-    let command = refused_routes(|it| it.request_headers_to_add.push(option("x", "%REQ(y)%", 0)));
-    assert_eq!(command, "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value");
-    let absent = refused_routes(|it| it.response_headers_to_add.push(option("x", "1", 1)));
-    assert_eq!(absent, "virtual_hosts[0].routes[0].response_headers_to_add[0].append_action");
-    let order =
-        refused_routes(|it| it.request_headers_to_add = vec![option("x", "1", 0), option("x", "2", 2)]);
-    assert_eq!(order, "virtual_hosts[0].routes[0].request_headers_to_add[1]");
+    for value in ["%METADATA(ROUTE:a)%", "%REQ(y)", "50%", "a\nb", "%PROTOCOL% a\nb"] {
+        let refused = refused_routes(|it| it.request_headers_to_add.push(option("x", value, 0)));
+        assert_eq!(refused, "virtual_hosts[0].routes[0].request_headers_to_add[0].header.value", "{value}");
+    }
+    let action = refused_routes(|it| it.response_headers_to_add.push(option("x", "1", 7)));
+    assert_eq!(action, "virtual_hosts[0].routes[0].response_headers_to_add[0].append_action");
+    let twice = refused_routes(|it| {
+        it.response_headers_to_add.push(option("x", "1", 2));
+        #[allow(deprecated)]
+        let old = &mut it.response_headers_to_add[0].append;
+        *old = Some(google::BoolValue { value: true });
+    });
+    assert_eq!(twice, "virtual_hosts[0].routes[0].response_headers_to_add[0].append");
+    let part = refused_routes(|it| it.response_headers_to_add.push(option(":status", "1", 2)));
+    assert_eq!(part, "virtual_hosts[0].routes[0].response_headers_to_add[0].header.key");
 }
 
 #[test]
@@ -131,8 +149,8 @@ fn clusters() {
     let secure = refused_cluster(|it| it.transport_socket = Some(Default::default()));
     assert_eq!(secure, "transport_socket");
     assert_eq!(refused_cluster(|it| it.name.clear()), "name");
-    let dns = pb::cluster::cluster::ClusterDiscoveryType::Type(1);
-    assert_eq!(refused_cluster(|it| it.cluster_discovery_type = Some(dns)), "type");
+    let wherever = pb::cluster::cluster::ClusterDiscoveryType::Type(4);
+    assert_eq!(refused_cluster(|it| it.cluster_discovery_type = Some(wherever)), "type");
     let budget = refused_cluster(|it| {
         let threshold = &mut it.circuit_breakers.as_mut().unwrap().thresholds[0];
         threshold.retry_budget.as_mut().unwrap().budget_percent = Some(pb::kind::Percent { value: f64::NAN });
@@ -179,6 +197,7 @@ fn paths_and_forwarding_are_as_the_listener_says() {
     use weir_model::{EscapedSlashes, Forwarded, Paths};
     let decoded = |change: &dyn Fn(&mut pb::hcm::HttpConnectionManager)| {
         let http = weir_model::HttpListener {
+            manner: None,
             limits: Default::default(),
             routes: RouteSource::Rds("r".to_owned()),
             tracing: None,
@@ -217,6 +236,7 @@ fn paths_and_forwarding_are_as_the_listener_says() {
 #[test]
 fn an_optional_filter_may_be_unknown() {
     let http = weir_model::HttpListener {
+        manner: None,
         limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
@@ -235,14 +255,14 @@ fn an_optional_filter_may_be_unknown() {
 
 #[test]
 fn endpoints_without_weight_or_with_names() {
-    let endpoints = weir_model::Endpoints {
+    let endpoints = weir_model::Endpoints { drops: Vec::new(), weighted_priority_health: false,
         name: "a".to_owned(),
         overprovisioning: weir_model::OVERPROVISIONING,
         localities: vec![weir_model::LocalityEndpoints {
             locality: Default::default(),
             priority: 0,
             weight: 1,
-            endpoints: vec![weir_model::Endpoint {
+            endpoints: vec![weir_model::Endpoint { details: None,
                 address: ([127, 0, 0, 1], 80).into(),
                 workload: "w".to_owned(),
                 health: Default::default(),

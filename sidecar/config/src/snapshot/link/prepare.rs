@@ -1,10 +1,13 @@
 //! What of a resource can be checked and compiled by itself, and the error that names its field.
 
+use weir_decide::balance::subset;
 use weir_decide::cors::Cors;
 use weir_decide::fault::Fault;
 use weir_decide::retry::Retry;
 use weir_decide::route::{FieldCompiler, Matcher, RouteError};
-use weir_model::{Discovery, Endpoints, RetryPolicy, RouteAction, RouteConfiguration, limits};
+use weir_model::{
+    Discovery, Dns, Endpoint, Endpoints, LocalityEndpoints, Resource, ResourceSet, ResourceType, RetryPolicy, RouteAction, RouteConfiguration, limits,
+};
 
 /// Why a resource cannot be served.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +52,10 @@ pub(super) fn compile(routes: &RouteConfiguration) -> Result<Matcher, LinkError>
         for (r, route) in host.routes.iter().enumerate() {
             check_filters(route.filters.as_deref(), &mut fields)
                 .map_err(|error| within(format!("virtual_hosts[{h}].routes[{r}]"), error))?;
+            super::more::check(route).map_err(|error| LinkError {
+                field: format!("virtual_hosts[{h}].routes[{r}].{}", error.field),
+                ..error
+            })?;
             let RouteAction::Forward(forward) = &route.action else { continue };
             if let Some(retry) = &forward.retry {
                 let field = format!("virtual_hosts[{h}].routes[{r}].route.retry_policy");
@@ -98,7 +105,69 @@ pub(super) fn check_cluster(cluster: &weir_model::Cluster) -> Result<(), LinkErr
             Err(LinkError::new("eds_cluster_config.service_name", "is empty"))
         }
         Discovery::Eds(_) => Ok(()),
+        Discovery::Dns(dns) => check_endpoints(&dns.endpoints, "load_assignment."),
     }
+}
+
+/// Refuses clusters and endpoints that would make too many subsets together with what was received before.
+pub(crate) fn check_subsets(resource: &Resource, received: &ResourceSet) -> Result<(), LinkError> {
+    let check = |cluster: &weir_model::Cluster, endpoints: &Endpoints, field: &str| {
+        let Some(config) = &cluster.subsets else { return Ok(()) };
+        if subset::count(config, endpoints) <= limits::SUBSETS {
+            return Ok(());
+        }
+        let message = format!(
+            "the endpoints of {} make more than {} subsets; select by keys with fewer values",
+            cluster.name,
+            limits::SUBSETS
+        );
+        Err(LinkError::new(field, message))
+    };
+    match resource {
+        Resource::Cluster(cluster) if cluster.subsets.is_some() => match &cluster.discovery {
+            Discovery::Static(endpoints) => check(cluster, endpoints, "lb_subset_config"),
+            Discovery::Dns(dns) => check(cluster, &placeholders(dns), "lb_subset_config"),
+            Discovery::Eds(name) => match received.get(ResourceType::Endpoints, name) {
+                Some((_, known)) => match &**known {
+                    Resource::Endpoints(endpoints) => check(cluster, endpoints, "lb_subset_config"),
+                    _ => Ok(()),
+                },
+                None => Ok(()),
+            },
+        },
+        // Only who has labels can be in a subset.
+        Resource::Endpoints(endpoints) if endpoints.iter().any(|(_, endpoint)| endpoint.details.is_some()) => {
+            let clusters = received.of(ResourceType::Cluster).filter_map(|(.., known)| match &**known {
+                Resource::Cluster(cluster) if cluster.subsets.is_some() => Some(cluster),
+                _ => None,
+            });
+            let mut of = clusters
+                .filter(|cluster| matches!(&cluster.discovery, Discovery::Eds(name) if *name == endpoints.name));
+            of.try_for_each(|cluster| check(cluster, endpoints, "endpoints"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An endpoint for each name: all addresses of one have its labels.
+fn placeholders(dns: &Dns) -> Endpoints {
+    let localities = dns.hosts.iter().map(|locality| LocalityEndpoints {
+        locality: locality.locality.clone(),
+        priority: locality.priority,
+        weight: locality.weight,
+        endpoints: locality
+            .hosts
+            .iter()
+            .map(|host| Endpoint {
+                address: ([0, 0, 0, 0], host.port).into(),
+                workload: String::new(),
+                health: host.health,
+                weight: host.weight,
+                details: host.details.clone(),
+            })
+            .collect(),
+    });
+    Endpoints { localities: localities.collect(), ..dns.endpoints.clone() }
 }
 
 pub(super) fn check_endpoints(endpoints: &Endpoints, within: &str) -> Result<(), LinkError> {

@@ -4,19 +4,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_decide::route::FieldCompiler;
+use weir_decide::balance::subset::Wanted;
 use weir_decide::split::Split;
 use weir_model::{HeaderMutation, PathMatch, ResourceType, RouteAction, RouteConfiguration, Version};
 
 use super::Linker;
+use super::more::Shared;
 use super::prepare::{LinkError, compile, compile_retry};
 use crate::snapshot::filters::Filters;
 use crate::snapshot::{Action, Fallback, Forward, Mirror, Route, Routes, Target};
 
 /// What was linked of one configuration, by what it was linked from.
-#[derive(Default)]
 struct Forwards<'a> {
     known: HashMap<&'a weir_model::Forward, Arc<Forward>>,
     fields: FieldCompiler,
+    shared: Shared<'a>,
 }
 
 impl Linker {
@@ -54,9 +56,14 @@ impl Linker {
             (_, Some(matcher)) => matcher,
             (_, None) => Arc::new(compile(model)?),
         };
-        let mut forwards = Forwards::default();
+        let mut forwards = Forwards {
+            known: HashMap::new(),
+            fields: FieldCompiler::default(),
+            shared: Shared::new(model),
+        };
         let mut hosts = Vec::with_capacity(model.virtual_hosts.len());
         for host in &model.virtual_hosts {
+            forwards.shared.enter(host);
             let place = format!("{}/{}/{}", key.0, key.1, host.name);
             let fields = &mut forwards.fields;
             let wide = self.filters.link(|| place.clone(), host.filters.as_deref(), None, fields);
@@ -90,6 +97,9 @@ impl Linker {
             "" => format!("{host}/#{index}"),
             name => format!("{host}/{name}"),
         };
+        let limits = route.filters.as_ref().and_then(|filters| filters.limits.as_ref());
+        let shared = limits.is_some_and(|limits| limits.shared);
+        let place = || if shared { format!("{host}//shared") } else { place() };
         let filters = self.filters.link(place, route.filters.as_deref(), wide, &mut forwards.fields);
         let filters = filters.map_err(|error| LinkError::new(error.field, error.message))?;
         let action = match &route.action {
@@ -110,7 +120,10 @@ impl Linker {
         };
         let counted = if route.stat_prefix.is_empty() { &route.name } else { &route.stat_prefix };
         let (stat_prefix, id) = self.route_ids.acquire(counted);
-        let changes = |headers: &HeaderMutation| (!headers.is_empty()).then(|| Box::new(headers.clone()));
+        let more = forwards.shared.more(route)?;
+        // Where there are several levels, the route's own is one of them.
+        let own = more.as_ref().is_none_or(|more| more.levels.is_none());
+        let changes = |headers: &HeaderMutation| (own && !headers.is_empty()).then(|| Box::new(headers.clone()));
         Ok(Route {
             id,
             name: route.name.as_str().into(),
@@ -119,6 +132,7 @@ impl Linker {
             response_headers: changes(&route.response_headers),
             action,
             filters,
+            more,
             prefix: match &route.matches.path {
                 PathMatch::Prefix(prefix) | PathMatch::Characters(prefix) => Some(prefix.as_str().into()),
                 PathMatch::Exact(_) | PathMatch::Regex(_) => None,
@@ -133,6 +147,7 @@ impl Linker {
         for target in &model.clusters {
             targets.push(Target {
                 cluster: self.slot(&target.cluster)?,
+                subset: target.subset.as_deref().map(|labels| Box::new(Wanted::new(labels.clone()))),
                 key: weir_decide::affinity::cluster_key(&target.cluster),
                 request_headers: target.request_headers.clone(),
                 response_headers: target.response_headers.clone(),
