@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_model::mesh::Name;
 use weir_model::node::Target;
-use weir_model::{Diagnostic, Filters, Resource, Route, Version};
+use weir_model::{Diagnostic, Filters, Locality, Resource, Route, Version};
 
 /// A resource and its version.
 pub(crate) type Versioned = (Version, Arc<Resource>);
@@ -26,8 +26,8 @@ pub(crate) struct Memo {
     pub(crate) routes: BTreeMap<RoutesKey, Arc<Routes>>,
 }
 
-/// Where the same endpoints apply: for a service's port, and where near ones come first, for all nodes of one zone.
-pub(crate) type EndpointsKey = (ServicePort, Option<(String, String)>);
+/// Where the same endpoints apply: for a service's port, and where near ones come first, for all nodes of one place.
+pub(crate) type EndpointsKey = (ServicePort, Option<Locality>);
 
 /// Where the same routes apply.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

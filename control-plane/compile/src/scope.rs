@@ -13,7 +13,7 @@ use crate::inbound::access_log;
 use crate::index::{Index, Policy};
 use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
 use crate::service::port_of;
-use crate::{Compiled, authority, inbound, outbound_name, route, service};
+use crate::{Compiled, affinity, authority, inbound, outbound_name, route, service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -257,9 +257,8 @@ impl<'a> Pass<'a> {
             cluster.or_insert_with(|| Arc::new(service::cluster(mesh, index, name, port, target))),
         );
         let at = &self.node.locality;
-        let near = index.policy(mesh, name, number).failover();
-        let near = near.map(|_| (at.region.clone(), at.zone.clone()));
-        let endpoints = self.memo.endpoints.entry((key, near));
+        let near = affinity::nearness(index.policy(mesh, name, number).failover(), found);
+        let endpoints = self.memo.endpoints.entry((key, near.map(|near| near.of(at))));
         let endpoints = Arc::clone(
             endpoints.or_insert_with(|| Arc::new(service::endpoints(mesh, index, (name, found), port, at))),
         );

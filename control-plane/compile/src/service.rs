@@ -113,8 +113,8 @@ pub(crate) fn endpoints(
         localities: localities.collect(),
         overprovisioning: weir_model::OVERPROVISIONING,
     };
-    if let Some((_, failover)) = index.policy(mesh, name, port.port).failover() {
-        affinity::prefer(failover, node, &mut resource);
+    if let Some(near) = affinity::nearness(index.policy(mesh, name, port.port).failover(), service) {
+        near.prefer(node, &mut resource);
     }
     let mut diagnostics = Vec::new();
     if beyond > 0 {

@@ -77,7 +77,7 @@ fn service(spec: &ServiceSpec) -> Service {
         target: port.target.clone().unwrap_or(TargetPort::Number(port.port)),
         protocol: port.protocol(),
     });
-    Service { selector: spec.selector.clone(), ports: ports.collect(), distribution: None }
+    Service { selector: spec.selector.clone(), ports: ports.collect(), distribution: spec.distribution }
 }
 
 fn workload(spec: &WorkloadSpec, labels: &BTreeMap<String, String>) -> Workload {

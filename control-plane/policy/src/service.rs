@@ -5,13 +5,13 @@ use crate::parse::{fields, non_empty, read_label, read_labels};
 use crate::{ServicePortSpec, ServiceSpec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use weir_model::mesh::{AppProtocol, TargetPort};
+use weir_model::mesh::{AppProtocol, Distribution, TargetPort};
 
 /// Ports of one service; Kubernetes has no such bound, and nobody needs more.
 const PORTS: usize = 256;
 
 const SPEC: Schema = Schema {
-    known: &["selector", "ports", "type"],
+    known: &["selector", "ports", "type", "trafficDistribution"],
     later: &[("externalName", "declare Workloads with the addresses and select them")],
     ignored: &[
         "allocateLoadBalancerNodePorts",
@@ -29,7 +29,6 @@ const SPEC: Schema = Schema {
         "publishNotReadyAddresses",
         "sessionAffinity",
         "sessionAffinityConfig",
-        "trafficDistribution",
     ],
 };
 
@@ -38,6 +37,13 @@ const PORT: Schema = Schema {
     later: &[],
     ignored: &["nodePort"],
 };
+
+/// What `trafficDistribution` may be; what comes first is how it is written.
+const DISTRIBUTIONS: [(&str, Distribution); 3] = [
+    ("PreferSameZone", Distribution::SameZone),
+    ("PreferSameNode", Distribution::SameNode),
+    ("PreferClose", Distribution::SameZone),
+];
 
 pub(crate) fn read(at: &At<'_>) -> Option<ServiceSpec> {
     let spec = at.object(&SPEC)?;
@@ -59,7 +65,15 @@ pub(crate) fn read(at: &At<'_>) -> Option<ServiceSpec> {
         None => Some(BTreeMap::new()),
     };
     let ports = spec.required("ports", "add a port").and_then(|at| read_ports(&at));
-    Some(ServiceSpec { selector: selector?, ports: ports? })
+    let distribution = spec.get_text("trafficDistribution").and_then(|(at, text)| {
+        let found =
+            DISTRIBUTIONS.iter().find(|(word, _)| *word == text).map(|(_, distribution)| *distribution);
+        if found.is_none() {
+            at.not_one_of(text, &DISTRIBUTIONS.map(|(word, _)| word));
+        }
+        found
+    });
+    Some(ServiceSpec { selector: selector?, ports: ports?, distribution })
 }
 
 fn note_ignored(spec: &Fields<'_>, name: &str) {
@@ -70,7 +84,6 @@ fn note_ignored(spec: &Fields<'_>, name: &str) {
         "sessionAffinityConfig" => true,
         "publishNotReadyAddresses" => at.value() == false,
         "externalTrafficPolicy" | "internalTrafficPolicy" => at.value() == "Cluster",
-        "trafficDistribution" => false,
         _ => true,
     };
     if !harmless {
@@ -192,6 +205,13 @@ pub(crate) fn write(spec: &ServiceSpec) -> Value {
     fields([
         ("selector", (!spec.selector.is_empty()).then(|| json!(spec.selector))),
         ("ports", non_empty(spec.ports.iter().map(write_port).collect())),
+        (
+            "trafficDistribution",
+            spec.distribution.and_then(|distribution| {
+                let word = DISTRIBUTIONS.iter().find(|(_, known)| *known == distribution);
+                word.map(|(word, _)| json!(word))
+            }),
+        ),
     ])
 }
 

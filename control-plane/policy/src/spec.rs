@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use weir_model::mesh::{
-    ActionPolicy, AffinityPolicy, HealthPolicy, HttpRule, Name, RouteFilter, StreamBackend, TargetPort,
+    ActionPolicy, AffinityPolicy, Distribution, HealthPolicy, HttpRule, Name, RouteFilter, StreamBackend,
+    TargetPort,
 };
 use weir_model::{HeaderMatch, LoadBalancing, Locality, Timeouts};
 
@@ -36,6 +37,8 @@ pub struct ServiceSpec {
     pub selector: BTreeMap<String, String>,
     /// Its ports, at least one.
     pub ports: Vec<ServicePortSpec>,
+    /// Which endpoints callers prefer (`trafficDistribution`).
+    pub distribution: Option<Distribution>,
 }
 
 /// A port of a service.

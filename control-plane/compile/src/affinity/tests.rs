@@ -41,13 +41,56 @@ fn priorities(prefer: Near, node: &str, localities: &[&str]) -> Vec<(String, u32
         overprovisioning: OVERPROVISIONING,
     };
     let failover = LocalityFailover { prefer, overprovisioning: Some(150) };
-    super::prefer(&failover, &node.parse().unwrap(), &mut endpoints);
-    assert_eq!(endpoints.overprovisioning, 150);
+    let name = Name::new("default", "near");
+    let near = nearness(Some((&name, &failover)), &service(Some(Distribution::SameNode))).unwrap();
+    near.prefer(&node.parse().unwrap(), &mut endpoints);
+    assert_eq!(endpoints.overprovisioning, 150, "a policy says more than the service");
     endpoints
         .localities
         .iter()
         .map(|it| (format!("{}/{}", it.locality.region, it.locality.zone), it.priority))
         .collect()
+}
+
+fn service(distribution: Option<Distribution>) -> Service {
+    Service { selector: Default::default(), ports: vec![], distribution }
+}
+
+#[test]
+fn a_service_may_prefer_the_callers_node_or_zone() {
+    let all = ["us/us-1/a", "eu/eu-1/a", "eu/eu-1/b", "eu/eu-2/b"];
+    let priorities = |distribution| {
+        let one = |text: &&str| LocalityEndpoints {
+            locality: text.parse().unwrap(),
+            priority: 0,
+            weight: 1,
+            endpoints: vec![],
+        };
+        let mut endpoints = Endpoints {
+            name: String::new(),
+            localities: all.iter().map(one).collect(),
+            overprovisioning: OVERPROVISIONING,
+            weighted_priority_health: false,
+            drops: Vec::new(),
+        };
+        let node: Locality = "eu/eu-1/b".parse().unwrap();
+        let near = nearness(None, &service(distribution));
+        near.inspect(|near| near.prefer(&node, &mut endpoints));
+        let places = endpoints.localities.iter().map(|it| (it.locality.to_string(), it.priority));
+        places.collect::<Vec<_>>()
+    };
+    let places = |expected: &[(usize, u32)]| -> Vec<(String, u32)> {
+        expected.iter().map(|(index, priority)| (all[*index].to_owned(), *priority)).collect()
+    };
+    assert_eq!(priorities(None), places(&[(0, 0), (1, 0), (2, 0), (3, 0)]));
+    assert_eq!(priorities(Some(Distribution::SameZone)), places(&[(1, 0), (2, 0), (3, 1), (0, 2)]));
+    assert_eq!(priorities(Some(Distribution::SameNode)), places(&[(2, 0), (1, 1), (3, 2), (0, 3)]));
+    // Nodes that prefer the same get the same.
+    let of = |distribution, node: &str| {
+        nearness(None, &service(Some(distribution))).unwrap().of(&node.parse().unwrap()).to_string()
+    };
+    assert_eq!(of(Distribution::SameZone, "eu/eu-1/b"), "eu/eu-1/");
+    assert_eq!(of(Distribution::SameNode, "eu/eu-1/b"), "eu/eu-1/b");
 }
 
 fn expected(expected: &[(&str, u32)]) -> Vec<(String, u32)> {

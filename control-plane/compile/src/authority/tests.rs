@@ -4,7 +4,9 @@ use weir_model::mesh::{ServicePort, TargetPort};
 
 fn mesh() -> Mesh {
     let service = |ports: &[(u16, AppProtocol)]| Service {
+        distribution: None,
         selector: BTreeMap::new(),
+        distribution: None,
         ports: ports
             .iter()
             .map(|(port, protocol)| ServicePort {

@@ -49,7 +49,12 @@ fn service() -> impl Strategy<Value = Service> {
         }),
         0..4,
     );
-    (labels(), ports).prop_map(|(selector, ports)| Service { selector, ports, distribution: None })
+    let distribution = of(prop_oneof![Just(Distribution::SameZone), Just(Distribution::SameNode)]);
+    (labels(), ports, distribution).prop_map(|(selector, ports, distribution)| Service {
+        selector,
+        ports,
+        distribution,
+    })
 }
 
 fn address() -> impl Strategy<Value = SocketAddr> {
@@ -320,6 +325,7 @@ pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
             http_routes,
             traffic_policies,
             route_filters,
+            ..Mesh::default()
         },
     )
 }

@@ -7,8 +7,8 @@ use proptest::option::of;
 use proptest::prelude::*;
 use std::time::Duration;
 use weir_model::mesh::{
-    AffinityPolicy, Backend, BackendTarget, CorsFilter, Distribution, HttpFilters, HttpRule, LocalityFailover,
-    MirrorFilter, Name, Near, TargetPort,
+    AffinityPolicy, Backend, BackendTarget, CorsFilter, Distribution, HttpFilters, HttpRule,
+    LocalityFailover, MirrorFilter, Name, Near, TargetPort,
 };
 use weir_model::*;
 
@@ -47,8 +47,11 @@ fn service() -> impl Strategy<Value = ServiceSpec> {
             .collect()
     });
     let distribution = of(prop_oneof![Just(Distribution::SameZone), Just(Distribution::SameNode)]);
-    (texts(), ports, distribution)
-        .prop_map(|(selector, ports, distribution)| ServiceSpec { selector, ports, distribution })
+    (texts(), ports, distribution).prop_map(|(selector, ports, distribution)| ServiceSpec {
+        selector,
+        ports,
+        distribution,
+    })
 }
 
 fn workload() -> impl Strategy<Value = WorkloadSpec> {
