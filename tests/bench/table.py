@@ -33,6 +33,9 @@ def targets(cases: list[dict]) -> list[dict]:
     if hot := by_name.get("hotnode"):
         closest = max((ratio["p99_ms"] for ratio in hot["ratios"]), default=None)
         judge("hot node, p99, weir's peak EWMA to the lowest of all others", closest, 1)
+    counted = {row["name"]: row for row in by_name.get("instructions", {}).get("subjects", [])}
+    for protocol, bound in (("HTTP/1.1", 10), ("HTTP/2", 19)):
+        judge(f"{protocol}, allocations per request", counted.get(f"weir, {protocol}", {}).get("allocations"), bound)
     judge("10000 routes, CPU per request, to 10 routes", _cpu(by_name, "routes", "weir, 10000 routes", "weir, 10 routes"), 1.15)
     idle = [row["idle_mb"] for row in by_name.get("memory", {}).get("subjects", []) if row["name"] == "weir"]
     judge("sidecar, resident memory, idle", next(iter(idle), None), 12, " MB")

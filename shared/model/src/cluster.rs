@@ -71,7 +71,7 @@ pub enum LoadBalancing {
     PeakEwma {
         /// Time after which an old measurement weighs 1/e.
         decay: Duration,
-        /// What an endpoint without measurements is assumed to take.
+        /// What an endpoint is assumed to take while the first request to it is under way, and when that fails.
         default_rtt: Duration,
     },
     /// Ketama ring hash of what the route hashes ([`crate::Affinity::hash`]).
