@@ -2,6 +2,7 @@
 //!
 //! [`Arguments`] is what clap reads, as text; [`Arguments::check`] turns it into [`Options`], whose values are all usable.
 
+mod identity;
 mod log_format;
 mod parse;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use weir_config::ControlPlanes;
+use weir_config::identity::IdentityOptions;
 use weir_model::access_log::LogFormat;
 use weir_model::{Fraction, Locality};
 
@@ -23,11 +25,14 @@ Examples:
     weir-sidecar --xds 127.0.0.1:15010 --service default/reviews --inbound 10.0.0.7:9080=8080 --outbound 127.0.0.1:15001
 
   The second version of a service, known by its labels, with traces
-    weir-sidecar --xds weir:15010 --service default/reviews --label app=reviews --label version=v2 \\
-      --inbound 10.0.0.8:9080=8080 --otlp http://collector:4317
+    weir-sidecar --xds weir:15010 --trust-pin sha256:… --join-token-file token --state-dir state --service default/reviews \\
+      --label app=reviews --label version=v2 --inbound 10.0.0.8:9080=8080 --otlp http://collector:4317
 
   A database behind a local port, as plain TCP
-    weir-sidecar --xds weir:15010 --service default/shop --outbound-tcp 127.0.0.1:5432=postgres.data:5432
+    weir-sidecar --xds http://weir:15010 --service default/shop --outbound-tcp 127.0.0.1:5432=postgres.data:5432
+
+  TLS that passes through, to port 443 of whichever service the server name (SNI) says
+    weir-sidecar --xds weir:15010 --service default/shop --outbound-tls 127.0.0.1:15443
 
 On the outbound listener the Host or :authority names the service: reviews, reviews.default, reviews.default.svc or
 reviews.default.svc.cluster.local, each with or without its port.
@@ -38,21 +43,31 @@ With --handover PATH, starting another process with the same arguments replaces 
 #[derive(Clone, Parser, Debug)]
 #[command(name = "weir-sidecar", version, after_long_help = EXAMPLES, after_help = "--help shows examples.")]
 pub(crate) struct Arguments {
-    /// Control plane, HOST:PORT; several, separated by commas, are tried in turn.
+    /// Control plane, HOST:PORT; several, separated by commas, are tried in turn. With whom to trust (--trust-pin, --trust-bundle) it is spoken to
+    /// with TLS; plain text is for this machine, and for others where http://HOST:PORT says so.
     #[arg(long, env = "WEIR_XDS", value_name = "ADDR")]
     xds: Option<String>,
+    #[command(flatten)]
+    identity: identity::IdentityArguments,
     /// Name of this sidecar, unique in the mesh [default: the host's name and a random suffix, kept in the state directory].
     #[arg(long, env = "WEIR_NODE_ID", value_name = "ID")]
     node_id: Option<String>,
     /// The service this sidecar runs beside.
     #[arg(long, env = "WEIR_SERVICE", value_name = "NAMESPACE/NAME")]
     service: Option<String>,
+    /// The service account this workload runs as; routes can be for some service accounts only [default: default].
+    #[arg(long, env = "WEIR_SERVICE_ACCOUNT", value_name = "NAME")]
+    service_account: Option<String>,
     /// Label of this workload; services select by labels. May be given several times [default: app=NAME of the service].
     #[arg(long, env = "WEIR_LABEL", value_name = "KEY=VALUE", value_delimiter = ',')]
     label: Vec<String>,
     /// Where this workload runs.
     #[arg(long, env = "WEIR_LOCALITY", value_name = "REGION/ZONE/SUBZONE")]
     locality: Option<String>,
+    /// The cluster that this workload is one of, by the name that a control plane gives it: what asks for routing by zone compares its
+    /// endpoints with this one's. weir's own control plane needs none.
+    #[arg(long, env = "WEIR_LOCAL_CLUSTER", value_name = "NAME")]
+    local_cluster: Option<String>,
     /// Take requests on LISTEN for the application at APP; both may be just a port. NAME is the service port's name, if the
     /// number does not tell. May be given several times.
     #[arg(long, env = "WEIR_INBOUND", value_name = "[NAME=]LISTEN=APP", value_delimiter = ',')]
@@ -66,6 +81,10 @@ pub(crate) struct Arguments {
     /// Take the application's TCP connections to a service on LISTEN. May be given several times.
     #[arg(long, env = "WEIR_OUTBOUND_TCP", value_name = "LISTEN=NAME.NAMESPACE:PORT", value_delimiter = ',')]
     outbound_tcp: Vec<String>,
+    /// Take the application's TLS connections here; the server name (SNI) that each asks for names the service, whose port is PORT
+    /// [default: 443]. The TLS passes through. May be given several times.
+    #[arg(long, env = "WEIR_OUTBOUND_TLS", value_name = "LISTEN[=PORT]", value_delimiter = ',')]
+    outbound_tls: Vec<String>,
     /// A service that will be called: its configuration is there before the first request. May be given several times.
     #[arg(long, env = "WEIR_UPSTREAM", value_name = "NAMESPACE/NAME", value_delimiter = ',')]
     upstream: Vec<String>,
@@ -112,15 +131,20 @@ pub(crate) struct Arguments {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Options {
     pub(crate) control_planes: ControlPlanes,
+    /// Who it is to control planes that are spoken to with TLS.
+    pub(crate) identity: Option<IdentityOptions>,
     pub(crate) node_id: Option<String>,
     /// Namespace and name.
     pub(crate) service: Option<(String, String)>,
+    pub(crate) service_account: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) locality: Locality,
+    pub(crate) local_cluster: Option<String>,
     pub(crate) inbound: Vec<InboundOption>,
     pub(crate) outbound: Option<SocketAddr>,
     /// Where to listen, and the service.
     pub(crate) outbound_tcp: Vec<(SocketAddr, String)>,
+    pub(crate) outbound_tls: Vec<(SocketAddr, u16)>,
     pub(crate) upstreams: BTreeSet<String>,
     pub(crate) admin: SocketAddr,
     pub(crate) otlp: Option<String>,
@@ -157,6 +181,8 @@ impl Arguments {
     pub(crate) fn check(self, processors: usize) -> Result<Options, Vec<String>> {
         let mut wanted = Wanted::default();
         let service = wanted.optional("--service", self.service, parse::service);
+        let service_account =
+            wanted.optional("--service-account", self.service_account, parse::service_account);
         let advertise = wanted.optional("--advertise", self.advertise, parse::advertised);
         let mut labels: BTreeMap<String, String> = BTreeMap::new();
         for (key, value) in wanted.each("--label", self.label, parse::label) {
@@ -200,6 +226,7 @@ impl Arguments {
         }
         let outbound = wanted.optional("--outbound", self.outbound, parse::local);
         let outbound_tcp = wanted.each("--outbound-tcp", self.outbound_tcp, parse::outbound_tcp);
+        let outbound_tls = wanted.each("--outbound-tls", self.outbound_tls, parse::outbound_tls);
         let admin = wanted.optional("--admin-listen", Some(self.admin_listen), parse::local);
         let log_kind = wanted.optional("--access-log", self.access_log, log_format::kind);
         let log_format = wanted.optional("--access-log-format", self.access_log_format, log_format::format);
@@ -214,9 +241,17 @@ impl Arguments {
         let log_format = log_format.unwrap_or_else(|| log_format::usual(log_kind.flatten()));
         let otlp = wanted.optional("--otlp", self.otlp, parse::otlp);
         let sampling = wanted.optional("--trace-sampling", self.trace_sampling, parse::ratio);
+        let state_dir =
+            wanted.optional("--state-dir", self.state_dir, |directory| Ok(PathBuf::from(directory)));
+        let identity = self.identity.check(&mut wanted, state_dir.as_deref());
+        let secured = identity.is_some();
+        let control_planes = wanted
+            .required("--xds", self.xds.unwrap_or_default(), |text| parse::control_planes(text, secured));
         let options = Options {
-            control_planes: wanted.required("--xds", self.xds.unwrap_or_default(), parse::control_planes),
+            identity: identity.filter(|_| control_planes.any_tls()),
+            control_planes,
             node_id: wanted.optional("--node-id", self.node_id, parse::node_id),
+            local_cluster: self.local_cluster.filter(|name| !name.is_empty()),
             locality: wanted.optional("--locality", self.locality, |text| text.parse()).unwrap_or_default(),
             upstreams: wanted
                 .each("--upstream", self.upstream, parse::service)
@@ -227,18 +262,19 @@ impl Arguments {
             access_log,
             log_format,
             workers: wanted.optional("--workers", self.workers, parse::workers).unwrap_or(processors),
-            state_dir: wanted
-                .optional("--state-dir", self.state_dir, |directory| Ok(PathBuf::from(directory))),
+            state_dir,
             drain_pause: wanted.required("--drain-pause", self.drain_pause, parse::duration),
             drain_deadline: wanted.required("--drain-deadline", self.drain_deadline, parse::duration),
             handover: wanted.optional("--handover", self.handover, parse::socket_path),
             handover_timeout: wanted.required("--handover-timeout", self.handover_timeout, parse::duration),
             admin: admin.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 15000))),
             service,
+            service_account,
             labels,
             inbound,
             outbound,
             outbound_tcp,
+            outbound_tls,
             otlp,
         };
         options.check_listeners(&mut wanted);
@@ -252,7 +288,8 @@ impl Options {
         let inbound = self.inbound.iter().map(|inbound| ("--inbound", inbound.listen));
         let outbound = self.outbound.map(|listen| ("--outbound", listen));
         let tcp = self.outbound_tcp.iter().map(|(listen, _)| ("--outbound-tcp", *listen));
-        inbound.chain(outbound).chain(tcp).chain([("--admin-listen", self.admin)])
+        let tls = self.outbound_tls.iter().map(|(listen, _)| ("--outbound-tls", *listen));
+        inbound.chain(outbound).chain(tcp).chain(tls).chain([("--admin-listen", self.admin)])
     }
 
     fn check_listeners(&self, wanted: &mut Wanted) {
@@ -267,12 +304,14 @@ impl Options {
             }
         }
         // A listener that was given and is wrong is a mistake already.
-        let nothing = self.inbound.is_empty() && self.outbound.is_none() && self.outbound_tcp.is_empty();
+        let outbound =
+            self.outbound.is_some() || !self.outbound_tcp.is_empty() || !self.outbound_tls.is_empty();
+        let nothing = self.inbound.is_empty() && !outbound;
         if nothing && wanted.is_flawless() {
             wanted.mistake(
                 "--inbound",
                 "",
-                "--outbound or --outbound-tcp is needed; without any there is nothing to carry".to_owned(),
+                "--outbound, --outbound-tcp or --outbound-tls is needed; without any there is nothing to carry".to_owned(),
             );
         }
     }

@@ -73,7 +73,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let takes_over = predecessor.is_some();
     let node = node(&options, &sockets, state_dir.as_deref(), predecessor)?;
     let telemetry = Telemetry::start(&options, &node)?;
+    let identity = match options.identity.clone() {
+        Some(identity) => {
+            let started = weir_config::identity::start(identity, options.control_planes.clone());
+            Some(started.map_err(|why| anyhow::anyhow!(why)).context("the identity cannot be used")?)
+        }
+        None => None,
+    };
     let (snapshots, demand, status, config) = Config::start(ConfigOptions {
+        identity: identity.clone(),
+        local_cluster: options.local_cluster.clone(),
         control_planes: options.control_planes.clone(),
         node: node.clone(),
         state_dir,
@@ -254,6 +263,10 @@ fn node(
         target: Target::Weir,
         namespace,
         service,
+        service_account: options
+            .service_account
+            .clone()
+            .unwrap_or_else(|| weir_model::mesh::SERVICE_ACCOUNT.to_owned()),
         labels: options.labels.clone(),
         locality: options.locality.clone(),
         outbound: sockets.outbound,

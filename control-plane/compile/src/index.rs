@@ -2,6 +2,7 @@
 
 use crate::admission;
 use crate::memo::ServicePort;
+use crate::stream::Streams;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use weir_model::mesh::{
@@ -23,6 +24,8 @@ pub(crate) struct Index {
     policies: BTreeMap<(Name, Option<u16>), Name>,
     /// Whose routes limit single rules, by where those go.
     pub(crate) limiting: BTreeMap<ServicePort, BTreeSet<ServicePort>>,
+    /// Routes of connections.
+    pub(crate) streams: Streams,
 }
 
 impl Index {
@@ -42,8 +45,8 @@ impl Index {
                 policies.entry((target.service.clone(), target.port)).or_insert_with(|| name.clone());
             }
         }
-        let limiting = admission::limiting(mesh);
-        Self { selection: Selection::new(mesh), routes, policies, limiting }
+        let (limiting, streams) = (admission::limiting(mesh), Streams::new(mesh));
+        Self { selection: Selection::new(mesh), routes, policies, limiting, streams }
     }
 
     /// The routes attached to a port of a service, in order of their names.

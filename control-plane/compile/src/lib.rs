@@ -8,7 +8,8 @@
 //! 3. `affinity`: what ties callers to where they were, and which localities come first.
 //! 4. `express`, `health`: what the node's target cannot do is replaced by what is safe.
 //! 5. `service`: the clusters those routes refer to, and their endpoints.
-//! 6. `inbound`, `admission`: the node's own listeners towards its application, and how many requests they let in.
+//! 6. `stream`: where connections go that nobody reads.
+//! 7. `inbound`, `admission`: the node's own listeners towards its application, and how many requests they let in.
 //!
 //! What the policy refers to and does not exist becomes an answer (500 for its share), never a missing cluster; what a target cannot
 //! express becomes a diagnostic and a safe substitute, never a silent loss. **Every reference in the result is to a resource in the result.**
@@ -31,6 +32,7 @@ mod route;
 mod scope;
 mod service;
 mod share;
+mod stream;
 
 pub use admission::service_limits;
 pub use authority::{authorities, resolve};

@@ -13,6 +13,7 @@ use crate::inbound::access_log;
 use crate::index::{Index, Policy};
 use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
 use crate::service::port_of;
+use crate::stream::Streams;
 use crate::{Compiled, affinity, authority, inbound, outbound_name, route, service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ use weir_model::mesh::{AppProtocol, Mesh, Name, Service};
 use weir_model::node::{Node, Target};
 use weir_model::{
     Diagnostic, Direction, HttpListener, Listener, ListenerKind, Resource, ResourceSet, RouteConfiguration,
-    RouteSource, Severity, TcpListener, Tracing, VirtualHost, limits,
+    RouteSource, Severity, Tracing, VirtualHost, limits,
 };
 
 /// Compiles for one node.
@@ -97,6 +98,11 @@ impl<'a> Pass<'a> {
         self.index.policy(self.mesh, service, port)
     }
 
+    /// Routes of connections.
+    pub(crate) fn streams(&self) -> &'a Streams {
+        &self.index.streams
+    }
+
     pub(crate) fn insert(&mut self, resource: Resource) {
         self.resources.insert(resource);
     }
@@ -169,11 +175,28 @@ impl<'a> Pass<'a> {
             }
         }
         for authority in &self.node.uses {
-            let Some((name, port)) = authority::resolve(self.mesh, authority, &self.node.namespace) else {
-                continue;
-            };
+            // What a client asks for in TLS is asked for in the same way as what it asks for in HTTP.
+            let Some((name, port)) = self.tls_service(authority) else { continue };
             let opaque = self.mesh.services.get(&name).and_then(|service| port_of(service, port));
-            if opaque.is_none_or(|port| port.protocol == AppProtocol::Tcp) {
+            let opaque = opaque.is_none_or(|port| port.protocol == AppProtocol::Tcp);
+            if opaque && self.node.target == Target::Weir {
+                if let Some(tcp) = self.named_connections(authority, &name, port) {
+                    let (direction, kind) = (Direction::Outbound, ListenerKind::Tcp(tcp));
+                    let name = authority.clone();
+                    self.insert(Resource::Listener(Listener { name, address: None, direction, kind }));
+                }
+                continue;
+            }
+            if self.node.target == Target::Grpc
+                && self.index.streams.any(self.mesh, (&name, port), &self.node.namespace)
+            {
+                let message = format!(
+                    "port {port} of service {name} has TCP or TLS routes, which gRPC clients do not take"
+                );
+                let mend = "run a sidecar beside the client, or attach a GRPCRoute";
+                self.warn(format!("uses[{authority:?}]"), message, mend);
+            }
+            if opaque {
                 let message =
                     format!("port {port} of service {name} carries opaque bytes (appProtocol), not HTTP");
                 self.warn(
@@ -247,7 +270,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The cluster of a service's port and its endpoints; whether there is such a port.
-    fn cluster(&mut self, name: &Name, number: u16) -> bool {
+    pub(crate) fn cluster(&mut self, name: &Name, number: u16) -> bool {
         let Some(found) = self.mesh.services.get(name) else { return false };
         let Some(port) = port_of(found, number) else { return false };
         let key: ServicePort = (name.clone(), number);
@@ -323,8 +346,8 @@ impl<'a> Pass<'a> {
     /// Outbound listeners for opaque bytes; one that leads nowhere is left out.
     fn tcp_listeners(&mut self) {
         for (address, upstream) in &self.node.outbound_tcp {
-            let found = self.tcp_service(upstream).filter(|(name, port)| self.cluster(name, *port));
-            let Some((name, port)) = found else {
+            let found = self.tcp_service(upstream);
+            let Some(kind) = found.and_then(|(name, port)| self.stream_listener(&name, port)) else {
                 let mend = "write NAME.NAMESPACE:PORT of a service, or apply it";
                 self.warn(
                     format!("outbound_tcp[\"{address}\"]"),
@@ -333,11 +356,7 @@ impl<'a> Pass<'a> {
                 );
                 continue;
             };
-            let tcp = TcpListener {
-                access_log: access_log(self.node),
-                ..TcpListener::to(outbound_name(&name, port))
-            };
-            let (direction, kind) = (Direction::Outbound, ListenerKind::Tcp(tcp));
+            let direction = Direction::Outbound;
             let name = format!("outbound-tcp/{address}");
             self.insert(Resource::Listener(Listener { name, address: Some(*address), direction, kind }));
         }

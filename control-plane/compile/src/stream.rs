@@ -11,9 +11,9 @@ use crate::{authority, outbound_name};
 use std::collections::{BTreeMap, BTreeSet};
 use weir_model::mesh::{Mesh, Name, StreamRoute};
 use weir_model::{
-    ChainKind, ChainMatch, CircuitBreakers, Cluster, ClusterKind, Diagnostic, Discovery, Endpoints, FilterChain,
-    FilterChains, HashSource, HttpVersion, Inspect, ListenerKind, LoadBalancing, Severity, TcpListener,
-    TcpTarget, limits, name_fits,
+    ChainKind, ChainMatch, CircuitBreakers, Cluster, ClusterKind, Diagnostic, Discovery, Endpoints,
+    FilterChain, FilterChains, HashSource, HttpVersion, Inspect, ListenerKind, LoadBalancing, Severity,
+    TcpListener, TcpTarget, limits, name_fits,
 };
 
 /// The cluster of connections that are to be closed. It has no endpoints.
@@ -110,7 +110,8 @@ impl Streams {
             });
             let ranked = there.filter_map(|service| {
                 let routes = self.tls(mesh, (service, port), namespace);
-                let (name, route) = routes.into_iter().find(|(_, route)| route.hostnames.contains(&pattern))?;
+                let (name, route) =
+                    routes.into_iter().find(|(_, route)| route.hostnames.contains(&pattern))?;
                 Some(((route.created_millis, name), service))
             });
             ranked.min().map(|(_, service)| (service.clone(), port))
@@ -181,13 +182,22 @@ impl Pass<'_> {
                 };
                 let inspect = Inspect { tls: true, http: false, wait: limits::HEAD_TIMEOUT, go_on: false };
                 let chains = names.into_iter().map(chain).collect();
-                ListenerKind::Chains(Box::new(FilterChains { inspect: Some(inspect), chains, otherwise: None }))
+                ListenerKind::Chains(Box::new(FilterChains {
+                    inspect: Some(inspect),
+                    chains,
+                    otherwise: None,
+                }))
             }
         })
     }
 
     /// Where the connections go whose clients ask for a server name on a port of a service; nothing if nowhere.
-    pub(crate) fn named_connections(&mut self, authority: &str, service: &Name, port: u16) -> Option<TcpListener> {
+    pub(crate) fn named_connections(
+        &mut self,
+        authority: &str,
+        service: &Name,
+        port: u16,
+    ) -> Option<TcpListener> {
         match self.connections(service, port)? {
             Plan::Bytes(tcp) => Some(tcp),
             Plan::Names(names) => {
@@ -274,7 +284,13 @@ fn closed_cluster() -> Cluster {
     Cluster {
         name: CLOSED.to_owned(),
         kind: ClusterKind::Unknown,
-        discovery: Discovery::Static(Endpoints { name: CLOSED.to_owned(), ..Endpoints::default() }),
+        discovery: Discovery::Static(Endpoints {
+            name: CLOSED.to_owned(),
+            localities: Vec::new(),
+            overprovisioning: weir_model::OVERPROVISIONING,
+            weighted_priority_health: false,
+            drops: Vec::new(),
+        }),
         load_balancing: LoadBalancing::default(),
         http: HttpVersion::Http1,
         connect_timeout: limits::CONNECT_TIMEOUT,

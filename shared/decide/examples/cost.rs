@@ -74,8 +74,9 @@ fn find(matches: Vec<RouteMatch>) -> f64 {
         domains: vec!["*".to_owned()],
         routes: routes.collect(),
         filters: None,
+        options: None,
     };
-    let configuration = RouteConfiguration { name: String::new(), virtual_hosts: vec![host] };
+    let configuration = RouteConfiguration { name: String::new(), virtual_hosts: vec![host], options: None };
     let Ok(matcher) = Matcher::compile(&configuration) else { return f64::NAN };
     let requests: Vec<(String, HeaderMap)> = (0..10)
         .map(|n| {
@@ -113,6 +114,7 @@ impl Loads for Idle {
 
 fn pick(policy: &LoadBalancing, of: usize, weighted: bool) -> f64 {
     let endpoints = (0..of).map(|n| Endpoint {
+        details: None,
         address: ([10, 0, (n >> 8) as u8, n as u8], 80).into(),
         workload: String::new(),
         health: Health::Healthy,

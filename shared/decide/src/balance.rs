@@ -16,9 +16,11 @@ mod member;
 mod priority;
 mod ramp;
 mod ring;
+pub mod subset;
 mod turns;
 mod view;
 mod weights;
+mod zones;
 
 use maglev::Maglev;
 use member::Members;
@@ -26,12 +28,18 @@ use ring::Ring;
 use std::time::Duration;
 use turns::Turns;
 use view::{Grade, Tier, View};
-use weir_model::{Endpoints, Health, LoadBalancing, Random, Spread, Time, Version};
+use weir_model::{Endpoint, Endpoints, Health, Label, LoadBalancing, Random, Spread, Time, Version};
+
+pub use zones::Callers;
 
 /// What the shell measures of a cluster's endpoints, by index in [`Endpoints::iter`]'s order.
 pub trait Loads {
     /// Requests in flight to the endpoint, from the whole sidecar.
     fn active(&self, endpoint: usize) -> u32;
+    /// Requests in flight to the whole cluster.
+    fn total(&self) -> u32 {
+        0
+    }
     /// Its recent response time as [`crate::latency::read`] gives it; `None` if it was never measured.
     fn latency(&self, endpoint: usize, now: Time) -> Option<Duration>;
     /// Whether it takes no traffic for the time being: outlier detection has ejected it, or it fails its health checks.
@@ -69,6 +77,38 @@ pub struct Table {
     keys: Box<[(u64, u32)]>,
     /// Whether draining endpoints keep their sessions.
     draining_sessions: bool,
+    /// How much more than its share an endpoint takes in a consistent hash, if that has a bound.
+    bound: Option<Bound>,
+}
+
+/// How much more than its share of the requests in flight an endpoint takes in a consistent hash.
+#[derive(Debug)]
+struct Bound {
+    /// In percent of the share.
+    percent: u64,
+    /// The share of each endpoint in its priority.
+    shares: Box<[f64]>,
+}
+
+impl Bound {
+    fn new(percent: u32, members: &Members) -> Self {
+        let mut shares = vec![0.0; members.len()];
+        for level in members.levels() {
+            let weights = weights::nominal(&level);
+            let sum: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
+            for (endpoint, weight) in level.endpoints.iter().zip(weights) {
+                shares[*endpoint as usize] = f64::from(weight) / sum;
+            }
+        }
+        Self { percent: u64::from(percent), shares: shares.into() }
+    }
+
+    /// Whether an endpoint has all it takes, as Envoy counts it.
+    fn is_full(&self, endpoint: usize, loads: &impl Loads) -> bool {
+        let places = ((u64::from(loads.total()) + 1) * self.percent).div_ceil(100);
+        let own = (places as f64 * self.shares[endpoint]).ceil().max(1.0);
+        f64::from(loads.active(endpoint)) > own
+    }
 }
 
 /// The policy, with what it needs of its own.
@@ -111,7 +151,9 @@ impl Table {
     pub fn new(policy: &LoadBalancing, spread: &Spread, endpoints: &Endpoints) -> Self {
         let version = Version::of(&(policy, spread, endpoints));
         let members = Members::new(endpoints, spread);
-        let names = || endpoints.iter().map(|(_, endpoint)| endpoint.address.to_string()).collect::<Vec<_>>();
+        let name = |(_, endpoint)| hashed_name(endpoint, spread.hash_by_hostname);
+        let names = || endpoints.iter().map(name).collect::<Vec<_>>();
+        let bound = spread.hash_balance_factor.map(|percent| Bound::new(percent, &members));
         let mut keys: Box<[(u64, u32)]> =
             (0..members.len()).map(|index| (members.member(index).key, index as u32)).collect();
         keys.sort_unstable();
@@ -134,7 +176,7 @@ impl Table {
                 )
             }
         };
-        Self { version, policy, members, calm, keys, draining_sessions: spread.draining_sessions }
+        Self { version, policy, members, calm, keys, draining_sessions: spread.draining_sessions, bound }
     }
 
     /// The endpoint that a session names by its [`crate::affinity::endpoint_key`], if it is there and keeps its sessions: not while it is
@@ -155,6 +197,14 @@ impl Table {
     pub fn with_panic_threshold(mut self, percent: u32) -> Self {
         self.version = Version::of(&(self.version, percent));
         self.members.panic_threshold = percent.min(100);
+        self.calm = View::new(&self.members, |_| false);
+        self
+    }
+
+    /// The same where requests stay in the zone of their caller as far as its capacity goes, if the cluster asks for that.
+    pub fn with_callers(mut self, callers: &Callers) -> Self {
+        self.version = Version::of(&(self.version, callers));
+        self.members.place(callers);
         self.calm = View::new(&self.members, |_| false);
         self
     }
@@ -185,6 +235,9 @@ impl Table {
         for _ in 0..LOOKS {
             let view = position.seen.as_ref().map_or(&self.calm, |seen| &seen.view);
             let (tier, turns) = view.tier(hash.filter(|_| self.hashes()), random, &mut position.turns)?;
+            if tier.is_empty() {
+                return None;
+            }
             match self.choose(tier, turns, loads, hash, now, random) {
                 Some(endpoint) if tier.grade != Grade::Any && loads.ejected(endpoint) => {
                     position.look(self, loads, now);
@@ -222,9 +275,18 @@ impl Table {
                 && (tier.grade == Grade::Any || !loads.ejected(endpoint))
                 && !loads.tried(endpoint)
         };
+        let has_room = |endpoint: usize| {
+            fits(endpoint) && self.bound.as_ref().is_none_or(|bound| !bound.is_full(endpoint, loads))
+        };
         match (&self.policy, hash) {
-            (Policy::RingHash(rings), Some(hash)) => return rings.get(tier.level)?.find(hash, fits),
-            (Policy::Maglev(tables), Some(hash)) => return tables.get(tier.level)?.find(hash, fits),
+            (Policy::RingHash(rings), Some(hash)) => {
+                let ring = rings.get(tier.level)?;
+                return ring.find(hash, has_room).or_else(|| ring.find(hash, fits));
+            }
+            (Policy::Maglev(tables), Some(hash)) => {
+                let table = tables.get(tier.level)?;
+                return table.find(hash, has_room).or_else(|| table.find(hash, fits));
+            }
             _ => {}
         }
         let starting = loads.starting();
@@ -260,6 +322,22 @@ impl Table {
         matches!(self.policy, Policy::RingHash(_) | Policy::Maglev(_))
     }
 }
+
+/// What a consistent hash knows an endpoint by: what its metadata says, or its host's name, or its address, as Envoy has it.
+fn hashed_name(endpoint: &Endpoint, by_hostname: bool) -> String {
+    let details = endpoint.details.as_deref();
+    match details.and_then(|details| details.labels.get(HASH_KEY)) {
+        Some(Label::Text(key)) if !key.is_empty() => return key.clone(),
+        _ => {}
+    }
+    match details.map(|details| details.hostname.as_str()) {
+        Some(name) if by_hostname && !name.is_empty() => name.to_owned(),
+        _ => endpoint.address.to_string(),
+    }
+}
+
+/// The label that places an endpoint in a consistent hash.
+const HASH_KEY: &str = "hash_key";
 
 impl Position {
     /// Starts anew if the table is not the one it was used with.

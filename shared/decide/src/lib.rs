@@ -5,6 +5,7 @@
 //! | [`framing`] | where messages end, and whether anybody could read that differently |
 //! | [`detect`] | what a connection speaks |
 //! | [`client_hello`] | which server a TLS client asks for |
+//! | [`chain`] | which filter chain a connection takes |
 //! | [`authority`] | which name a request means |
 //! | [`hop`] | which header fields end at this hop |
 //! | [`path`] | which path a request means |
@@ -20,6 +21,7 @@
 //! | [`deadline`] | how long it may take, and what of it the next hop is told |
 //! | [`circuit`] | whether a cluster has room for it |
 //! | [`balance`] | which endpoint of a cluster |
+//! | [`zone`] | how much of the traffic stays in its caller's zone |
 //! | [`latency`] | how fast an endpoint has been lately |
 //! | [`outlier`] | which endpoints are ejected for what they answer |
 //! | [`health`] | whether an endpoint is healthy by its checks, and when the next is due |
@@ -34,6 +36,7 @@
 pub mod affinity;
 pub mod authority;
 pub mod balance;
+pub mod chain;
 pub mod circuit;
 pub mod client_hello;
 pub mod cors;
@@ -56,3 +59,4 @@ pub mod route;
 pub mod slow_start;
 pub mod split;
 pub mod storm;
+pub mod zone;

@@ -89,9 +89,14 @@ fn finding_a_route_allocates_nothing() {
         domains,
         routes: matches.into_iter().map(route).collect(),
         filters: None,
+        options: None,
     };
-    let matcher =
-        Matcher::compile(&RouteConfiguration { name: String::new(), virtual_hosts: vec![host] }).unwrap();
+    let matcher = Matcher::compile(&RouteConfiguration {
+        name: String::new(),
+        virtual_hosts: vec![host],
+        options: None,
+    })
+    .unwrap();
 
     let mut headers = HeaderMap::new();
     for name in ["user-agent", "accept", "x-request-id", "x-tenant"] {
@@ -143,6 +148,7 @@ const DECAY: Duration = Duration::from_secs(10);
 #[test]
 fn picking_an_endpoint_allocates_nothing() {
     let endpoints = (0..100).map(|n| Endpoint {
+        details: None,
         address: ([10, 0, 0, n], 80).into(),
         workload: String::new(),
         health: Health::Healthy,
@@ -155,6 +161,8 @@ fn picking_an_endpoint_allocates_nothing() {
         endpoints: endpoints.collect(),
     };
     let endpoints = Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: String::new(),
         localities: vec![locality],
         overprovisioning: weir_model::OVERPROVISIONING,

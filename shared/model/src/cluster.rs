@@ -1,6 +1,6 @@
 //! Clusters: sets of interchangeable endpoints and the policy for reaching them.
 
-use crate::{EndpointHealth, Endpoints};
+use crate::{EndpointDetails, EndpointHealth, Endpoints, Health, Locality, SubsetConfig};
 use std::time::Duration;
 
 /// A set of interchangeable endpoints (CDS).
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub health: EndpointHealth,
     /// How traffic spreads over localities.
     pub spread: Spread,
+    /// How endpoints fall into subsets that routes ask for; they do not if absent.
+    pub subsets: Option<Box<SubsetConfig>>,
 }
 
 /// What a cluster stands for.
@@ -53,6 +55,69 @@ pub enum Discovery {
     Eds(String),
     /// Written in the cluster itself (xDS `STATIC`).
     Static(Endpoints),
+    /// Names in the cluster itself, which the data plane looks up (xDS `STRICT_DNS` and `LOGICAL_DNS`).
+    Dns(Box<Dns>),
+}
+
+/// Names that are looked up, again and again.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Dns {
+    /// Whether only the first address of the answer counts (`LOGICAL_DNS`, with one host); all do otherwise.
+    pub logical: bool,
+    /// From one look-up to the next.
+    pub refresh: Duration,
+    /// The same after one that failed.
+    pub failure_refresh: Duration,
+    /// Which addresses count.
+    pub family: DnsFamily,
+    /// What is said of the endpoints together; without localities.
+    pub endpoints: Endpoints,
+    /// The names, in order of locality.
+    pub hosts: Vec<DnsLocality>,
+}
+
+/// The names of one locality at one priority.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DnsLocality {
+    /// Where they are.
+    pub locality: Locality,
+    /// 0 is used first.
+    pub priority: u32,
+    /// Relative share among the localities of this priority, at least 1.
+    pub weight: u32,
+    /// At least one in all localities.
+    pub hosts: Vec<DnsHost>,
+}
+
+/// A name that is looked up.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DnsHost {
+    /// The name, or an address.
+    pub name: String,
+    /// The port of each of its addresses.
+    pub port: u16,
+    /// Health as the control plane sees it.
+    pub health: Health,
+    /// Relative share of each address within its locality, at least 1.
+    pub weight: u32,
+    /// What few endpoints have.
+    pub details: Option<Box<EndpointDetails>>,
+}
+
+/// Which addresses of a name count.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum DnsFamily {
+    /// Those of IPv6 if there are any, else those of IPv4.
+    #[default]
+    Auto,
+    /// Those of IPv4 if there are any, else those of IPv6.
+    V4Preferred,
+    /// Those of IPv4.
+    V4Only,
+    /// Those of IPv6.
+    V6Only,
+    /// All.
+    All,
 }
 
 /// How an endpoint is chosen among the available ones.
@@ -114,12 +179,44 @@ pub struct Spread {
     pub by_locality: bool,
     /// Whether a draining endpoint keeps its sessions (Envoy's `override_host_status` with `DRAINING`).
     pub draining_sessions: bool,
+    /// Requests stay in the caller's own zone as far as its capacity goes; off if absent.
+    pub zone_aware: Option<ZoneAware>,
+    /// Whether a consistent hash places endpoints by their host names instead of their addresses.
+    pub hash_by_hostname: bool,
+    /// How much more than its share of the requests under way an endpoint takes in a consistent hash, in percent of the share, at least
+    /// 100 (Mirrokni et al., 2016); any number if absent.
+    pub hash_balance_factor: Option<u32>,
+}
+
+/// Routing by zone (Envoy's `ZoneAwareLbConfig`): each caller uses its own zone as far as its share of the endpoints goes beside its share of
+/// the callers, and the rest goes where there is more than the callers there need.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct ZoneAware {
+    /// For which share of the requests, in parts per million.
+    pub enabled: u32,
+    /// Off for clusters with fewer healthy endpoints.
+    pub min_cluster_size: u64,
+    /// Whether requests fail rather than go to any endpoint where too few are healthy.
+    pub fail_traffic_on_panic: bool,
+}
+
+impl Default for ZoneAware {
+    /// Envoy's.
+    fn default() -> Self {
+        Self { enabled: 1_000_000, min_cluster_size: 6, fail_traffic_on_panic: false }
+    }
 }
 
 impl Default for Spread {
     /// What weir's compiler says: localities by weight, and sessions end in their own time.
     fn default() -> Self {
-        Self { by_locality: true, draining_sessions: true }
+        Self {
+            by_locality: true,
+            draining_sessions: true,
+            zone_aware: None,
+            hash_by_hostname: false,
+            hash_balance_factor: None,
+        }
     }
 }
 
@@ -173,6 +270,19 @@ pub struct ConnectionLimits {
     pub max_requests: Option<u32>,
     /// Time after which it takes no more requests.
     pub max_duration: Option<Duration>,
+    /// Whether the kernel asks a silent peer whether it is there (Envoy's `upstream_connection_options.tcp_keepalive`).
+    pub keepalive: Option<TcpKeepalive>,
+}
+
+/// How the kernel asks a silent peer whether it is there; its own numbers where absent.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct TcpKeepalive {
+    /// Questions without an answer before the connection is given up.
+    pub probes: Option<u32>,
+    /// How long a connection is silent before the first one.
+    pub time: Option<Duration>,
+    /// From one to the next.
+    pub interval: Option<Duration>,
 }
 
 impl Default for Thresholds {

@@ -1,5 +1,6 @@
 //! Endpoints: where a cluster's requests can go.
 
+use crate::{Fraction, Labels};
 use std::net::SocketAddr;
 
 /// Region, zone and sub-zone, each possibly empty.
@@ -60,6 +61,30 @@ pub struct Endpoint {
     pub health: Health,
     /// Relative share within its locality, at least 1.
     pub weight: u32,
+    /// What few endpoints have.
+    pub details: Option<Box<EndpointDetails>>,
+}
+
+/// What few endpoints have. Absent rather than empty ([`EndpointDetails::boxed`]).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct EndpointDetails {
+    /// Its name as a host; empty if it has none.
+    pub hostname: String,
+    /// By which subsets select it.
+    pub labels: Labels,
+    /// Where it is asked whether it serves, if not where it serves.
+    pub check_address: Option<SocketAddr>,
+    /// As whom it is asked; as the health check says if empty.
+    pub check_host: String,
+    /// Whether it is never asked, and taken for healthy.
+    pub unchecked: bool,
+}
+
+impl EndpointDetails {
+    /// Nothing if there is nothing in them.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 /// The endpoints of one locality at one priority.
@@ -85,6 +110,19 @@ pub struct Endpoints {
     /// How much more than its share a priority or a locality can take, in percent, above 0: at 140, one of which 72 % are healthy takes
     /// all that it would if all were.
     pub overprovisioning: u32,
+    /// Whether a priority's health is that of its endpoints' weights; if not, each counts as one.
+    pub weighted_priority_health: bool,
+    /// Requests that are refused, whatever the endpoints' health: each category's share of what those before it let pass.
+    pub drops: Vec<DropOverload>,
+}
+
+/// A share of the requests to a cluster that is refused, because the control plane sees it overloaded (EDS `drop_overloads`).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct DropOverload {
+    /// What it is counted under.
+    pub category: String,
+    /// Which share.
+    pub share: Fraction,
 }
 
 /// Envoy's overprovisioning factor where nobody says, in percent.

@@ -79,6 +79,6 @@ pub use route::{
 };
 pub use subset::{Label, Labels, SelectorFallback, SubsetConfig, SubsetFallback, SubsetSelector};
 pub use tcp::{
-    ChainKind, ChainMatch, FilterChain, FilterChains, Inspect, SourceType, TcpListener, TcpTarget,
+    ChainKind, ChainMatch, FilterChain, FilterChains, Inspect, SourceType, TcpListener, TcpTarget, name_fits,
 };
 pub use time::Time;

@@ -1,7 +1,8 @@
 //! Resources, their types and their versions.
 
 use crate::{
-    Cluster, Discovery, Endpoints, Listener, ListenerKind, RouteAction, RouteConfiguration, RouteSource,
+    ChainKind, Cluster, Discovery, Endpoints, HttpListener, Listener, ListenerKind, RouteAction,
+    RouteConfiguration, RouteSource, TcpListener,
 };
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -81,24 +82,39 @@ impl Resource {
         match self {
             Self::Cluster(cluster) => match &cluster.discovery {
                 Discovery::Eds(name) => vec![(ResourceType::Endpoints, name)],
-                Discovery::Static(_) => vec![],
+                Discovery::Static(_) | Discovery::Dns(_) => vec![],
             },
             Self::Endpoints(_) => vec![],
             Self::Listener(listener) => match &listener.kind {
-                ListenerKind::Http(http) => {
-                    let mut references = match &http.routes {
-                        RouteSource::Rds(name) => vec![(ResourceType::Route, name.as_str())],
-                        RouteSource::Inline(routes) => clusters_of(routes),
-                    };
-                    let otherwise = http.detection.as_ref().map(|detection| &detection.otherwise.cluster);
-                    references.extend(otherwise.map(|cluster| (ResourceType::Cluster, cluster.as_str())));
+                ListenerKind::Http(http) => of_http(http),
+                ListenerKind::Tcp(tcp) => of_tcp(tcp).collect(),
+                ListenerKind::Chains(chains) => {
+                    let mut references = Vec::new();
+                    for kind in chains.kinds() {
+                        match kind {
+                            ChainKind::Http(http) => references.extend(of_http(http)),
+                            ChainKind::Tcp(tcp) => references.extend(of_tcp(tcp)),
+                        }
+                    }
                     references
                 }
-                ListenerKind::Tcp(tcp) => vec![(ResourceType::Cluster, &tcp.cluster)],
             },
             Self::Route(routes) => clusters_of(routes),
         }
     }
+}
+
+fn of_http(http: &HttpListener) -> Vec<(ResourceType, &str)> {
+    let mut references = match &http.routes {
+        RouteSource::Rds(name) => vec![(ResourceType::Route, name.as_str())],
+        RouteSource::Inline(routes) => clusters_of(routes),
+    };
+    references.extend(http.detection.iter().flat_map(|detection| of_tcp(&detection.otherwise)));
+    references
+}
+
+fn of_tcp(tcp: &TcpListener) -> impl Iterator<Item = (ResourceType, &str)> {
+    tcp.targets.iter().map(|target| (ResourceType::Cluster, target.cluster.as_str()))
 }
 
 fn clusters_of(routes: &RouteConfiguration) -> Vec<(ResourceType, &str)> {

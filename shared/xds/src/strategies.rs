@@ -1,8 +1,8 @@
 //! Generated values for property tests: everything the model can say and the wire can carry, in the form a compiler gives it (lists that the
 //! model calls ordered are ordered, replacements of a path prefix have no trailing slash).
 
-mod clusters;
 mod bytes;
+mod clusters;
 mod filters;
 mod health;
 mod manner;
@@ -19,7 +19,9 @@ use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-use weir_model::access_log::{AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFilter, LogFormat, LogOutput, Template};
+use weir_model::access_log::{
+    AccessLog, ENVOY_DEFAULT, JsonTemplate, LogFilter, LogFormat, LogOutput, Template,
+};
 use weir_model::node::{Inbound, Node, Target};
 use weir_model::{
     Affinity, AskedWait, CircuitBreakers, Cluster, ClusterKind, ConnectionLimits, Cookie, Detection,
@@ -44,12 +46,13 @@ pub fn resource() -> BoxedStrategy<Resource> {
 
 /// A few resources, which need not refer to each other.
 pub fn resource_set() -> BoxedStrategy<ResourceSet> {
-    vec(resource(), 0..6).prop_map(|resources| {
-        let mut set = ResourceSet::default();
-        resources.into_iter().for_each(|resource| set.insert(resource));
-        set
-    })
-    .boxed()
+    vec(resource(), 0..6)
+        .prop_map(|resources| {
+            let mut set = ResourceSet::default();
+            resources.into_iter().for_each(|resource| set.insert(resource));
+            set
+        })
+        .boxed()
 }
 
 /// A cluster.
@@ -104,32 +107,33 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
 
 /// Endpoints in localities.
 pub fn endpoints() -> BoxedStrategy<Endpoints> {
-    (name(), vec(locality_endpoints(), 0..4), 1..1000u32, any::<bool>(), clusters::drops()).prop_map(
-        |(name, localities, overprovisioning, weighted_priority_health, drops)| Endpoints {
+    (name(), vec(locality_endpoints(), 0..4), 1..1000u32, any::<bool>(), clusters::drops())
+        .prop_map(|(name, localities, overprovisioning, weighted_priority_health, drops)| Endpoints {
             name,
             localities,
             overprovisioning,
             weighted_priority_health,
             drops,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn paths() -> BoxedStrategy<weir_model::Paths> {
     use weir_model::EscapedSlashes::{Forward, Keep, Redirect, Reject};
     let escaped = prop_oneof![Just(Keep), Just(Reject), Just(Redirect), Just(Forward)];
-    (escaped, any::<bool>(), any::<bool>()).prop_map(|(escaped_slashes, normalize, merge_slashes)| {
-        weir_model::Paths { escaped_slashes, normalize, merge_slashes }
-    })
-    .boxed()
+    (escaped, any::<bool>(), any::<bool>())
+        .prop_map(|(escaped_slashes, normalize, merge_slashes)| weir_model::Paths {
+            escaped_slashes,
+            normalize,
+            merge_slashes,
+        })
+        .boxed()
 }
 
 fn forwarded() -> BoxedStrategy<weir_model::Forwarded> {
     use weir_model::Forwarded::{Edge, Pass};
     let edge = (0..9u32, any::<bool>()).prop_map(|(trusted_hops, append)| Edge { trusted_hops, append });
-    prop_oneof![Just(Pass), edge]
-    .boxed()
+    prop_oneof![Just(Pass), edge].boxed()
 }
 
 fn http_limits() -> BoxedStrategy<HttpLimits> {
@@ -137,27 +141,28 @@ fn http_limits() -> BoxedStrategy<HttpLimits> {
     let heads = (of(1..=1024u32), of(1..=limits::HEAD_FIELDS_MOST), of(1..=u32::MAX));
     let window = || of(65_535..=i32::MAX.cast_unsigned());
     let http2 = (of(1..=i32::MAX.cast_unsigned()), window(), window());
-    (times, heads, http2).prop_map(
-        |(
-            (stream_idle, stream, idle, connection, head),
-            (kilobytes, head_fields, requests),
-            (streams, stream_window, connection_window),
-        )| HttpLimits {
-            stream_idle,
-            stream,
-            idle,
-            connection,
-            // What is always said is nothing.
-            head: head.filter(|head| *head != limits::HEAD_TIMEOUT),
-            head_bytes: kilobytes.map(|kilobytes| kilobytes * 1024),
-            head_fields,
-            requests,
-            streams,
-            stream_window,
-            connection_window,
-        },
-    )
-    .boxed()
+    (times, heads, http2)
+        .prop_map(
+            |(
+                (stream_idle, stream, idle, connection, head),
+                (kilobytes, head_fields, requests),
+                (streams, stream_window, connection_window),
+            )| HttpLimits {
+                stream_idle,
+                stream,
+                idle,
+                connection,
+                // What is always said is nothing.
+                head: head.filter(|head| *head != limits::HEAD_TIMEOUT),
+                head_bytes: kilobytes.map(|kilobytes| kilobytes * 1024),
+                head_fields,
+                requests,
+                streams,
+                stream_window,
+                connection_window,
+            },
+        )
+        .boxed()
 }
 
 /// HTTP on a listener that was told so.
@@ -186,7 +191,7 @@ fn http_listener() -> BoxedStrategy<HttpListener> {
                 manner: manner.filter(|manner| !manner.is_plain()).map(Arc::new),
             }
         })
-    .boxed()
+        .boxed()
 }
 
 /// A listener, with an address or to be asked for by name.
@@ -250,11 +255,12 @@ pub fn access_log() -> BoxedStrategy<Arc<AccessLog>> {
         filter: filter.map(Box::new),
         also: None,
     });
-    vec(one, 1..3).prop_map(|logs| {
-        let chained = |also, log| Some(Arc::new(AccessLog { also, ..log }));
-        logs.into_iter().rev().fold(None, chained).expect("there is one at least")
-    })
-    .boxed()
+    vec(one, 1..3)
+        .prop_map(|logs| {
+            let chained = |also, log| Some(Arc::new(AccessLog { also, ..log }));
+            logs.into_iter().rev().fold(None, chained).expect("there is one at least")
+        })
+        .boxed()
 }
 
 fn log_filter() -> BoxedStrategy<LogFilter> {
@@ -294,43 +300,43 @@ pub fn node() -> BoxedStrategy<Node> {
     let upstream = (label, label).prop_map(|(namespace, name)| format!("{namespace}/{name}"));
     let wishes =
         (btree_map(label, "[ -~]{0,10}", 0..3), btree_set(upstream, 0..3), of(fraction()), any::<bool>());
-    (identity, listeners, wishes).prop_map(
-        |(
-            (id, target, namespace, service, service_account, locality),
-            (outbound, outbound_tcp, inbound),
-            (labels, upstreams, sampling, access_log),
-        )| Node {
-            id,
-            target,
-            namespace,
-            service: service.unwrap_or_default(),
-            service_account,
-            labels,
-            locality,
-            outbound,
-            outbound_tcp,
-            inbound,
-            upstreams,
-            uses: Default::default(),
-            sampling,
-            access_log,
-        },
-    )
-    .boxed()
+    (identity, listeners, wishes)
+        .prop_map(
+            |(
+                (id, target, namespace, service, service_account, locality),
+                (outbound, outbound_tcp, inbound),
+                (labels, upstreams, sampling, access_log),
+            )| Node {
+                id,
+                target,
+                namespace,
+                service: service.unwrap_or_default(),
+                service_account,
+                labels,
+                locality,
+                outbound,
+                outbound_tcp,
+                inbound,
+                upstreams,
+                uses: Default::default(),
+                sampling,
+                access_log,
+            },
+        )
+        .boxed()
 }
 
 fn thresholds() -> BoxedStrategy<Thresholds> {
     let budget = (0..=1_000_000u32, any::<u32>())
         .prop_map(|(parts_per_million, min_concurrency)| RetryBudget { parts_per_million, min_concurrency });
-    (any::<(u32, u32, u32)>(), budget).prop_map(
-        |((max_connections, max_pending, max_requests), retry_budget)| Thresholds {
+    (any::<(u32, u32, u32)>(), budget)
+        .prop_map(|((max_connections, max_pending, max_requests), retry_budget)| Thresholds {
             max_connections,
             max_pending,
             max_requests,
             retry_budget,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn cluster_kind() -> BoxedStrategy<ClusterKind> {
@@ -396,22 +402,25 @@ fn locality_endpoints() -> BoxedStrategy<LocalityEndpoints> {
             Endpoint { details: details.boxed(), address, workload, health, weight }
         },
     );
-    (locality(), 0..=127u32, 1..u32::MAX, vec(endpoint, 0..5)).prop_map(
-        |(locality, priority, weight, endpoints)| LocalityEndpoints { locality, priority, weight, endpoints },
-    )
-    .boxed()
+    (locality(), 0..=127u32, 1..u32::MAX, vec(endpoint, 0..5))
+        .prop_map(|(locality, priority, weight, endpoints)| LocalityEndpoints {
+            locality,
+            priority,
+            weight,
+            endpoints,
+        })
+        .boxed()
 }
 
 /// A locality, possibly empty.
 pub fn locality() -> BoxedStrategy<Locality> {
     let part = "[a-z0-9-]{0,8}";
-    (part, part, part).prop_map(|(region, zone, sub_zone)| Locality { region, zone, sub_zone })
-    .boxed()
+    (part, part, part).prop_map(|(region, zone, sub_zone)| Locality { region, zone, sub_zone }).boxed()
 }
 
 fn route_source() -> BoxedStrategy<RouteSource> {
     prop_oneof![name().prop_map(RouteSource::Rds), route_configuration().prop_map(RouteSource::Inline)]
-    .boxed()
+        .boxed()
 }
 
 fn string_match() -> BoxedStrategy<StringMatch> {
@@ -425,52 +434,44 @@ fn string_match() -> BoxedStrategy<StringMatch> {
 
 /// A name: of a resource, a host, a service.
 pub fn name() -> BoxedStrategy<String> {
-    "[a-z*][a-zA-Z0-9./:_*-]{0,30}"
-    .boxed()
+    "[a-z*][a-zA-Z0-9./:_*-]{0,30}".boxed()
 }
 
 fn path() -> BoxedStrategy<String> {
-    "/[a-zA-Z0-9./%_~-]{0,20}"
-    .boxed()
+    "/[a-zA-Z0-9./%_~-]{0,20}".boxed()
 }
 
 /// A path prefix of whole segments.
 pub fn prefix() -> BoxedStrategy<String> {
-    prop_oneof![Just("/".to_owned()), "(/[a-z0-9.+_$(-]{1,6}){1,4}"]
-    .boxed()
+    prop_oneof![Just("/".to_owned()), "(/[a-z0-9.+_$(-]{1,6}){1,4}"].boxed()
 }
 
 fn regex() -> BoxedStrategy<String> {
-    "[a-z/]{1,8}(\\.\\*|\\[0-9\\]\\+|\\(x\\|y\\))?"
-    .boxed()
+    "[a-z/]{1,8}(\\.\\*|\\[0-9\\]\\+|\\(x\\|y\\))?".boxed()
 }
 
 fn header_name() -> BoxedStrategy<HeaderName> {
     "[a-z][a-z0-9-]{0,15}"
         .prop_map(|name| HeaderName::from_bytes(name.as_bytes()).expect("letters, digits and dashes"))
-    .boxed()
+        .boxed()
 }
 
 fn header_value() -> BoxedStrategy<HeaderValue> {
     let byte = prop_oneof![8 => 0x20..0x7fu8, 1 => Just(b'%'), 1 => 0x80..=0xffu8];
-    vec(byte, 0..20).prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("no control characters"))
-    .boxed()
+    vec(byte, 0..20).prop_map(|bytes| HeaderValue::from_bytes(&bytes).expect("no control characters")).boxed()
 }
 
 fn method() -> BoxedStrategy<Method> {
     let other = "[A-Z]{1,8}".prop_map(|method| Method::from_bytes(method.as_bytes()).expect("letters"));
-    prop_oneof![Just(Method::GET), Just(Method::POST), other]
-    .boxed()
+    prop_oneof![Just(Method::GET), Just(Method::POST), other].boxed()
 }
 
 fn status() -> BoxedStrategy<StatusCode> {
-    (100..1000u16).prop_map(|status| StatusCode::from_u16(status).expect("three digits"))
-    .boxed()
+    (100..1000u16).prop_map(|status| StatusCode::from_u16(status).expect("three digits")).boxed()
 }
 
 fn fraction() -> BoxedStrategy<Fraction> {
-    (0..=1_000_000u32).prop_map(Fraction)
-    .boxed()
+    (0..=1_000_000u32).prop_map(Fraction).boxed()
 }
 
 /// A duration longer than nothing, which is no limit on the wire.
@@ -484,6 +485,5 @@ fn duration() -> BoxedStrategy<Duration> {
 
 /// A socket address without scope.
 pub fn address() -> BoxedStrategy<SocketAddr> {
-    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port))
-    .boxed()
+    (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::new(ip, port)).boxed()
 }

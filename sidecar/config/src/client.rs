@@ -18,8 +18,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::codegen::http::Uri;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status as GrpcStatus, Streaming};
+use weir_identity::tls::ClientConfig;
 use weir_model::node::Node;
 use weir_model::{Random, Time, limits};
 use weir_proto::envoy::envoy::service::discovery::v3::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
@@ -27,7 +29,9 @@ use weir_proto::envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, De
 use weir_runtime::clock;
 
 use crate::demand::Demand;
+use crate::identity::Secrets;
 use crate::persist::{self, Keeper};
+use crate::resolve::{self, Resolved};
 use crate::snapshot::Snapshot;
 use crate::snapshot::link::Linker;
 use crate::status::{ConfigStatus, Way};
@@ -59,10 +63,14 @@ pub struct ConfigOptions {
     pub control_planes: ControlPlanes,
     /// Who asks.
     pub node: Node,
+    /// Who this sidecar is to control planes that are spoken to with TLS; needed for those.
+    pub identity: Option<Secrets>,
     /// Where the last good configuration is kept; nowhere if absent.
     pub state_dir: Option<PathBuf>,
     /// How many workers will serve.
     pub workers: usize,
+    /// The cluster that this sidecar belongs to itself, by whose endpoints others are shared among zones (Envoy's `local_cluster_name`).
+    pub local_cluster: Option<String>,
     /// Sockets whose own address differs from the one in [`ConfigOptions::node`]: from that to the socket's own.
     pub bound: BTreeMap<SocketAddr, SocketAddr>,
     /// Seed of the back-off's jitter.
@@ -84,7 +92,9 @@ impl Config {
         let saved =
             options.state_dir.as_ref().and_then(|directory| persist::load(directory, &options.node.id));
         let restored = saved.is_some();
-        let linker = Linker::new(options.workers).with_bound(options.bound);
+        let linker = Linker::new(options.workers)
+            .with_bound(options.bound)
+            .with_local(options.node.locality.clone(), options.local_cluster);
         let core = Core::new(&options.node, linker, saved, now());
         let (snapshots, published) = watch::channel(Arc::new(Snapshot::empty()));
         let connected = Arc::new(AtomicBool::new(false));
@@ -96,10 +106,14 @@ impl Config {
             core,
             snapshots,
             wanted,
+            resolved: resolve::start(published.clone()),
             connected,
             status: status.clone(),
             keeper,
             random: Random::new(options.seed),
+            identity: options.identity,
+            over_tls: false,
+            last: None,
             leaving: false,
         };
         if restored {
@@ -116,16 +130,27 @@ struct Task {
     core: Core,
     snapshots: watch::Sender<Arc<Snapshot>>,
     wanted: mpsc::Receiver<Arc<str>>,
+    resolved: mpsc::Receiver<Resolved>,
     connected: Arc<AtomicBool>,
     status: ConfigStatus,
     keeper: Option<Keeper>,
     random: Random,
+    identity: Option<Secrets>,
+    /// Whether the control plane of the moment is spoken to with TLS.
+    over_tls: bool,
+    /// The stream before this one, with an older certificate, until the control plane knows this one: the lease never lapses.
+    last: Option<Last>,
     /// Whether the workload's lease was given up.
     leaving: bool,
 }
 
+/// A stream that nobody reads any more, kept open: both of its ends.
+type Last = (mpsc::Sender<DeltaDiscoveryRequest>, Streaming<DeltaDiscoveryResponse>);
+
 /// Why a stream is over.
 enum End {
+    /// There is a new certificate: the next stream is to be opened with that.
+    Renewed,
     /// [`ConfigStatus::leave`] was called: this side has ended. What the other one says until it ends too, if it was open already.
     Left(Box<Option<Streaming<DeltaDiscoveryResponse>>>),
     /// [`ConfigStatus::close`] was called.
@@ -141,11 +166,19 @@ impl Task {
         for uri in control_planes.uris().iter().cycle() {
             let begun = Instant::now();
             self.status.update(|status| status.control_plane.clone_from(uri));
-            let end = self.follow(uri, &mut way).await;
+            let end = loop {
+                match self.follow(uri, &mut way).await {
+                    End::Renewed => {
+                        tracing::debug!("control plane {uri}: connecting with the new certificate")
+                    }
+                    end => break end,
+                }
+            };
+            self.last = None;
             let was_connected = self.connected.swap(false, Relaxed);
             self.status.update(|status| status.connected_since = None);
             let reason = match end {
-                End::Left(_) | End::Closed => break,
+                End::Left(_) | End::Closed | End::Renewed => break,
                 End::Lost(reason) => reason,
             };
             let repeated = self.failed(&reason);
@@ -191,15 +224,40 @@ impl Task {
                 () = reached(&mut leaving, Way::Leave), if !self.leaving => self.left(),
                 () = &mut wait => return false,
                 Some(name) = self.wanted.recv() => self.want(name),
+                Some(found) = self.resolved.recv() => self.resolve(found),
+            }
+        }
+    }
+
+    /// Waits until there is a certificate, taking questions meanwhile; whether the task is to end.
+    async fn identified(&mut self, way: &mut watch::Receiver<Way>) -> bool {
+        let Some(mut identity) = self.identity.clone() else { return false };
+        let mut leaving = way.clone();
+        loop {
+            tokio::select! {
+                () = reached(way, Way::Close) => return true,
+                () = reached(&mut leaving, Way::Leave), if !self.leaving => self.left(),
+                () = identity.there() => return false,
+                Some(name) = self.wanted.recv() => self.want(name),
             }
         }
     }
 
     /// One connection with its streams, from beginning to end.
     async fn follow(&mut self, uri: &str, way: &mut watch::Receiver<Way>) -> End {
+        let tls = uri.starts_with("https://");
+        self.over_tls = tls;
+        if tls && self.identified(way).await {
+            return End::Closed;
+        }
+        let config = match self.identity.as_mut().filter(|_| tls).map(Secrets::client) {
+            Some(Ok(config)) => Some(config),
+            Some(Err(error)) => return End::Lost(error),
+            None => None,
+        };
         let channel = tokio::select! {
             () = reached(way, Way::Close) => return End::Closed,
-            connected = connect(uri) => match connected {
+            connected = connect(uri, config) => match connected {
                 Ok(channel) => channel,
                 Err(reason) => return End::Lost(reason),
             },
@@ -247,6 +305,7 @@ impl Task {
         let opening = async move { client.delta_aggregated_resources(ReceiverStream::new(queue)).await };
         tokio::pin!(opening);
         let mut leaving = way.clone();
+        let mut identity = self.identity.clone().filter(|_| self.over_tls);
         let mut responses: Option<Streaming<DeltaDiscoveryResponse>> = None;
         let mut outgoing: Option<DeltaDiscoveryRequest> = None;
         // A control plane that refuses this node may do so only after it has opened the stream.
@@ -262,6 +321,13 @@ impl Task {
             tokio::select! {
                 () = reached(way, Way::Close) => break,
                 () = reached(&mut leaving, Way::Leave), if !self.leaving => return End::Left(Box::new(responses)),
+                // Not before the control plane knows this stream.
+                () = renewed(&mut identity), if told => {
+                    if let Some(responses) = responses {
+                        self.last = Some((requests.clone(), responses));
+                    }
+                    return End::Renewed;
+                }
                 opened = &mut opening, if responses.is_none() => match opened {
                     Ok(opened) => {
                         responses = Some(opened.into_inner());
@@ -285,6 +351,7 @@ impl Task {
                     _ => outgoing = None,
                 },
                 Some(name) = self.wanted.recv() => self.want(name),
+                Some(found) = self.resolved.recv() => self.resolve(found),
                 () = &mut proven, if !told && responses.is_some() => self.tell(&mut told),
                 _ = expiry.tick() => {
                     let changed = self.core.expire(now());
@@ -307,8 +374,9 @@ impl Task {
         });
     }
 
-    fn tell(&self, told: &mut bool) {
+    fn tell(&mut self, told: &mut bool) {
         if !std::mem::replace(told, true) {
+            self.last = None;
             let control_plane = self.status.read(|status| status.control_plane.clone());
             tracing::info!("connected to the control plane {control_plane}");
         }
@@ -333,6 +401,11 @@ impl Task {
                 Err(_) => break,
             }
         }
+        self.show(changed);
+    }
+
+    fn resolve(&mut self, found: Resolved) {
+        let changed = self.core.resolved(&found.cluster, found.endpoints);
         self.show(changed);
     }
 
@@ -369,7 +442,8 @@ impl Task {
     }
 }
 
-async fn connect(uri: &str) -> Result<Channel, String> {
+/// Connects, with TLS if there is a configuration for it.
+pub(crate) async fn connect(uri: &str, tls: Option<Arc<ClientConfig>>) -> Result<Channel, String> {
     let endpoint =
         Endpoint::from_shared(uri.to_owned()).map_err(|error| format!("is no address: {error}"))?;
     let endpoint = endpoint
@@ -378,7 +452,28 @@ async fn connect(uri: &str) -> Result<Channel, String> {
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .keep_alive_while_idle(true)
         .tcp_nodelay(true);
-    endpoint.connect().await.map_err(|error| format!("it cannot be reached: {}", innermost(&error)))
+    let connected = match tls {
+        None => endpoint.connect().await,
+        Some(config) => {
+            let connector = tower::service_fn(move |uri: Uri| {
+                let config = config.clone();
+                async move {
+                    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or_default());
+                    weir_runtime::tls::connect(host, port, config).await
+                }
+            });
+            endpoint.connect_with_connector(connector).await
+        }
+    };
+    connected.map_err(|error| format!("it cannot be reached: {}", innermost(&error)))
+}
+
+/// Waits for a certificate other than the one the stream was opened with; for ever without one.
+async fn renewed(identity: &mut Option<Secrets>) {
+    match identity {
+        Some(identity) => identity.changed().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn reached(way: &mut watch::Receiver<Way>, far: Way) {

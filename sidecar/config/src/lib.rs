@@ -32,5 +32,8 @@ pub use demand::{Answer, Asked, Demand};
 pub use snapshot::state::{
     ActiveGuard, ClusterState, EndpointState, LastUse, NOT_BEGUN, Padded, Sharded, Standing, Totals, Traffic,
 };
-pub use snapshot::{Action, Breaker, Chains, Cluster, ClusterLoads, Detection, Fallback, Forward, Host, Levels, Listener, ListenerKind, Mirror, More, NameLookup, Named, NamedRoutes, Route, Routes, Snapshot, Target, Tcp,};
+pub use snapshot::{
+    Action, Breaker, Chains, Cluster, ClusterLoads, Detection, Fallback, Forward, Host, Levels, Listener,
+    ListenerKind, Mirror, More, NameLookup, Named, NamedRoutes, Route, Routes, Snapshot, Target, Tcp,
+};
 pub use status::{ConfigStatus, Refused, Status};

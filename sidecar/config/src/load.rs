@@ -17,7 +17,7 @@ use weir_model::Discovery;
 use weir_model::node::Node;
 use weir_proto::envoy::envoy::config::core::v3 as core;
 use weir_proto::envoy::envoy::config::endpoint::v3::{
-    ClusterStats, UpstreamEndpointStats, UpstreamLocalityStats,
+    ClusterStats, UpstreamEndpointStats, UpstreamLocalityStats, cluster_stats::DroppedRequests,
 };
 use weir_proto::envoy::envoy::service::load_stats::v3::load_reporting_service_client::LoadReportingServiceClient;
 use weir_proto::envoy::envoy::service::load_stats::v3::{LoadStatsRequest, LoadStatsResponse};
@@ -106,6 +106,8 @@ fn ticks(selection: &LoadStatsResponse, from: Instant) -> tokio::time::Interval 
 pub struct Report {
     reported: HashMap<u64, Totals>,
     refused: HashMap<u64, u64>,
+    /// By cluster and category.
+    dropped: HashMap<(u64, Arc<str>), u64>,
     /// Whose endpoints may still have something to report though they are gone.
     previous: Option<Arc<Snapshot>>,
 }
@@ -120,7 +122,7 @@ impl Report {
     ) -> Vec<ClusterStats> {
         let previous = self.previous.replace(snapshot.clone());
         let gone = previous.filter(|previous| !Arc::ptr_eq(previous, snapshot));
-        let (mut reported, mut refused) = (HashMap::new(), HashMap::new());
+        let (mut reported, mut refused, mut dropped) = (HashMap::new(), HashMap::new(), HashMap::new());
         let mut stats: BTreeMap<&str, ClusterStats> = BTreeMap::new();
         let mut seen = HashSet::new();
         let clusters = snapshot.live_clusters().chain(gone.iter().flat_map(|gone| gone.live_clusters()));
@@ -131,6 +133,16 @@ impl Report {
                 let before = self.refused.get(&cluster.state.id).copied().unwrap_or_default();
                 into.total_dropped_requests += now.saturating_sub(before);
                 refused.insert(cluster.state.id, now);
+                for drop in &cluster.drops {
+                    let key = (cluster.state.id, drop.category.clone());
+                    let now = drop.dropped();
+                    let since = now.saturating_sub(self.dropped.get(&key).copied().unwrap_or_default());
+                    dropped.insert(key, now);
+                    if since > 0 {
+                        let category = drop.category.to_string();
+                        into.dropped_requests.push(DroppedRequests { category, dropped_count: since });
+                    }
+                }
             }
             let localities = cluster.assignment().into_iter().flat_map(|assignment| assignment.iter());
             for ((locality, _), endpoint) in localities.zip(&cluster.endpoints) {
@@ -154,7 +166,7 @@ impl Report {
                 }
             }
         }
-        (self.reported, self.refused) = (reported, refused);
+        (self.reported, self.refused, self.dropped) = (reported, refused, dropped);
         let selected = |stats: &ClusterStats| {
             selection.send_all_clusters || selection.clusters.contains(&stats.cluster_name)
         };
@@ -170,7 +182,7 @@ fn cluster_stats(cluster: &Cluster, elapsed: Duration) -> ClusterStats {
         cluster_name: cluster.model.name.clone(),
         cluster_service_name: match &cluster.model.discovery {
             Discovery::Eds(name) => name.clone(),
-            Discovery::Static(_) => String::new(),
+            Discovery::Static(_) | Discovery::Dns(_) => String::new(),
         },
         load_report_interval: Some(ProtoDuration {
             seconds: i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX),

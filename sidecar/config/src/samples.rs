@@ -17,6 +17,7 @@ pub(crate) fn node(id: &str) -> Node {
         target: Target::Weir,
         namespace: "default".to_owned(),
         service: "shop".to_owned(),
+        service_account: weir_model::mesh::SERVICE_ACCOUNT.to_owned(),
         labels: [("app".to_owned(), "shop".to_owned())].into(),
         locality: Locality::default(),
         outbound: Some(([127, 0, 0, 1], 15001).into()),
@@ -32,6 +33,7 @@ pub(crate) fn node(id: &str) -> Node {
 /// Endpoints at these ports of loopback, in one locality if there are any.
 pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
     let endpoint = |port: &u16| Endpoint {
+        details: None,
         address: ([127, 0, 0, 1], *port).into(),
         workload: format!("w{port}"),
         health: Health::Healthy,
@@ -45,6 +47,8 @@ pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
     };
     let localities = if ports.is_empty() { vec![] } else { vec![locality] };
     Resource::Endpoints(Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: name.to_owned(),
         localities,
         overprovisioning: weir_model::OVERPROVISIONING,
@@ -54,6 +58,7 @@ pub(crate) fn endpoints(name: &str, ports: &[u16]) -> Resource {
 /// A cluster whose endpoints are discovered.
 pub(crate) fn cluster(name: &str, eds: &str) -> Resource {
     Resource::Cluster(Cluster {
+        subsets: None,
         name: name.to_owned(),
         kind: ClusterKind::Unknown,
         discovery: Discovery::Eds(eds.to_owned()),
@@ -74,6 +79,7 @@ pub(crate) fn routes(name: &str, clusters: &[&str]) -> Resource {
 
 pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfiguration {
     let weighted = |cluster: &&str| WeightedCluster {
+        subset: None,
         cluster: (*cluster).to_owned(),
         weight: 1,
         request_headers: HeaderMutation::default(),
@@ -109,8 +115,9 @@ pub(crate) fn route_configuration(name: &str, clusters: &[&str]) -> RouteConfigu
         domains: vec!["*".to_owned()],
         routes: vec![route],
         filters: None,
+        options: None,
     };
-    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
+    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host], options: None }
 }
 
 /// What a name that is asked for resolves to.
@@ -131,6 +138,7 @@ fn http(name: &str, address: Option<std::net::SocketAddr>, routes: RouteSource) 
         address,
         direction: if address.is_some() { Direction::Inbound } else { Direction::Outbound },
         kind: ListenerKind::Http(HttpListener {
+            manner: None,
             limits: Default::default(),
             routes,
             tracing: None,
@@ -150,6 +158,6 @@ pub(crate) fn tcp(port: u16, cluster: &str) -> Resource {
         name: format!("outbound-tcp/{address}"),
         address: Some(address),
         direction: Direction::Outbound,
-        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: None }),
+        kind: ListenerKind::Tcp(TcpListener::to(cluster)),
     })
 }

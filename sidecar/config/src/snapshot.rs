@@ -7,17 +7,17 @@
 //! Nothing here decides where a request goes; that is `weir_decide` with what is found here.
 
 mod breakers;
-mod drops;
 mod bytes;
+mod drops;
 pub mod filters;
 pub mod link;
 mod more;
 pub mod state;
 
 pub use breakers::Breaker;
-pub use more::{Host, Levels, More};
-pub use drops::Dropping;
 pub use bytes::{Chains, Tcp};
+pub use drops::Dropping;
+pub use more::{Host, Levels, More};
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,7 +33,8 @@ use weir_decide::split::Split;
 use weir_model::access_log::AccessLog;
 use weir_model::{
     CircuitBreakers, ClusterKind, DirectResponse, Direction, Discovery, Fraction, HeaderMutation,
-    HttpVersion, LoadBalancing, Priority, Random, Redirect, Resource, Rewrite, Time, Timeouts, Tracing, Version,
+    HttpVersion, LoadBalancing, Priority, Random, Redirect, Resource, Rewrite, Time, Timeouts, Tracing,
+    Version,
 };
 
 use filters::Filters;
@@ -368,12 +369,15 @@ impl Cluster {
 
     /// What fills the place of a cluster that is gone.
     fn vacant() -> Self {
-        let none = weir_model::Endpoints { drops: Vec::new(), weighted_priority_health: false,
+        let none = weir_model::Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: String::new(),
             localities: Vec::new(),
             overprovisioning: weir_model::OVERPROVISIONING,
         };
-        let model = weir_model::Cluster { subsets: None,
+        let model = weir_model::Cluster {
+            subsets: None,
             name: String::new(),
             kind: ClusterKind::Unknown,
             discovery: Discovery::Static(none),

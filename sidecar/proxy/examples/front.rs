@@ -42,7 +42,7 @@ fn main() {
     let drain = Drain::new();
     let args = WorkerArgs {
         id: WorkerId(0),
-        entrances: vec![Entrance { socket: sockets.remove(0), inbound: true, on_demand: false }],
+        entrances: vec![Entrance { socket: sockets.remove(0), inbound: true, on_demand: false, tls: None }],
         snapshots: receiver,
         demand: Demand::detached(false).0,
         drain: drain.signal(),
@@ -65,17 +65,17 @@ fn snapshot(
     tracing: Option<Tracing>,
 ) -> Snapshot {
     let endpoint =
-        Endpoint { address: upstream, workload: String::new(), health: Health::Healthy, weight: 1 };
+        Endpoint { details: None, address: upstream, workload: String::new(), health: Health::Healthy, weight: 1 };
     let locality = LocalityEndpoints {
         locality: Locality::default(),
         priority: 0,
         weight: 1,
         endpoints: vec![endpoint],
     };
-    let cluster = Cluster {
+    let cluster = Cluster { subsets: None,
         name: "app".to_owned(),
         kind: ClusterKind::Application,
-        discovery: Discovery::Static(Endpoints {
+        discovery: Discovery::Static(Endpoints { drops: Vec::new(), weighted_priority_health: false,
             name: "app".to_owned(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,
@@ -96,7 +96,7 @@ fn snapshot(
         backoff_max: Duration::from_millis(250),
         ..RetryPolicy::default()
     };
-    let weighted = WeightedCluster {
+    let weighted = WeightedCluster { subset: None,
         cluster: "app".to_owned(),
         weight: 1,
         request_headers: HeaderMutation::default(),
@@ -125,14 +125,16 @@ fn snapshot(
         domains: vec!["*".to_owned()],
         routes: vec![route],
         filters: None,
+        options: None,
     };
     let routes =
-        RouteSource::Inline(RouteConfiguration { name: "inbound".to_owned(), virtual_hosts: vec![host] });
+        RouteSource::Inline(RouteConfiguration { name: "inbound".to_owned(), virtual_hosts: vec![host], options: None });
     let listener = Listener {
         name: "inbound".to_owned(),
         address: Some(address),
         direction: Direction::Inbound,
         kind: ListenerKind::Http(HttpListener {
+            manner: None,
             limits: Default::default(),
             routes,
             tracing,

@@ -75,7 +75,8 @@ pub(crate) fn endpoint(
     first: bool,
     now: Time,
 ) -> Result<usize, Kind> {
-    let Some(tied) = tied else { return balance::endpoint(worker, cluster, None, tried, now) };
+    let wanted = target.subset.as_deref();
+    let Some(tied) = tied else { return balance::endpoint(worker, cluster, (wanted, None), tried, now) };
     if let Some(pin) = tied.pin.filter(|_| first) {
         let known = Some(pin).filter(|pin| pin.cluster == target.key);
         let found =
@@ -86,7 +87,7 @@ pub(crate) fn endpoint(
             None => {}
         }
     }
-    balance::endpoint(worker, cluster, tied.hash, tried, now)
+    balance::endpoint(worker, cluster, (wanted, tied.hash), tried, now)
 }
 
 fn session(forward: &Forward) -> Option<&Session> {

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use weir_config::{ClusterLoads, Forward, Target};
 use weir_decide::balance::Loads;
+use weir_decide::balance::subset::{Asked, Wanted};
 use weir_decide::latency;
 use weir_model::{LoadBalancing, Time};
 
@@ -23,14 +24,15 @@ pub(crate) fn target<'a>(worker: &Worker, forward: &'a Forward) -> &'a Target {
 pub(crate) fn endpoint(
     worker: &Worker,
     cluster: &WorkerCluster,
-    hash: Option<u64>,
+    (wanted, hash): (Option<&Wanted>, Option<u64>),
     tried: &[usize],
     now: Time,
 ) -> Result<usize, Kind> {
     let loads = Untried { loads: cluster.config.loads(now), tried };
-    let position = &mut cluster.position.borrow_mut();
+    let positions = &mut cluster.positions.borrow_mut();
     let random = &mut worker.random.borrow_mut();
-    cluster.config.table.pick(position, &loads, hash, now, random).ok_or(Kind::NoEndpoint)
+    let asked = Asked { wanted, hash, now };
+    cluster.config.pick(positions, &loads, asked, random).ok_or(Kind::NoEndpoint)
 }
 
 /// Notes that an endpoint did not answer, or not while it was waited for, where the balancer looks at how long answers take.
@@ -53,6 +55,10 @@ struct Untried<'a> {
 impl Loads for Untried<'_> {
     fn active(&self, endpoint: usize) -> u32 {
         self.loads.active(endpoint)
+    }
+
+    fn total(&self) -> u32 {
+        self.loads.total()
     }
 
     fn latency(&self, endpoint: usize, now: Time) -> Option<std::time::Duration> {

@@ -7,7 +7,6 @@
 mod source;
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,12 +19,12 @@ use weir_decide::route::RouteIndex;
 use weir_decide::storm;
 use weir_decide::storm::trace::TraceKey;
 use weir_model::{Priority, Time};
-use weir_telemetry::access_log::Layout;
 
 use crate::body::{Body, BodyError};
 use crate::downstream::Downstream;
 use crate::ending;
 use crate::filter::Extra;
+use crate::manner;
 use crate::pinned::WorkerCluster;
 use crate::pool::{Active, ClusterShared, Counted, Word, limit};
 use crate::reject::{Breaker, Kind};
@@ -34,6 +33,7 @@ use crate::route::Policy;
 use crate::tcp::Upgrade;
 use crate::telemetry::Recording;
 use crate::timer::{Timer, now};
+use crate::tunnel;
 use crate::upload;
 use crate::upstream::Answered;
 
@@ -98,17 +98,27 @@ impl Exchange {
         exchange
     }
 
+    /// What came was no request that could be served, and was answered as it stood: it is told of all the same.
+    pub(crate) fn unreadable(downstream: &Rc<Downstream>, kind: &Kind) {
+        // What Envoy writes where there is none; it is a token.
+        let method = Method::from_bytes(b"-").unwrap_or_default();
+        let mut exchange = Exchange::new(downstream.clone(), method, Version::HTTP_11, false);
+        let telemetry = &downstream.worker.telemetry;
+        telemetry.enter(exchange.inbound());
+        exchange.recording = telemetry.unreadable(downstream);
+        exchange.fail(kind);
+        exchange.respond(answer(kind).status, &HeaderMap::new());
+        exchange.complete = true;
+    }
+
     /// An opaque connection has come.
     pub(crate) fn opaque(
         downstream: &Rc<Downstream>,
-        cluster: usize,
-        layout: Option<Arc<Layout>>,
+        recording: Option<Recording>,
     ) -> Box<Exchange> {
         let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
         exchange.opaque = true;
-        let pinned = downstream.worker.pinned();
-        exchange.cluster = pinned.clusters.get(cluster).map(|cluster| cluster.shared.clone());
-        exchange.recording = layout.map(|layout| Box::new(Recording::opaque(layout)));
+        exchange.recording = recording.map(Box::new);
         exchange
     }
 
@@ -161,6 +171,11 @@ impl Exchange {
         self.extra.get_or_insert_default()
     }
 
+    /// Whether it wants to be a tunnel over HTTP/2.
+    pub(crate) fn wants_tunnel(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.tunnel.is_some())
+    }
+
     /// For how long it was held up on purpose.
     pub(crate) fn held(&self) -> std::time::Duration {
         self.extra.as_ref().map_or(std::time::Duration::ZERO, |extra| extra.held)
@@ -174,6 +189,11 @@ impl Exchange {
     /// Takes its place among the cluster's requests.
     pub(crate) fn admit(&mut self, cluster: &WorkerCluster, priority: Priority) -> Result<(), Kind> {
         self.cluster = Some(cluster.shared.clone());
+        let worker = &self.downstream.worker;
+        if cluster.config.drops(&mut worker.random.borrow_mut()) {
+            cluster.shared.state.traffic.of(worker.id).refuse();
+            return Err(Kind::Dropped);
+        }
         let max = limit(&cluster.config.model.circuit_breakers, Word::Requests, priority);
         self.admitted = cluster.shared.admit(Word::Requests, priority, max);
         let worker = self.downstream.worker.id;
@@ -256,7 +276,7 @@ impl Exchange {
     /// Why those above are not to try it again, if they are not. Only callers in the mesh can go elsewhere and are told; what goes wrong
     /// between a sidecar and its application is tried again elsewhere by whoever called.
     pub(crate) fn against_retry(&self) -> Option<storm::Reason> {
-        let overloaded = matches!(self.failure, Some(Kind::Overflow(_)));
+        let overloaded = matches!(self.failure, Some(Kind::Overflow(_) | Kind::Dropped));
         match () {
             () if self.inbound() => None,
             () if overloaded => Some(storm::Reason::Overloaded),
@@ -280,6 +300,10 @@ impl Exchange {
     /// Ends the part of the exchange that happens before the response: from here on it is the response's body.
     pub(crate) fn attach(mut self: Box<Self>, response: Response<Source>) -> Response<Body> {
         let (mut head, source) = response.into_parts();
+        if let Some(manner) = self.policy.as_ref().and_then(|policy| policy.manner.as_ref()) {
+            let id = self.extra.as_mut().and_then(|extra| extra.request_id.take());
+            manner::response(&mut head.headers, manner, id);
+        }
         self.respond(head.status, &head.headers);
         let upgraded = matches!(source, Source::Upgraded(_));
         if self.downstream.worker.drain.is_leaving() && self.version < Version::HTTP_2 && !upgraded {
@@ -288,7 +312,11 @@ impl Exchange {
         }
         if let Source::Upgraded(upstream) = source {
             let downstream = self.downstream.clone();
-            downstream.upgrade.replace(Some(Upgrade { upstream, exchange: self }));
+            let upgrade = Upgrade { upstream, exchange: self };
+            if upgrade.exchange.version == Version::HTTP_2 {
+                return tunnel::open(upgrade, head);
+            }
+            downstream.upgrade.replace(Some(upgrade));
             return Response::from_parts(head, Body::Empty);
         }
         if let Source::None | Source::Local(_) = source {
@@ -329,6 +357,13 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match self.source.poll_frame(cx) {
+            Poll::Ready(Some(Err(error))) if !matches!(self.source, Source::Broken(_)) => {
+                // What came before it is passed on first: the codecs drop what they have not written when a body breaks off.
+                self.failure = Some(broken(&error));
+                self.source = Source::Broken(Some(error));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Poll::Ready(frame) => frame,
             Poll::Pending if self.must_end(cx) => {
                 self.source = Source::None;
@@ -361,15 +396,11 @@ impl Exchange {
                     self.finish();
                 }
             }
-            Some(Err(error)) => {
-                self.failure = Some(match error {
-                    BodyError::Http2(error) if error.is_reset() => {
-                        Kind::StreamReset(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))
-                    }
-                    BodyError::Hyper(_) | BodyError::Http2(_) | BodyError::Timeout(_) => {
-                        Kind::ConnectionLost { reused: false }
-                    }
-                });
+            Some(Err(_)) => {
+                if self.version < Version::HTTP_11 {
+                    // Where the end of the connection is the end of the body, an orderly one would make it look whole.
+                    self.downstream.abort();
+                }
                 self.source = Source::None;
             }
             None => self.finish(),
@@ -428,12 +459,24 @@ impl Exchange {
 
     /// Envoy's flag, if something went wrong.
     pub(crate) fn flag(&self) -> Option<&'static str> {
-        self.failure.as_ref().map(|kind| answer(kind).flag)
+        self.failure.as_ref().map(|kind| answer(kind).flag).filter(|flag| !flag.is_empty())
     }
 
     fn end_attempt(&self, success: bool) {
         if let Some(active) = &self.active {
             active.pool.endpoint.traffic.of(self.downstream.worker.id).end(success);
+        }
+    }
+}
+
+/// What it is that broke a response off.
+fn broken(error: &BodyError) -> Kind {
+    match error {
+        BodyError::Http2(error) if error.is_reset() => {
+            Kind::StreamReset(error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR))
+        }
+        BodyError::Hyper(_) | BodyError::Http2(_) | BodyError::Timeout(_) | BodyError::TooLarge => {
+            Kind::ConnectionLost { reused: false }
         }
     }
 }

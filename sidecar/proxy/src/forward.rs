@@ -116,17 +116,21 @@ async fn forward(
     exchange.policy = Some(scope.policy.clone());
     let target = manner::admit(request, &scope.policy.limits)
         .and_then(|()| canonical::target(request, &scope.policy.paths));
-    if !matches!(target, Ok(canonical::Target::Same | canonical::Target::Changed(_))) {
-        // It goes no further, and is told of as it came.
-        worker.telemetry.begin(exchange, request);
-    }
-    match target? {
-        canonical::Target::Same => {}
-        canonical::Target::Changed(uri) => {
+    match target {
+        Ok(canonical::Target::Same) => {}
+        Ok(canonical::Target::Changed(uri)) => {
             *request.uri_mut() = uri;
             authority = route::authority(request)?;
         }
-        canonical::Target::Redirect(response) => return Ok(response),
+        // Both go no further, and are told of as they came.
+        Ok(canonical::Target::Redirect(response)) => {
+            worker.telemetry.begin(exchange, request);
+            return Ok(response);
+        }
+        Err(kind) => {
+            worker.telemetry.begin(exchange, request);
+            return Err(kind.into());
+        }
     }
     if scope.policy.forwarded != Forwarded::Pass {
         canonical::forwarded(request.headers_mut(), downstream.peer.ip(), scope.policy.forwarded);
@@ -218,6 +222,7 @@ async fn forward(
             Err(kind) => break Err(kind.into()),
         };
         exchange.attempted = begun;
+        changes::at_endpoint(route, cluster, endpoint, outgoing.head_mut())?;
         timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
         if exchange.grpc {
             upstream::tell_deadline(&mut outgoing, until, begun);

@@ -189,7 +189,7 @@ async fn send(
     status: &mut Option<StatusCode>,
 ) -> Result<(), Kind> {
     let begun = now();
-    let endpoint = balance::endpoint(worker, cluster, hash, &[], begun)?;
+    let endpoint = balance::endpoint(worker, cluster, (None, hash), &[], begun)?;
     let pool = &cluster.pools[endpoint];
     let _active = Active::new(pool.clone());
     let http2 = request.version() == Version::HTTP_2;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_config::{Cluster, Listener, Snapshot};
-use weir_decide::balance::Position;
+use weir_decide::balance::subset::Positions;
 
 use crate::pool::{ClusterShared, EndpointPool};
 use crate::telemetry::Telemetry;
@@ -31,7 +31,7 @@ pub(crate) struct WorkerCluster {
     pub(crate) shared: Rc<ClusterShared>,
     /// In the order of the cluster's endpoints.
     pub(crate) pools: Vec<Rc<EndpointPool>>,
-    pub(crate) position: RefCell<Position>,
+    pub(crate) positions: RefCell<Positions>,
 }
 
 impl Pinned {
@@ -107,7 +107,7 @@ impl WorkerCluster {
             None => Rc::new(EndpointPool::new(endpoint.clone(), shared.clone())),
         };
         let pools = config.endpoints.iter().map(pool).collect();
-        WorkerCluster { pools, shared, config, position: RefCell::default() }
+        WorkerCluster { pools, shared, config, positions: RefCell::default() }
     }
 
     fn retire_all_but(&self, kept: &[Rc<EndpointPool>]) {

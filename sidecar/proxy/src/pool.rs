@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 use weir_config::{Cluster, ClusterState, EndpointState};
 use weir_decide::circuit;
 use weir_model::{CircuitBreakers, Priority, RetryBudget, Time, limits};
-use weir_runtime::net::{self, ConnectOptions};
+use weir_runtime::net::{self, ConnectOptions, Keepalive};
 
 use crate::body::Body;
 use crate::pinned::WorkerCluster;
@@ -276,8 +276,16 @@ impl EndpointPool {
     }
 
     /// A new connection, counted.
-    pub(crate) async fn connect(&self, timeout: Duration) -> Result<TcpStream, Kind> {
-        let connected = net::connect(self.endpoint.address, timeout, ConnectOptions::default()).await;
+    pub(crate) async fn connect(
+        &self,
+        timeout: Duration,
+        keepalive: Option<Keepalive>,
+    ) -> Result<TcpStream, Kind> {
+        let options = match keepalive {
+            None => ConnectOptions::default(),
+            keepalive => ConnectOptions { keepalive, ..ConnectOptions::default() },
+        };
+        let connected = net::connect(self.endpoint.address, timeout, options).await;
         let metrics = &self.shared.metrics;
         if connected.is_ok() {
             metrics.made.inc()
@@ -318,6 +326,12 @@ impl EndpointPool {
         }
         Some(Open { _counted: counted?, endpoint: self.endpoint.clone() })
     }
+}
+
+/// How the kernel is to probe silent connections of a cluster, if it says.
+pub(crate) fn keepalive(cluster: &WorkerCluster) -> Option<Keepalive> {
+    let wanted = cluster.config.model.circuit_breakers.connection.keepalive.as_ref()?;
+    Some(Keepalive { time: wanted.time, interval: wanted.interval, probes: wanted.probes })
 }
 
 #[cfg(test)]

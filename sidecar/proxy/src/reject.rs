@@ -59,6 +59,10 @@ pub(crate) enum Kind {
     Malformed(&'static str),
     /// The head has too many fields.
     TooManyFields,
+    /// The head is larger than its listener takes.
+    HeadTooLarge,
+    /// The body is larger than its route takes.
+    BodyTooLarge,
     /// The listener has no configuration yet.
     NotConfigured,
     /// The control plane knows no such name.
@@ -67,12 +71,16 @@ pub(crate) enum Kind {
     NameUnknown(&'static str),
     /// No route matches.
     NoRoute,
+    /// Its route does not lead to where it could become a tunnel.
+    NoTunnel,
     /// A limit on the rate of requests is reached: what it is answered with, and whether callers of gRPC are told that it is exhausted.
     RateLimited { status: http::StatusCode, exhausted: bool },
     /// It fails on purpose.
     Aborted(weir_model::AbortAnswer),
     /// The cluster has no endpoint that takes traffic.
     NoEndpoint,
+    /// The control plane has its share of the cluster's requests dropped.
+    Dropped,
     /// A circuit breaker is open.
     Overflow(Breaker),
     /// No connection could be made.
@@ -126,11 +134,12 @@ impl Kind {
 
     fn dimensions(&self) -> (Stage, Side, Safety) {
         match self {
-            Kind::Malformed(_) | Kind::TooManyFields => (Stage::Http, Side::Downstream, Safety::Never),
+            Kind::Malformed(_) | Kind::TooManyFields | Kind::HeadTooLarge | Kind::BodyTooLarge => (Stage::Http, Side::Downstream, Safety::Never),
             Kind::NotConfigured | Kind::NameUnknown(_) => (Stage::Route, Side::Local, Safety::Never),
             Kind::RateLimited { .. } | Kind::Aborted(_) => (Stage::Limit, Side::Local, Safety::Never),
-            Kind::NoSuchName | Kind::NoRoute => (Stage::Route, Side::Downstream, Safety::Never),
+            Kind::NoSuchName | Kind::NoRoute | Kind::NoTunnel => (Stage::Route, Side::Downstream, Safety::Never),
             Kind::NoEndpoint => (Stage::Balance, Side::Upstream, Safety::Never),
+            Kind::Dropped => (Stage::Balance, Side::Local, Safety::Never),
             Kind::Overflow(_) => (Stage::Pool, Side::Local, Safety::Never),
             Kind::ConnectFailed(_) | Kind::ConnectTimeout => (Stage::Pool, Side::Upstream, Safety::Always),
             Kind::ConnectionLost { .. } | Kind::StreamReset(_) => {
@@ -153,13 +162,17 @@ impl fmt::Display for Kind {
         match self {
             Kind::Malformed(what) => write!(f, "malformed request: {what}"),
             Kind::TooManyFields => f.write_str("the request has too many header fields"),
+            Kind::HeadTooLarge => f.write_str("the request's head is too large"),
+            Kind::BodyTooLarge => f.write_str("the request's body is too large"),
             Kind::NotConfigured => f.write_str("this listener has no configuration yet"),
             Kind::NoSuchName => f.write_str("no service has this name"),
             Kind::NameUnknown(why) => write!(f, "cannot tell whether a service has this name: {why}"),
             Kind::NoRoute => f.write_str("no route matches"),
+            Kind::NoTunnel => f.write_str("tunnels are not open here"),
             Kind::RateLimited { .. } => f.write_str("too many requests: rate limit reached"),
             Kind::Aborted(_) => f.write_str("aborted on purpose (fault injection)"),
             Kind::NoEndpoint => f.write_str("no healthy upstream"),
+            Kind::Dropped => f.write_str("dropped: the cluster is overloaded"),
             Kind::Overflow(Breaker::Requests) => f.write_str("circuit breaker open: too many requests"),
             Kind::Overflow(Breaker::Pending) => {
                 f.write_str("circuit breaker open: too many requests wait for a connection")

@@ -11,6 +11,7 @@ fn node() -> Node {
         target: Target::Weir,
         namespace: "default".into(),
         service: "reviews".into(),
+        service_account: "default".into(),
         labels: Default::default(),
         locality: Default::default(),
         outbound: Some("127.0.0.1:15001".parse().unwrap()),
@@ -26,6 +27,8 @@ fn node() -> Node {
 /// An endpoint beside a configuration task that reaches no control plane.
 fn admin(bound: &str) -> Admin {
     let (snapshots, _, status, _) = Config::start(ConfigOptions {
+        identity: None,
+        local_cluster: None,
         control_planes: "127.0.0.1:1".parse().unwrap(),
         node: node(),
         state_dir: None,
@@ -86,7 +89,7 @@ async fn ready_with_the_listeners_it_needs_and_not_while_leaving() {
         name: "outbound".into(),
         address: Some(admin.listeners[0]),
         direction: weir_model::Direction::Outbound,
-        kind: weir_config::ListenerKind::Tcp { cluster: 0, access_log: None },
+        kind: weir_config::ListenerKind::Tcp(weir_config::Tcp::to(0).into()),
     };
     snapshots.send_replace(published_once(vec![listener]));
     assert_eq!(ask(&admin, Method::GET, "/ready", &[]).await.0, StatusCode::OK);

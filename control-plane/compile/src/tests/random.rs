@@ -313,19 +313,30 @@ fn health() -> impl Strategy<Value = HealthPolicy> {
         })
 }
 
+fn stream(tls: bool) -> impl Strategy<Value = StreamRoute> {
+    let backend = (target(), 0..3u32).prop_map(|(target, weight)| StreamBackend { target, weight });
+    let host =
+        prop_oneof![Just("a.example.com"), Just("*.example.com"), Just("*.com")].prop_map(str::to_owned);
+    let hosts = if tls { 0..3 } else { 0..1 };
+    (vec(parent(), 0..3), btree_set(host, hosts), vec(backend, 1..3), 0..3u64).prop_map(
+        |(parents, hostnames, backends, created_millis)| StreamRoute {
+            parents,
+            hostnames: hostnames.into_iter().collect(),
+            backends,
+            created_millis,
+        },
+    )
+}
+
 pub(super) fn mesh() -> impl Strategy<Value = Mesh> {
     let route = (vec(parent(), 0..3), vec(rule(), 0..4), 0..3u64)
         .prop_map(|(parents, rules, created_millis)| HttpRoute { parents, rules, created_millis });
     let (services, workloads) = (btree_map(name(), service(), 0..8), btree_map(name(), workload(), 0..8));
     let routes = (btree_map(route_name(), route, 0..5), btree_map(name(), route_filter(), 0..6));
-    (services, workloads, routes, btree_map(name(), policy(), 0..4)).prop_map(
-        |(services, workloads, (http_routes, route_filters), traffic_policies)| Mesh {
-            services,
-            workloads,
-            http_routes,
-            traffic_policies,
-            route_filters,
-            ..Mesh::default()
+    let streams = (btree_map(name(), stream(true), 0..3), btree_map(name(), stream(false), 0..3));
+    (services, workloads, routes, streams, btree_map(name(), policy(), 0..4)).prop_map(
+        |(services, workloads, (http_routes, route_filters), (tls_routes, tcp_routes), traffic_policies)| {
+            Mesh { services, workloads, http_routes, traffic_policies, route_filters, tls_routes, tcp_routes }
         },
     )
 }

@@ -1,8 +1,9 @@
 //! The endpoints of a cluster, flat, with the priority and locality each belongs to.
 
 use super::view::Grade;
+use super::zones::{Callers, Zones};
 use crate::affinity::endpoint_key;
-use weir_model::{Endpoints, Health, Random, Spread};
+use weir_model::{Endpoints, Health, Random, Spread, ZoneAware};
 
 /// Endpoints by index, in the order of [`Endpoints::iter`].
 #[derive(Debug)]
@@ -16,6 +17,13 @@ pub(super) struct Members {
     pub(super) overprovisioning: usize,
     /// Below this percentage of available endpoints, a priority panics.
     pub(super) panic_threshold: u32,
+    /// Whether a priority's health is that of its endpoints' weights.
+    pub(super) by_weight: bool,
+    /// Who else calls from where, if requests stay in their caller's zone.
+    pub(super) zones: Option<Zones>,
+    /// Whether a priority that panics serves nobody.
+    pub(super) fails_in_panic: bool,
+    zone_aware: Option<ZoneAware>,
 }
 
 /// Unless somebody says otherwise, only when next to nothing is available.
@@ -33,8 +41,10 @@ pub(super) struct Member {
 }
 
 /// The endpoints of one locality at one priority.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Locality {
+    /// Where they are.
+    pub(super) place: weir_model::Locality,
     pub(super) level: usize,
     /// At least 1.
     pub(super) weight: u32,
@@ -56,6 +66,7 @@ impl Members {
         priorities.sort_unstable();
         priorities.dedup();
         let localities = endpoints.localities.iter().map(|locality| Locality {
+            place: locality.locality.clone(),
             level: priorities.partition_point(|priority| *priority < locality.priority),
             weight: locality.weight.max(1),
             total: locality.endpoints.len(),
@@ -75,7 +86,20 @@ impl Members {
             by_locality: spread.by_locality,
             overprovisioning: endpoints.overprovisioning.max(1) as usize,
             panic_threshold: PANIC_THRESHOLD,
+            by_weight: endpoints.weighted_priority_health,
+            zones: None,
+            fails_in_panic: spread
+                .zone_aware
+                .as_ref()
+                .is_some_and(|zone_aware| zone_aware.fail_traffic_on_panic),
+            zone_aware: spread.zone_aware.clone().filter(|_| !spread.by_locality),
         }
+    }
+
+    /// Tells where the callers are.
+    pub(super) fn place(&mut self, callers: &Callers) {
+        let Some(zone_aware) = &self.zone_aware else { return };
+        self.zones = Zones::new(zone_aware, callers, self.localities.iter().map(|locality| &locality.place));
     }
 
     pub(super) fn len(&self) -> usize {

@@ -58,9 +58,13 @@ pub(super) fn shares(levels: &[Counts], overprovisioning: usize) -> Option<Vec<S
 }
 
 /// Which priorities panic: all of their endpoints are used, since fewer than `threshold` percent of them are available, and all
-/// priorities together cannot take everything.
-pub(super) fn panics(levels: &[Counts], overprovisioning: usize, threshold: u32) -> Vec<bool> {
-    let available = levels.iter().map(|level| {
+/// priorities together cannot take everything. What they can take may be counted otherwise than their endpoints are.
+pub(super) fn panics(
+    (able, levels): (&[Counts], &[Counts]),
+    overprovisioning: usize,
+    threshold: u32,
+) -> Vec<bool> {
+    let available = able.iter().map(|level| {
         capacity(level.healthy, level.total, overprovisioning)
             + capacity(level.degraded, level.total, overprovisioning)
     });

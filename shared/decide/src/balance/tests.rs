@@ -61,6 +61,7 @@ impl Loads for Measured {
 
 pub(super) fn locality(priority: u32, weight: u32, endpoints: Vec<(Health, u32)>) -> LocalityEndpoints {
     let endpoints = endpoints.into_iter().map(|(health, weight)| Endpoint {
+        details: None,
         address: ([127, 0, 0, 1], 1).into(),
         workload: String::new(),
         health,
@@ -76,7 +77,13 @@ pub(super) fn endpoints(mut localities: Vec<LocalityEndpoints>) -> Endpoints {
         let [_, b, c, d] = index.to_be_bytes();
         endpoint.address = ([10, b, c, d], 80).into();
     }
-    Endpoints { name: String::new(), localities, overprovisioning: weir_model::OVERPROVISIONING }
+    Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
+        name: String::new(),
+        localities,
+        overprovisioning: weir_model::OVERPROVISIONING,
+    }
 }
 
 pub(super) fn healthy(weights: &[u32]) -> Endpoints {
@@ -430,4 +437,83 @@ proptest! {
         expected[1] = 0;
         prop_assert_eq!(counts, expected);
     }
+}
+
+/// A priority whose light endpoints are gone is as good as new where weights count, and not where endpoints do.
+#[test]
+fn a_prioritys_health_may_go_by_weight() {
+    let share = |weighted: bool| {
+        let first = vec![(Health::Unhealthy, 1), (Health::Unhealthy, 1), (Health::Healthy, 100)];
+        let mut all = endpoints(vec![locality(0, 1, first), locality(1, 1, vec![(Health::Healthy, 1)])]);
+        all.weighted_priority_health = weighted;
+        let counts = counts(&table_of(&LoadBalancing::Random, &all), &Measured::default(), 1000, 5);
+        counts[2] as f64 / 1000.0
+    };
+    assert_eq!(share(true), 1.0);
+    // A third of 140 %.
+    assert!((share(false) - 0.46).abs() < 0.05, "{}", share(false));
+}
+
+/// Nobody takes more than its share times the factor of what is under way, and keys stay where there is room.
+#[test]
+fn a_consistent_hash_may_be_bounded() {
+    struct Busy(Vec<u32>);
+    impl Loads for Busy {
+        fn active(&self, endpoint: usize) -> u32 {
+            self.0[endpoint]
+        }
+        fn total(&self) -> u32 {
+            self.0.iter().sum()
+        }
+        fn latency(&self, _: usize, _: Time) -> Option<Duration> {
+            None
+        }
+        fn ejected(&self, _: usize) -> bool {
+            false
+        }
+    }
+    for policy in [LoadBalancing::RingHash(RingSize::default()), LoadBalancing::Maglev { table_size: None }] {
+        let bounded = Spread { hash_balance_factor: Some(150), ..Spread::default() };
+        let table = Table::new(&policy, &bounded, &healthy(&[1; 4]));
+        let (mut position, mut random) = (Position::default(), Random::new(1));
+        let mut busy = Busy(vec![0; 4]);
+        let mut pick = |busy: &Busy| table.pick(&mut position, busy, Some(42), NOW, &mut random).unwrap();
+        let home = pick(&busy);
+        // All with one key, and nobody ever finishes.
+        for _ in 0..40 {
+            let endpoint = pick(&busy);
+            busy.0[endpoint] += 1;
+        }
+        assert!(busy.0.iter().all(|active| *active <= 17), "{policy:?} {:?}", busy.0);
+        assert_eq!(busy.0.iter().max(), Some(&busy.0[home]), "{policy:?}");
+        busy.0 = vec![0; 4];
+        assert_eq!(pick(&busy), home);
+    }
+}
+
+/// Endpoints that move keep their keys where these go by name.
+#[test]
+fn a_consistent_hash_may_go_by_name() {
+    use weir_model::EndpointDetails;
+    let named = |first: u8| {
+        let mut all = healthy(&[1; 5]);
+        for (endpoint, index) in all.localities[0].endpoints.iter_mut().zip(0u8..) {
+            endpoint.address = ([10, 0, first, index], 80).into();
+            let hostname = format!("host-{index}");
+            endpoint.details = EndpointDetails { hostname, ..EndpointDetails::default() }.boxed();
+        }
+        all
+    };
+    let places = |all: &Endpoints, hash_by_hostname: bool| -> Vec<usize> {
+        let spread = Spread { hash_by_hostname, ..Spread::default() };
+        let table = Table::new(&LoadBalancing::Maglev { table_size: None }, &spread, all);
+        let (mut position, mut random) = (Position::default(), Random::new(1));
+        let pick = |key: u64| {
+            let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            table.pick(&mut position, &Measured::default(), Some(hash), NOW, &mut random).unwrap()
+        };
+        (0..200).map(pick).collect()
+    };
+    assert_eq!(places(&named(1), true), places(&named(2), true));
+    assert_ne!(places(&named(1), false), places(&named(2), false));
 }

@@ -47,21 +47,29 @@ impl Grade {
 
 impl View {
     pub(super) fn new(members: &Members, ejected: impl Fn(usize) -> bool) -> Self {
-        let mut counts = vec![Counts::default(); members.level_count()];
-        for endpoint in 0..members.len() {
-            let level = &mut counts[members.level_of(endpoint)];
-            level.total += 1;
-            match members.health(endpoint) {
-                _ if ejected(endpoint) => {}
-                Health::Healthy => level.healthy += 1,
-                Health::Degraded => level.degraded += 1,
-                Health::Draining | Health::Unhealthy => {}
+        let counts = |weight: &dyn Fn(usize) -> usize| {
+            let mut counts = vec![Counts::default(); members.level_count()];
+            for endpoint in 0..members.len() {
+                let level = &mut counts[members.level_of(endpoint)];
+                let weight = weight(endpoint);
+                level.total += weight;
+                match members.health(endpoint) {
+                    _ if ejected(endpoint) => {}
+                    Health::Healthy => level.healthy += weight,
+                    Health::Degraded => level.degraded += weight,
+                    Health::Draining | Health::Unhealthy => {}
+                }
             }
-        }
-        let Some(shares) = priority::shares(&counts, members.overprovisioning) else {
+            counts
+        };
+        let hosts = counts(&|_| 1);
+        // What a priority can take may go by weight; whether it panics never does.
+        let weighed = members.by_weight.then(|| counts(&|it| members.member(it).weight as usize));
+        let counts = weighed.as_ref().unwrap_or(&hosts);
+        let Some(shares) = priority::shares(counts, members.overprovisioning) else {
             return Self::panic(members, true);
         };
-        let panics = priority::panics(&counts, members.overprovisioning, members.panic_threshold);
+        let panics = priority::panics((counts, &hosts), members.overprovisioning, members.panic_threshold);
         if panics.iter().all(|panics| *panics) {
             return Self::panic(members, false);
         }
@@ -84,7 +92,7 @@ impl View {
     /// All endpoints that may take something new, in whichever health; none if nothing is available and nobody panics.
     fn panic(members: &Members, nothing: bool) -> Self {
         let mut totals = vec![0; members.level_count()];
-        if !nothing || members.panic_threshold > 0 {
+        if (!nothing || members.panic_threshold > 0) && !members.fails_in_panic {
             let fit = (0..members.len()).filter(|endpoint| Grade::Any.has(members.health(*endpoint)));
             fit.for_each(|endpoint| totals[members.level_of(endpoint)] += 1);
         }
@@ -139,8 +147,24 @@ impl Tier {
         };
         let endpoints: Box<[u32]> =
             (0..members.len()).filter(|endpoint| fits(*endpoint)).map(|it| it as u32).collect();
-        let weights = Weights::new(weights::shares(members, &endpoints));
-        Self { level, grade, end, endpoints, weights }
+        let zones = members.zones.as_ref().filter(|_| level == 0 && grade == Grade::Healthy);
+        let (endpoints, shares) = match zones.and_then(|zones| zones.shares(members, &endpoints)) {
+            Some(within) => within,
+            None => {
+                let shares = weights::shares(members, &endpoints);
+                (endpoints, shares)
+            }
+        };
+        let endpoints = match grade == Grade::Any && members.fails_in_panic {
+            true => Box::default(),
+            false => endpoints,
+        };
+        Self { level, grade, end, endpoints, weights: Weights::new(shares) }
+    }
+
+    /// Whether it serves nobody.
+    pub(super) fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
     }
 
     /// How many endpoints it has.

@@ -1,9 +1,12 @@
 //! Access logs: lines on standard output or standard error, in Envoy's format strings.
 //!
 //! A log without a format is the data plane's own for a weir; an Envoy is told one then, with the names weir's own log uses where Envoy knows the
-//! value. Formats are written in order, where the generated map is written in another order each time.
+//! value. Formats are written in order, where the generated map is written in another order each time. A listener may have several logs, each
+//! with a filter of its own.
 
-use super::fault::{At, Check, Fault, refuse};
+mod filter;
+
+use super::fault::{At, Check, Fault, each, refuse};
 use super::pb::{accesslog, core, file_log, google, stream_log};
 use super::wire;
 use core::substitution_format_string::Format as Substitution;
@@ -42,6 +45,7 @@ const HTTP: &[(&str, &str)] = &[
     ("route", "%ROUTE_NAME%"),
     ("traceparent", "%REQ(TRACEPARENT)%"),
 ];
+const TCP: &[(&str, &str)] = &[("server_name", "%REQUESTED_SERVER_NAME%")];
 
 /// The logs of a listener.
 pub(super) fn encode(
@@ -49,7 +53,11 @@ pub(super) fn encode(
     protocol: Protocol,
     target: Target,
 ) -> Vec<accesslog::AccessLog> {
-    let Some(log) = log else { return vec![] };
+    let logs = log.into_iter().flat_map(|log| log.all());
+    logs.map(|log| encode_one(log, protocol, target)).collect()
+}
+
+fn encode_one(log: &AccessLog, protocol: Protocol, target: Target) -> accesslog::AccessLog {
     let format = match (&log.format, target) {
         (LogFormat::Default, Target::Weir) => None,
         (LogFormat::Default, Target::Envoy | Target::Grpc) => Some(for_envoy(protocol)),
@@ -69,17 +77,17 @@ pub(super) fn encode(
         LogOutput::Stderr => ("envoy.access_loggers.stderr", stream_log::StderrAccessLog::type_url()),
     };
     let config = google::Any { type_url, value: StreamLog { log_format: format }.encode_to_vec() };
-    vec![accesslog::AccessLog {
+    accesslog::AccessLog {
         name: name.to_owned(),
+        filter: log.filter.as_deref().map(filter::encode),
         config_type: Some(accesslog::access_log::ConfigType::TypedConfig(config)),
-        ..accesslog::AccessLog::default()
-    }]
+    }
 }
 
 fn for_envoy(protocol: Protocol) -> Format {
     let http = match protocol {
         Protocol::Http => HTTP,
-        Protocol::Tcp => &[],
+        Protocol::Tcp => TCP,
     };
     let text = |text: &str| Json { kind: Some(json::Kind::Text(text.to_owned())) };
     let fields = COMMON.iter().chain(http).map(|(name, command)| ((*name).to_owned(), text(command)));
@@ -170,21 +178,22 @@ mod json {
     }
 }
 
-/// How a listener logs. Logs in other places, and logs that leave something out, are refused.
+/// How a listener logs. Logs in other places, and filters that are not known, are refused.
 pub(super) fn decode(logs: &[accesslog::AccessLog]) -> Check<Option<Arc<AccessLog>>> {
-    match logs {
-        [] => Ok(None),
-        [log] => one(log).at("access_log[0]").map(Arc::new).map(Some),
-        _ => Err(Fault::of("access_log", format!("{} logs; at most one is supported", logs.len()))),
-    }
+    let logs = each("access_log", logs, limits::ACCESS_LOGS, one)?;
+    let chained = |also: Option<Arc<AccessLog>>, log| Some(Arc::new(AccessLog { also, ..log }));
+    Ok(logs.into_iter().rev().fold(None, chained))
 }
 
 fn one(log: &accesslog::AccessLog) -> Check<AccessLog> {
-    refuse!(log; filter);
+    let filter = match &log.filter {
+        Some(filter) => Some(Box::new(filter::decode(filter).at("filter")?)),
+        None => None,
+    };
     let Some(accesslog::access_log::ConfigType::TypedConfig(config)) = &log.config_type else {
         return Err(Fault::of("typed_config", "missing"));
     };
-    logger(config).at("typed_config")
+    Ok(AccessLog { filter, ..logger(config).at("typed_config")? })
 }
 
 #[allow(deprecated, reason = "deprecated forms of a format are still in use")]
@@ -231,7 +240,7 @@ fn logger(config: &google::Any) -> Check<AccessLog> {
         );
         return Err(Fault::of("type_url", message));
     };
-    Ok(AccessLog { output, format })
+    Ok(AccessLog { output, format, ..AccessLog::default() })
 }
 
 fn substitution(format: Option<&core::SubstitutionFormatString>) -> Check<LogFormat> {

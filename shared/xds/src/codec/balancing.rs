@@ -9,7 +9,7 @@
 
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{cluster, core, google, lb};
-use super::wire;
+use super::{subset, wire};
 use cluster::cluster::{CommonLbConfig, LbConfig, LbPolicy, common_lb_config, ring_hash_lb_config};
 use cluster::load_balancing_policy::Policy;
 use core::HealthStatus;
@@ -17,7 +17,7 @@ use lb::common::v3 as common;
 use lb::ring_hash::v3::ring_hash::HashFunction;
 use prost::{Message, Name};
 use std::time::Duration;
-use weir_model::{LoadBalancing, RingSize, Spread, is_prime, limits};
+use weir_model::{LoadBalancing, RingSize, Spread, SubsetConfig, ZoneAware, is_prime, limits};
 use weir_proto::xds::v1::PeakEwma;
 
 pub(super) const PEAK_EWMA: &str = "type.googleapis.com/weir.xds.v1.PeakEwma";
@@ -36,8 +36,9 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
         common.override_host_status = Some(core::HealthStatusSet { statuses: statuses.collect() });
     }
     let by_locality = spread.by_locality;
-    let localities = || localities(by_locality);
-    let least_request = |choices| least_request(choices, by_locality);
+    let localities = || localities(spread);
+    let least_request = |choices| least_request(choices, spread);
+    let hashing = || hashing(spread);
     let weighted = || by_locality.then_some(common::locality_lb_config::LocalityWeightedLbConfig {});
     let mut policies = match balancing {
         LoadBalancing::RoundRobin => {
@@ -45,6 +46,17 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
                 let weighted = common_lb_config::LocalityWeightedLbConfig {};
                 message.common_lb_config.get_or_insert_default().locality_config_specifier =
                     Some(common_lb_config::LocalityConfigSpecifier::LocalityWeightedLbConfig(weighted));
+            } else if let Some(zone_aware) = &spread.zone_aware {
+                message.common_lb_config.get_or_insert_default().locality_config_specifier =
+                    Some(common_lb_config::LocalityConfigSpecifier::ZoneAwareLbConfig(
+                        common_lb_config::ZoneAwareLbConfig {
+                            routing_enabled: Some(wire::percent(zone_aware.enabled)),
+                            min_cluster_size: Some(google::UInt64Value {
+                                value: zone_aware.min_cluster_size,
+                            }),
+                            fail_traffic_on_panic: zone_aware.fail_traffic_on_panic,
+                        },
+                    ));
             }
             return;
         }
@@ -64,6 +76,7 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
                 minimum_ring_size: wide(size.minimum),
                 maximum_ring_size: wide(size.maximum),
                 locality_weighted_lb_config: weighted(),
+                consistent_hashing_lb_config: hashing(),
                 ..lb::ring_hash::v3::RingHash::default()
             };
             vec![policy("envoy.load_balancing_policies.ring_hash", wire::pack(&ring))]
@@ -72,6 +85,7 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
             let maglev = lb::maglev::v3::Maglev {
                 table_size: wide(*table_size),
                 locality_weighted_lb_config: weighted(),
+                consistent_hashing_lb_config: hashing(),
                 ..lb::maglev::v3::Maglev::default()
             };
             vec![policy("envoy.load_balancing_policies.maglev", wire::pack(&maglev))]
@@ -81,31 +95,95 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
     message.load_balancing_policy = Some(cluster::LoadBalancingPolicy { policies });
 }
 
-/// How a cluster's message says to balance.
-pub(super) fn decode(message: &cluster::Cluster) -> Check<(LoadBalancing, Spread)> {
-    let mut spread = Spread { by_locality: false, draining_sessions: false };
-    if let Some(common) = &message.common_lb_config {
-        spread = from_common(common).at("common_lb_config")?;
-    }
-    Ok(match &message.load_balancing_policy {
-        // What the policy says of localities counts instead.
+/// Puts what the message says of balancing into subsets.
+pub(super) fn encode_subsets(subsets: &SubsetConfig, message: &mut cluster::Cluster) {
+    match message.load_balancing_policy.take() {
+        None => message.lb_subset_config = Some(subset::encode(subsets)),
         Some(list) => {
-            let (balancing, by_locality) = from_policies(list).at("load_balancing_policy")?;
-            (balancing, Spread { by_locality, ..spread })
+            let config = wire::pack(&subset::encode_policy(subsets, list));
+            let around = policy("envoy.load_balancing_policies.subset", config);
+            message.load_balancing_policy = Some(cluster::LoadBalancingPolicy { policies: vec![around] });
         }
-        None => (from_legacy(message)?, spread),
-    })
+    }
 }
 
-fn from_common(common: &CommonLbConfig) -> Check<Spread> {
+/// How a cluster's message says to balance.
+pub(super) fn decode(message: &cluster::Cluster) -> Check<Found> {
+    let common = message.common_lb_config.clone().unwrap_or_default();
+    let mut found = match &message.load_balancing_policy {
+        Some(list) => {
+            // Envoy refuses the two together.
+            refuse!(message; lb_subset_config);
+            from_policies(list, 0).at("load_balancing_policy")?
+        }
+        // What a policy says of localities and hashing counts instead of what is common.
+        None => {
+            let balancing = from_legacy(message)?;
+            let spread = from_common(&common, &balancing).at("common_lb_config")?;
+            let subsets = match &message.lb_subset_config {
+                Some(config) => subset::decode(config).at("lb_subset_config")?,
+                None => None,
+            };
+            Found { spread, subsets, balancing }
+        }
+    };
+    found.spread.draining_sessions = from_statuses(common.override_host_status.as_ref())
+        .at("override_host_status")
+        .at("common_lb_config")?;
+    Ok(found)
+}
+
+fn from_common(common: &CommonLbConfig, balancing: &LoadBalancing) -> Check<Spread> {
     use common_lb_config::LocalityConfigSpecifier::{LocalityWeightedLbConfig, ZoneAwareLbConfig};
-    refuse!(common; consistent_hashing_lb_config);
-    let draining_sessions = from_statuses(common.override_host_status.as_ref()).at("override_host_status")?;
-    match common.locality_config_specifier {
-        Some(ZoneAwareLbConfig(_)) => Err(Fault::unsupported("zone_aware_lb_config")),
-        Some(LocalityWeightedLbConfig(_)) => Ok(Spread { by_locality: true, draining_sessions }),
-        None => Ok(Spread { by_locality: false, draining_sessions }),
+    let mut spread = PLAIN;
+    if hashes(balancing)
+        && let Some(config) = &common.consistent_hashing_lb_config
+    {
+        spread.hash_by_hostname = config.use_hostname_for_hashing;
+        spread.hash_balance_factor =
+            from_factor(config.hash_balance_factor.as_ref()).at("consistent_hashing_lb_config")?;
     }
+    match &common.locality_config_specifier {
+        // Consistent hashes do not look at zones.
+        Some(ZoneAwareLbConfig(config)) if !hashes(balancing) => {
+            let zone_aware = from_zones(
+                config.routing_enabled.as_ref(),
+                config.min_cluster_size.as_ref(),
+                config.fail_traffic_on_panic,
+            );
+            spread.zone_aware = Some(zone_aware.at("zone_aware_lb_config")?);
+        }
+        Some(ZoneAwareLbConfig(_)) | None => {}
+        Some(LocalityWeightedLbConfig(_)) => spread.by_locality = true,
+    }
+    Ok(spread)
+}
+
+fn hashes(balancing: &LoadBalancing) -> bool {
+    matches!(balancing, LoadBalancing::RingHash(_) | LoadBalancing::Maglev { .. })
+}
+
+fn from_factor(factor: Option<&google::UInt32Value>) -> Check<Option<u32>> {
+    match factor.map(|factor| factor.value) {
+        Some(factor @ ..100) => Err(Fault::of("hash_balance_factor", format!("{factor} is less than 100"))),
+        factor => Ok(factor),
+    }
+}
+
+fn from_zones(
+    enabled: Option<&super::pb::kind::Percent>,
+    size: Option<&google::UInt64Value>,
+    fail_traffic_on_panic: bool,
+) -> Check<ZoneAware> {
+    let usual = ZoneAware::default();
+    Ok(ZoneAware {
+        enabled: match enabled {
+            Some(percent) => wire::from_percent(percent).at("routing_enabled")?,
+            None => usual.enabled,
+        },
+        min_cluster_size: size.map_or(usual.min_cluster_size, |size| size.value),
+        fail_traffic_on_panic,
+    })
 }
 
 /// Whether draining endpoints keep their sessions.
@@ -120,23 +198,45 @@ fn from_statuses(set: Option<&core::HealthStatusSet>) -> Check<bool> {
     Ok(has(HealthStatus::Draining))
 }
 
-/// A policy, and whether localities are weighted.
-type Found = (LoadBalancing, bool);
+/// What a message says of balancing.
+pub(super) struct Found {
+    pub(super) balancing: LoadBalancing,
+    pub(super) spread: Spread,
+    pub(super) subsets: Option<Box<SubsetConfig>>,
+}
 
-fn from_policies(list: &cluster::LoadBalancingPolicy) -> Check<Found> {
-    let known = each("policies", &list.policies, 64, from_policy)?;
+/// What counts where a message of another control plane says nothing.
+const PLAIN: Spread = Spread {
+    by_locality: false,
+    draining_sessions: false,
+    zone_aware: None,
+    hash_by_hostname: false,
+    hash_balance_factor: None,
+};
+
+fn found(balancing: LoadBalancing, spread: Spread) -> Found {
+    Found { balancing, spread, subsets: None }
+}
+
+fn weighted(by_locality: bool) -> Spread {
+    Spread { by_locality, ..PLAIN }
+}
+
+/// `depth` is how many policies this one is within.
+fn from_policies(list: &cluster::LoadBalancingPolicy, depth: usize) -> Check<Found> {
+    let known = each("policies", &list.policies, 64, |policy| from_policy(policy, depth))?;
     known.into_iter().flatten().next().ok_or_else(|| Fault::of("policies", "none of them is supported"))
 }
 
 /// The policy of an entry; nothing if weir does not know it.
-fn from_policy(policy: &Policy) -> Check<Option<Found>> {
+fn from_policy(policy: &Policy, depth: usize) -> Check<Option<Found>> {
     let field = "typed_extension_config";
     let extension = required(field, policy.typed_extension_config.as_ref())?;
     let config = required("typed_extension_config.typed_config", extension.typed_config.as_ref())?;
-    from_config(config).at("typed_config").at(field)
+    from_config(config, depth).at("typed_config").at(field)
 }
 
-fn from_config(config: &google::Any) -> Check<Option<Found>> {
+fn from_config(config: &google::Any, depth: usize) -> Check<Option<Found>> {
     let url = config.type_url.as_str();
     let is = |name: String| name == url;
     if url == PEAK_EWMA {
@@ -144,8 +244,14 @@ fn from_config(config: &google::Any) -> Check<Option<Found>> {
     }
     if is(lb::round_robin::v3::RoundRobin::type_url()) {
         let policy: lb::round_robin::v3::RoundRobin = wire::unpack(config)?;
-        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
-        return Ok(Some((LoadBalancing::RoundRobin, by_locality)));
+        let spread = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some(found(LoadBalancing::RoundRobin, spread)));
+    }
+    if is(lb::subset::v3::Subset::type_url()) && depth == 0 {
+        let policy: lb::subset::v3::Subset = wire::unpack(config)?;
+        let (subsets, inner) = subset::decode_policy(&policy)?;
+        let inner = from_policies(inner, depth + 1).at("subset_lb_policy")?;
+        return Ok(Some(Found { subsets, ..inner }));
     }
     if is(lb::wrr_locality::v3::WrrLocality::type_url()) {
         let policy: lb::wrr_locality::v3::WrrLocality = wire::unpack(config)?;
@@ -157,18 +263,18 @@ fn from_config(config: &google::Any) -> Check<Option<Found>> {
             .and_then(|policy| policy.typed_extension_config.as_ref()?.typed_config.as_ref());
         return Ok(first
             .filter(|any| any.type_url == round_robin)
-            .map(|_| (LoadBalancing::RoundRobin, true)));
+            .map(|_| found(LoadBalancing::RoundRobin, weighted(true))));
     }
     if is(lb::random::v3::Random::type_url()) {
         let policy: lb::random::v3::Random = wire::unpack(config)?;
-        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
-        return Ok(Some((LoadBalancing::Random, by_locality)));
+        let spread = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some(found(LoadBalancing::Random, spread)));
     }
     if is(lb::least_request::v3::LeastRequest::type_url()) {
         let policy: lb::least_request::v3::LeastRequest = wire::unpack(config)?;
         refuse!(policy; active_request_bias, selection_method);
-        let by_locality = from_localities(policy.locality_lb_config.as_ref())?;
-        return Ok(Some((from_choices(policy.choice_count.as_ref())?, by_locality)));
+        let spread = from_localities(policy.locality_lb_config.as_ref())?;
+        return Ok(Some(found(from_choices(policy.choice_count.as_ref())?, spread)));
     }
     if is(lb::ring_hash::v3::RingHash::type_url()) {
         let policy: lb::ring_hash::v3::RingHash = wire::unpack(config)?;
@@ -176,10 +282,10 @@ fn from_config(config: &google::Any) -> Check<Option<Found>> {
     }
     if is(lb::maglev::v3::Maglev::type_url()) {
         let policy: lb::maglev::v3::Maglev = wire::unpack(config)?;
-        from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
         let table_size = from_table_size(policy.table_size.as_ref())?;
+        let spread = from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
         let by_locality = policy.locality_weighted_lb_config.is_some();
-        return Ok(Some((LoadBalancing::Maglev { table_size }, by_locality)));
+        return Ok(Some(found(LoadBalancing::Maglev { table_size }, Spread { by_locality, ..spread })));
     }
     Ok(None)
 }
@@ -225,10 +331,10 @@ fn policy(name: &str, config: google::Any) -> Policy {
     }
 }
 
-fn least_request(choices: u32, by_locality: bool) -> Policy {
+fn least_request(choices: u32, spread: &Spread) -> Policy {
     let least_request = lb::least_request::v3::LeastRequest {
         choice_count: wire::wrap(choices),
-        locality_lb_config: localities(by_locality),
+        locality_lb_config: localities(spread),
         ..lb::least_request::v3::LeastRequest::default()
     };
     policy("envoy.load_balancing_policies.least_request", wire::pack(&least_request))
@@ -247,21 +353,51 @@ fn fallback() -> Policy {
     )
 }
 
-fn localities(weighted: bool) -> Option<common::LocalityLbConfig> {
-    use common::locality_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig};
-    let specifier = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
-    weighted.then_some(common::LocalityLbConfig { locality_config_specifier: Some(specifier) })
+fn localities(spread: &Spread) -> Option<common::LocalityLbConfig> {
+    use common::locality_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig, ZoneAwareLbConfig};
+    let specifier = match &spread.zone_aware {
+        _ if spread.by_locality => {
+            LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {})
+        }
+        Some(zone_aware) => LocalityConfigSpecifier::ZoneAwareLbConfig(ZoneAwareLbConfig {
+            routing_enabled: Some(wire::percent(zone_aware.enabled)),
+            min_cluster_size: Some(google::UInt64Value { value: zone_aware.min_cluster_size }),
+            fail_traffic_on_panic: zone_aware.fail_traffic_on_panic,
+            ..ZoneAwareLbConfig::default()
+        }),
+        None => return None,
+    };
+    Some(common::LocalityLbConfig { locality_config_specifier: Some(specifier) })
 }
 
-/// Whether localities are weighted.
-fn from_localities(config: Option<&common::LocalityLbConfig>) -> Check<bool> {
+fn hashing(spread: &Spread) -> Option<common::ConsistentHashingLbConfig> {
+    let config = common::ConsistentHashingLbConfig {
+        use_hostname_for_hashing: spread.hash_by_hostname,
+        hash_balance_factor: spread.hash_balance_factor.and_then(wire::wrap),
+        ..common::ConsistentHashingLbConfig::default()
+    };
+    (config != common::ConsistentHashingLbConfig::default()).then_some(config)
+}
+
+/// How traffic spreads over localities.
+#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
+fn from_localities(config: Option<&common::LocalityLbConfig>) -> Check<Spread> {
     use common::locality_lb_config::LocalityConfigSpecifier;
     match config.and_then(|config| config.locality_config_specifier.as_ref()) {
-        Some(LocalityConfigSpecifier::ZoneAwareLbConfig(_)) => {
-            Err(Fault::unsupported("locality_lb_config.zone_aware_lb_config"))
+        Some(LocalityConfigSpecifier::ZoneAwareLbConfig(config)) => {
+            let inner = || {
+                refuse!(config; force_locality_direct_routing, force_local_zone, locality_basis);
+                from_zones(
+                    config.routing_enabled.as_ref(),
+                    config.min_cluster_size.as_ref(),
+                    config.fail_traffic_on_panic,
+                )
+            };
+            let zone_aware = inner().at("zone_aware_lb_config").at("locality_lb_config")?;
+            Ok(Spread { zone_aware: Some(zone_aware), ..PLAIN })
         }
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) => Ok(true),
-        None => Ok(false),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) => Ok(weighted(true)),
+        None => Ok(PLAIN),
     }
 }
 
@@ -274,25 +410,28 @@ fn from_choices(count: Option<&google::UInt32Value>) -> Check<LoadBalancing> {
 
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 fn from_ring_hash(policy: &lb::ring_hash::v3::RingHash) -> Check<Found> {
-    refuse!(policy; use_hostname_for_hashing, hash_balance_factor);
     if policy.hash_function == HashFunction::MurmurHash2 as i32 {
         return Err(Fault::unsupported("hash_function"));
     }
-    from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
+    let mut spread = from_hashing(policy.consistent_hashing_lb_config.as_ref())?;
+    if policy.consistent_hashing_lb_config.is_none() {
+        spread.hash_by_hostname = policy.use_hostname_for_hashing;
+        spread.hash_balance_factor = from_factor(policy.hash_balance_factor.as_ref())?;
+    }
+    spread.by_locality = policy.locality_weighted_lb_config.is_some();
     let size = from_ring_size(policy.minimum_ring_size.as_ref(), policy.maximum_ring_size.as_ref())?;
-    Ok((LoadBalancing::RingHash(size), policy.locality_weighted_lb_config.is_some()))
+    Ok(found(LoadBalancing::RingHash(size), spread))
 }
 
-fn from_hashing(config: Option<&common::ConsistentHashingLbConfig>) -> Check<()> {
-    let Some(config) = config else { return Ok(()) };
-    let inner = || {
-        refuse!(config; use_hostname_for_hashing, hash_balance_factor);
-        match config.hash_policy.is_empty() {
-            true => Ok(()),
-            false => {
-                Err(Fault::of("hash_policy", "not supported here; write it in the action of the routes"))
-            }
-        }
+fn from_hashing(config: Option<&common::ConsistentHashingLbConfig>) -> Check<Spread> {
+    let Some(config) = config else { return Ok(PLAIN) };
+    let inner = || match config.hash_policy.is_empty() {
+        true => Ok(Spread {
+            hash_by_hostname: config.use_hostname_for_hashing,
+            hash_balance_factor: from_factor(config.hash_balance_factor.as_ref())?,
+            ..PLAIN
+        }),
+        false => Err(Fault::of("hash_policy", "not supported here; write it in the action of the routes")),
     };
     inner().at("consistent_hashing_lb_config")
 }
@@ -355,5 +494,5 @@ fn from_peak_ewma(config: &google::Any) -> Check<Found> {
         decay: duration(decay.seconds, decay.nanos).at("decay")?,
         default_rtt: duration(default_rtt.seconds, default_rtt.nanos).at("default_rtt")?,
     };
-    Ok((policy, message.locality_weighted))
+    Ok(found(policy, weighted(message.locality_weighted)))
 }

@@ -3,12 +3,13 @@
 //! weir counts retries against a budget; Envoy's fixed number of concurrent retries is a budget of no share with that minimum. Of several
 //! thresholds of a priority the first counts, as in Envoy. `track_remaining` only switches on statistics, which weir has always.
 
-use super::fault::{At, Check, refuse};
+use super::fault::{At, Check, Fault, refuse};
 use super::pb::{cluster, core, google};
 use super::wire;
 use cluster::circuit_breakers::thresholds;
 use core::RoutingPriority;
-use weir_model::{CircuitBreakers, ConnectionLimits, RetryBudget, Thresholds};
+use std::time::Duration;
+use weir_model::{CircuitBreakers, ConnectionLimits, RetryBudget, TcpKeepalive, Thresholds};
 
 /// Envoy's own limit where a message does not say.
 const BREAKER: u32 = 1024;
@@ -60,7 +61,45 @@ pub(super) fn from_connection(options: &core::HttpProtocolOptions) -> Check<Conn
     let max_requests = options.max_requests_per_connection.as_ref().and_then(from_requests);
     let field = "max_connection_duration";
     let max_duration = wire::timeout(field, options.max_connection_duration.as_ref())?;
-    Ok(ConnectionLimits { max_requests, max_duration })
+    Ok(ConnectionLimits { max_requests, max_duration, keepalive: None })
+}
+
+/// The message of how the kernel asks silent peers.
+pub(super) fn encode_keepalive(
+    keepalive: Option<&TcpKeepalive>,
+) -> Option<cluster::UpstreamConnectionOptions> {
+    let seconds = |duration: Duration| wire::wrap(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX));
+    let keepalive = keepalive?;
+    Some(cluster::UpstreamConnectionOptions {
+        tcp_keepalive: Some(core::TcpKeepalive {
+            keepalive_probes: keepalive.probes.and_then(wire::wrap),
+            keepalive_time: keepalive.time.and_then(seconds),
+            keepalive_interval: keepalive.interval.and_then(seconds),
+        }),
+        ..cluster::UpstreamConnectionOptions::default()
+    })
+}
+
+/// How the kernel asks silent peers. The other options name interfaces, and addresses to try at once, of which endpoints have one.
+pub(super) fn from_options(
+    options: Option<&cluster::UpstreamConnectionOptions>,
+) -> Check<Option<TcpKeepalive>> {
+    let Some(keepalive) = options.and_then(|options| options.tcp_keepalive.as_ref()) else {
+        return Ok(None);
+    };
+    // The kernel takes what fits into 16 and 7 bits, and refuses zero.
+    let number = |field: &str, value: Option<&google::UInt32Value>, most: u32| match value {
+        Some(value) if !(1..=most).contains(&value.value) => {
+            Err(Fault::of(field, format!("{} is not from 1 to {most}", value.value)).within("tcp_keepalive"))
+        }
+        value => Ok(value.map(|value| value.value)),
+    };
+    let seconds = |value: u32| Duration::from_secs(u64::from(value));
+    Ok(Some(TcpKeepalive {
+        probes: number("keepalive_probes", keepalive.keepalive_probes.as_ref(), 127)?,
+        time: number("keepalive_time", keepalive.keepalive_time.as_ref(), 32_767)?.map(seconds),
+        interval: number("keepalive_interval", keepalive.keepalive_interval.as_ref(), 32_767)?.map(seconds),
+    }))
 }
 
 /// A number of requests, where none means any number.

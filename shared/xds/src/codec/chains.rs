@@ -125,7 +125,8 @@ fn from_default(chain: &listener::FilterChain) -> Check<ChainKind> {
 
 fn from_match(matches: &listener::FilterChainMatch) -> Check<ChainMatch> {
     refuse!(matches; address_suffix, suffix_len);
-    let ranges = |field: &str, ranges: &[core::CidrRange]| each(field, ranges, limits::CHAIN_VALUES, from_range);
+    let ranges =
+        |field: &str, ranges: &[core::CidrRange]| each(field, ranges, limits::CHAIN_VALUES, from_range);
     let source_type = match ConnectionSourceType::try_from(matches.source_type) {
         Ok(ConnectionSourceType::Any) => SourceType::Any,
         Ok(ConnectionSourceType::SameIpOrLoopback) => SourceType::Local,
@@ -141,7 +142,9 @@ fn from_match(matches: &listener::FilterChainMatch) -> Check<ChainMatch> {
             None => None,
         },
         destinations: ranges("prefix_ranges", &matches.prefix_ranges)?,
-        server_names: each("server_names", &matches.server_names, limits::CHAIN_VALUES, |name| server_name(name))?,
+        server_names: each("server_names", &matches.server_names, limits::CHAIN_VALUES, |name| {
+            server_name(name)
+        })?,
         transport: matches.transport_protocol.clone(),
         application_protocols: each(
             "application_protocols",
@@ -184,7 +187,10 @@ fn server_name(name: &str) -> Check<String> {
         return Err(Fault::new(message));
     }
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        let message = format!("{:?} matches nothing, since names are compared in lower case; write it so", wire::cut(&name));
+        let message = format!(
+            "{:?} matches nothing, since names are compared in lower case; write it so",
+            wire::cut(&name)
+        );
         return Err(Fault::new(message));
     }
     Ok(name)

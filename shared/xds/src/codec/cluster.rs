@@ -5,7 +5,7 @@
 
 use super::fault::{At, Check, Fault, refuse, required};
 use super::pb::{cluster, core, google, upstreams};
-use super::{balancing, breakers, endpoints, health, metadata, wire};
+use super::{balancing, breakers, dns, endpoints, health, metadata, wire};
 use cluster::cluster::{ClusterDiscoveryType, DiscoveryType, EdsClusterConfig};
 use prost::Name;
 use std::time::Duration;
@@ -42,6 +42,9 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
     };
     balancing::encode(&cluster.load_balancing, &cluster.spread, &mut message);
     health::encode(&cluster.health, &mut message);
+    if let Some(subsets) = &cluster.subsets {
+        balancing::encode_subsets(subsets, &mut message);
+    }
     let discovery = match &cluster.discovery {
         Discovery::Eds(name) => {
             message.eds_cluster_config =
@@ -58,7 +61,13 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
             message.load_assignment = Some(endpoints::encode(assignment));
             DiscoveryType::Static
         }
+        Discovery::Dns(dns) => {
+            dns::encode(dns, &mut message);
+            if dns.logical { DiscoveryType::LogicalDns } else { DiscoveryType::StrictDns }
+        }
     };
+    message.upstream_connection_options =
+        breakers::encode_keepalive(cluster.circuit_breakers.connection.keepalive.as_ref());
     message.cluster_discovery_type = Some(ClusterDiscoveryType::Type(discovery as i32));
     message
 }
@@ -68,16 +77,19 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
 pub(super) fn decode(message: &cluster::Cluster) -> Check<Cluster> {
     refuse!(message; transport_socket_matches, transport_socket_matcher, transport_socket,
         upstream_http_protocol_options, common_http_protocol_options, http_protocol_options,
-        http2_protocol_options, upstream_bind_config, lb_subset_config, protocol_selection, filters,
+        http2_protocol_options, upstream_bind_config, protocol_selection, filters, typed_dns_resolver_config,
         upstream_config, connection_pool_per_downstream_connection, queuing_policies);
     let name = wire::name("name", &message.name)?;
     let connect_timeout = wire::optional_duration("connect_timeout", message.connect_timeout.as_ref())?;
-    let (load_balancing, spread) = balancing::decode(message)?;
+    let balancing::Found { balancing: load_balancing, spread, subsets } = balancing::decode(message)?;
     let Options { http, idle_timeout, mut connection } = from_options(message)?;
     if let (None, Some(requests)) = (connection.max_requests, &message.max_requests_per_connection) {
         connection.max_requests = breakers::from_requests(requests);
     }
+    connection.keepalive = breakers::from_options(message.upstream_connection_options.as_ref())
+        .at("upstream_connection_options")?;
     Ok(Cluster {
+        subsets,
         health: health::decode(message)?,
         kind: from_kind(message.metadata.as_ref())?,
         discovery: from_discovery(message, &name)?,
@@ -113,8 +125,10 @@ fn from_discovery(message: &cluster::Cluster, name: &str) -> Check<Discovery> {
             let assignment = required("load_assignment", message.load_assignment.as_ref())?;
             Ok(Discovery::Static(endpoints::decode(assignment).at("load_assignment")?))
         }
-        Some(DiscoveryType::StrictDns | DiscoveryType::LogicalDns | DiscoveryType::OriginalDst) | None => {
-            Err(Fault::of("type", "only EDS and STATIC are supported"))
+        Some(DiscoveryType::StrictDns) => Ok(Discovery::Dns(dns::decode(message, false)?)),
+        Some(DiscoveryType::LogicalDns) => Ok(Discovery::Dns(dns::decode(message, true)?)),
+        Some(DiscoveryType::OriginalDst) | None => {
+            Err(Fault::of("type", "only EDS, STATIC, STRICT_DNS and LOGICAL_DNS are supported"))
         }
     }
 }

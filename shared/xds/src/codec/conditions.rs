@@ -55,10 +55,7 @@ fn field(condition: &FieldCondition) -> route::HeaderMatcher {
 pub(super) fn is_plain(matcher: &route::HeaderMatcher) -> bool {
     use HeaderMatchSpecifier::{PresentMatch, RangeMatch};
     let value = !matches!(matcher.header_match_specifier, Some(PresentMatch(false) | RangeMatch(_)));
-    value
-        && !matcher.invert_match
-        && !matcher.treat_missing_header_as_empty
-        && !matcher.name.starts_with(':')
+    value && !matcher.invert_match && !matcher.treat_missing_header_as_empty && !matcher.name.starts_with(':')
 }
 
 /// A condition on a field of the head.

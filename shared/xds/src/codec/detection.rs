@@ -31,15 +31,12 @@ pub(super) fn encode(message: &mut listener::Listener, otherwise: listener::Filt
     message.continue_on_listener_filters_timeout = true;
 }
 
-/// How long a listener waits to find out, and its chain for what is not HTTP; nothing if it does not find out.
+/// How long a listener waits to find out, and its chain for what is not HTTP; nothing if it chooses its chains by something else.
 pub(super) fn decode(message: &listener::Listener) -> Check<Option<(Duration, &listener::FilterChain)>> {
-    let filter = match message.listener_filters.as_slice() {
-        [] => return Ok(None),
-        [filter] => filter,
-        filters => {
-            let message = format!("{} filters; at most one is supported", filters.len());
-            return Err(Fault::of("listener_filters", message));
-        }
+    let ([filter], [chain], Some(otherwise)) =
+        (&*message.listener_filters, &*message.filter_chains, &message.default_filter_chain)
+    else {
+        return Ok(None);
     };
     let inspector = match &filter.config_type {
         Some(listener::listener_filter::ConfigType::TypedConfig(google::Any { type_url, .. })) => {
@@ -47,12 +44,10 @@ pub(super) fn decode(message: &listener::Listener) -> Check<Option<(Duration, &l
         }
         _ => false,
     };
-    if !inspector {
-        return Err(Fault::of("listener_filters[0]", "only HttpInspector is supported"));
-    }
-    if !message.continue_on_listener_filters_timeout {
-        let message = "must be true: a client that says nothing is taken for one whose server speaks first";
-        return Err(Fault::of("continue_on_listener_filters_timeout", message));
+    // Where a client that says nothing is not served, nobody waits for its server either.
+    let goes_on = message.continue_on_listener_filters_timeout;
+    if !inspector || !goes_on || !chain.filter_chain_match.as_ref().is_some_and(is_http) {
+        return Ok(None);
     }
     let wait = match &message.listener_filters_timeout {
         None => ENVOY_WAIT,
@@ -62,14 +57,11 @@ pub(super) fn decode(message: &listener::Listener) -> Check<Option<(Duration, &l
         let message = "0s waits for ever; give a time after which the server speaks first";
         return Err(Fault::of("listener_filters_timeout", message));
     }
-    let otherwise = message.default_filter_chain.as_ref();
-    let otherwise =
-        otherwise.ok_or_else(|| Fault::of("default_filter_chain", "missing; it takes what is not HTTP"))?;
     Ok(Some((wait, otherwise)))
 }
 
 /// Whether a match is the one for what the inspector finds to be HTTP, of every version.
-pub(super) fn is_http(matches: &listener::FilterChainMatch) -> bool {
+fn is_http(matches: &listener::FilterChainMatch) -> bool {
     let protocols = &matches.application_protocols;
     let nothing_else =
         listener::FilterChainMatch { application_protocols: protocols.clone(), ..Default::default() };

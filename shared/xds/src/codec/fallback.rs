@@ -8,7 +8,7 @@ use http::StatusCode;
 use prost::Message;
 use std::collections::HashMap;
 use weir_model::node::Target;
-use weir_model::{DirectResponse, Fallback, RouteAction, limits};
+use weir_model::{DirectResponse, Fallback, HeaderValue, RouteAction, StaticAnswer, limits};
 use weir_proto::xds::v1;
 
 /// The name of the entry in `typed_per_filter_config`.
@@ -21,10 +21,14 @@ pub(super) fn to_route(action: &RouteAction, target: Target, configs: &mut HashM
     let Some(fallback) = forward.fallback.as_deref().filter(|_| target == Target::Weir) else { return };
     let answer = match fallback {
         Fallback::Cluster(cluster) => v1::fallback::Answer::Cluster(cluster.clone()),
-        Fallback::Direct(response) => v1::fallback::Answer::Response(v1::StaticResponse {
-            status: u32::from(response.status.as_u16()),
-            body: response.body.clone(),
-        }),
+        Fallback::Direct(StaticAnswer { response, content_type }) => {
+            let content_type = content_type.as_ref().and_then(|kind| kind.to_str().ok());
+            v1::fallback::Answer::Response(v1::StaticResponse {
+                status: u32::from(response.status.as_u16()),
+                body: response.body.clone(),
+                content_type: content_type.unwrap_or_default().to_owned(),
+            })
+        }
     };
     let message = v1::Fallback { answer: Some(answer) };
     let config = google::Any { type_url: TYPE.to_owned(), value: message.encode_to_vec() };
@@ -60,7 +64,7 @@ fn decode(config: &google::Any) -> Check<Fallback> {
     }
 }
 
-fn from_response(response: &v1::StaticResponse) -> Check<DirectResponse> {
+fn from_response(response: &v1::StaticResponse) -> Check<StaticAnswer> {
     let status = u16::try_from(response.status).ok().and_then(|status| StatusCode::from_u16(status).ok());
     let status = status.filter(|status| !status.is_informational());
     let status = status
@@ -68,5 +72,12 @@ fn from_response(response: &v1::StaticResponse) -> Check<DirectResponse> {
     if response.body.len() > limits::DIRECT_BODY_BYTES {
         return Err(Fault::of("body", format!("longer than {} bytes", limits::DIRECT_BODY_BYTES)));
     }
-    Ok(DirectResponse { status, body: response.body.clone() })
+    let content_type = match response.content_type.as_str() {
+        "" => None,
+        kind if kind.len() > limits::NAME_BYTES => return Err(Fault::of("content_type", "too long")),
+        kind => Some(HeaderValue::from_str(kind).map_err(|_| {
+            Fault::of("content_type", format!("{:?} is not the value of a header", wire::cut(kind)))
+        })?),
+    };
+    Ok(StaticAnswer { response: DirectResponse { status, body: response.body.clone() }, content_type })
 }

@@ -1,4 +1,4 @@
-//! What Envoy has as HTTP filters: rate limits, faults, CORS.
+//! What Envoy has as HTTP filters: rate limits, faults, CORS, limits on bodies.
 //!
 //! A listener's own configuration of them is in its filter chain; that of virtual hosts and routes in `typed_per_filter_config`, where an
 //! entry that is disabled takes away what the next wider level says. A filter that weir does not know is refused by its name, unless it
@@ -7,12 +7,13 @@
 //! An Envoy reads what routes say only of filters that are in its chain, so all of them are in it, disabled; a request whose route does not
 //! ask for one does not meet it.
 
+mod body;
 mod cors;
 mod faults;
 mod limits;
 
 use super::fault::{At, Check, Fault};
-use super::pb::{cors as pb_cors, google, hcm, http_fault, local_ratelimit, route};
+use super::pb::{buffer, cors as pb_cors, google, hcm, http_fault, local_ratelimit, route};
 use super::wire;
 use google::Any;
 use hcm::http_filter::ConfigType;
@@ -24,9 +25,10 @@ use weir_model::node::Target;
 const CORS: &str = "envoy.filters.http.cors";
 const LIMITS: &str = "envoy.filters.http.local_ratelimit";
 const FAULT: &str = "envoy.filters.http.fault";
+const BUFFER: &str = "envoy.filters.http.buffer";
 
 /// How often a map is made anew until it iterates in the order of its keys.
-const ATTEMPTS: usize = 1000;
+const ATTEMPTS: usize = 20_000;
 
 /// What a virtual host or a route says of filters, beside what others of its parts say of theirs. gRPC would refuse what it does not know.
 pub(super) fn encode(
@@ -46,6 +48,9 @@ pub(super) fn encode(
     }
     if let Some(limits) = &filters.limits {
         entries.push((LIMITS, if limits.is_empty() { off() } else { wire::pack(&limits::encode(limits)) }));
+    }
+    if let Some(limit) = filters.body {
+        entries.push((BUFFER, wire::pack(&body::of_route(limit))));
     }
     in_order(entries)
 }
@@ -92,6 +97,7 @@ fn from_config(name: &str, config: &Any, filters: &mut Filters) -> Check<()> {
             CORS => filters.cors = Some(weir_model::Cors::default()),
             FAULT => filters.fault = Some(weir_model::Fault::default()),
             LIMITS => filters.limits = Some(weir_model::RateLimits::default()),
+            BUFFER => filters.body = Some(weir_model::BodyLimit::Off),
             // A filter that there is not, and that is not wanted.
             _ => {}
         },
@@ -113,6 +119,10 @@ fn from_known(config: &Any, filters: &mut Filters) -> Check<bool> {
         filters.fault = Some(faults::decode(&wire::unpack(config)?)?);
     } else if config.type_url == local_ratelimit::LocalRateLimit::type_url() {
         filters.limits = Some(limits::decode(&wire::unpack(config)?)?);
+    } else if config.type_url == buffer::Buffer::type_url() {
+        filters.body = Some(body::decode(&wire::unpack(config)?)?);
+    } else if config.type_url == buffer::BufferPerRoute::type_url() {
+        filters.body = Some(body::from_route(&wire::unpack(config)?)?);
     } else {
         return Ok(false);
     }
@@ -131,16 +141,22 @@ pub(super) fn encode_chain(filters: Option<&Filters>, target: Target) -> Vec<hcm
     if target == Target::Grpc {
         return Vec::new();
     }
+    let bytes = match filters.and_then(|filters| filters.body) {
+        Some(weir_model::BodyLimit::Bytes(bytes)) => Some(bytes),
+        Some(weir_model::BodyLimit::Off) | None => None,
+    };
     if target != Target::Envoy {
         let limits = limits.map(|limits| filter(LIMITS, wire::pack(&limits), false));
         let fault = fault.map(|fault| filter(FAULT, wire::pack(&fault), false));
-        return limits.into_iter().chain(fault).collect();
+        let body = bytes.map(|bytes| filter(BUFFER, wire::pack(&body::encode(bytes)), false));
+        return limits.into_iter().chain(fault).chain(body).collect();
     }
     let (no_limits, no_fault) = (limits.is_none(), fault.is_none());
     vec![
         filter(CORS, wire::pack(&pb_cors::Cors {}), true),
         filter(LIMITS, wire::pack(&limits.unwrap_or_else(limits::nothing)), no_limits),
         filter(FAULT, wire::pack(&fault.unwrap_or_default()), no_fault),
+        filter(BUFFER, wire::pack(&body::encode(bytes.unwrap_or(body::ANY))), bytes.is_none()),
     ]
 }
 
@@ -155,12 +171,13 @@ pub(super) fn from_chain(config: &Any, filters: &mut Filters) -> Check<bool> {
         // Everything it does is for routes to say.
         return Ok(true);
     }
-    let before = (filters.limits.is_some(), filters.fault.is_some());
+    let before = (filters.limits.is_some(), filters.fault.is_some(), filters.body.is_some());
     if !from_known(config, filters)? {
         return Ok(false);
     }
     if before.0 && config.type_url == local_ratelimit::LocalRateLimit::type_url()
         || before.1 && config.type_url == http_fault::HttpFault::type_url()
+        || before.2 && config.type_url == buffer::Buffer::type_url()
     {
         return Err(Fault::new("a filter of this type is there already; only one is supported"));
     }

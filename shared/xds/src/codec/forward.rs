@@ -115,7 +115,8 @@ fn clusters(clusters: &[WeightedCluster], before: Option<&HeaderMutation>) -> Cl
 
 fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedCluster>> {
     match specifier {
-        Some(ClusterSpecifier::Cluster(cluster)) => Ok(vec![WeightedCluster { subset: None,
+        Some(ClusterSpecifier::Cluster(cluster)) => Ok(vec![WeightedCluster {
+            subset: None,
             cluster: wire::name("cluster", cluster)?,
             weight: 1,
             request_headers: HeaderMutation::default(),
@@ -134,7 +135,10 @@ fn from_clusters(specifier: Option<&ClusterSpecifier>) -> Check<Vec<WeightedClus
 }
 
 /// Adds the labels that the route asks for to those that each of its clusters does, which count first.
-fn with_subsets(mut clusters: Vec<WeightedCluster>, action: &route::RouteAction) -> Check<Vec<WeightedCluster>> {
+fn with_subsets(
+    mut clusters: Vec<WeightedCluster>,
+    action: &route::RouteAction,
+) -> Check<Vec<WeightedCluster>> {
     let common = subset::wanted(action.metadata_match.as_ref()).at("metadata_match")?;
     if !common.is_empty() {
         for cluster in &mut clusters {

@@ -1,7 +1,7 @@
 //! The authority that is sent upstream.
 
 use super::fault::{At, Check, Fault};
-use super::pb::route;
+use super::pb::{google, route};
 use super::{header, rewrite, wire};
 use route::route_action::HostRewriteSpecifier;
 use weir_model::{HostRewrite, HostSource, Rewrite};
@@ -12,6 +12,9 @@ pub(super) fn encode(change: &Rewrite) -> Option<HostRewriteSpecifier> {
         None => change.host.clone().map(HostRewriteSpecifier::HostRewriteLiteral),
         Some(HostSource::Header(name)) => {
             Some(HostRewriteSpecifier::HostRewriteHeader(name.as_str().to_owned()))
+        }
+        Some(HostSource::Endpoint) => {
+            Some(HostRewriteSpecifier::AutoHostRewrite(google::BoolValue { value: true }))
         }
         Some(HostSource::Path(change)) => Some(HostRewriteSpecifier::HostRewritePathRegex(
             rewrite::substitute(&change.pattern, &change.replacement),
@@ -26,7 +29,7 @@ pub(super) fn decode(action: &route::RouteAction) -> Check<Rewrite> {
         None => return Ok(Rewrite::default()),
         Some(Specifier::HostRewriteLiteral(host)) => (Some(wire::name("host_rewrite_literal", host)?), None),
         Some(Specifier::AutoHostRewrite(auto)) if !auto.value => return Ok(Rewrite::default()),
-        Some(Specifier::AutoHostRewrite(_)) => return Err(Fault::unsupported("auto_host_rewrite")),
+        Some(Specifier::AutoHostRewrite(_)) => (None, Some(HostSource::Endpoint)),
         Some(Specifier::HostRewriteHeader(name)) => {
             (None, Some(HostSource::Header(header::header_name(name).at("host_rewrite_header")?)))
         }

@@ -5,7 +5,7 @@
 use super::fault::{At, Check, Fault, refuse};
 use super::pb::stateful_session::StatefulSession;
 use super::pb::{google, hcm, router};
-use super::{access_log, affinity};
+use super::{access_log, affinity, manner};
 use super::{route, timing, wire};
 use hcm::http_connection_manager::{self as parts, RouteSpecifier};
 use prost::Name;
@@ -23,7 +23,7 @@ pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm
             (Some(google::BoolValue { value: true }), trusted_hops, !append)
         }
     };
-    hcm::HttpConnectionManager {
+    let mut message = hcm::HttpConnectionManager {
         stat_prefix: name.to_owned(),
         normalize_path: listener.paths.normalize.then_some(google::BoolValue { value: true }),
         merge_slashes: listener.paths.merge_slashes,
@@ -55,11 +55,15 @@ pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm
         // Absent would mean five minutes.
         stream_idle_timeout: Some(listener.limits.stream_idle.map(wire::duration).unwrap_or_default()),
         common_http_protocol_options: timing::listener(&listener.limits),
-        request_headers_timeout: Some(wire::duration(limits::HEAD_TIMEOUT)),
+        http2_protocol_options: timing::http2(&listener.limits),
+        request_headers_timeout: Some(wire::duration(listener.limits.head.unwrap_or(limits::HEAD_TIMEOUT))),
+        max_request_headers_kb: listener.limits.head_bytes.and_then(|bytes| wire::wrap(bytes / 1024)),
         tracing: listener.tracing.as_ref().map(tracing),
         access_log: access_log::encode(listener.access_log.as_ref(), access_log::Protocol::Http, target),
         ..hcm::HttpConnectionManager::default()
-    }
+    };
+    manner::encode(listener.manner.as_deref(), &mut message, target);
+    message
 }
 
 /// Inline routes. Envoy refuses such a listener by default while one of the clusters is not there yet.
@@ -74,11 +78,9 @@ fn weir_routes(
 /// The HTTP listener of a message.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener> {
-    refuse!(message; codec_type, add_user_agent, server_name, scheme_header_transformation, max_request_headers_kb,
-        request_timeout, original_ip_detection_extensions,
-        early_header_mutation_extensions, via, forward_client_cert_details, set_current_client_cert_details,
-        forward_client_cert_matcher, proxy_100_continue, request_id_extension,
-        local_reply_config, strip_matching_host_port, strip_trailing_host_dot, strip_port_mode, path_normalization_options,
+    refuse!(message; codec_type, add_user_agent, scheme_header_transformation, request_timeout, original_ip_detection_extensions,
+        early_header_mutation_extensions, forward_client_cert_details, set_current_client_cert_details,
+        forward_client_cert_matcher, request_id_extension, local_reply_config, path_normalization_options, proxy_status_config,
         typed_header_validation_config, append_x_forwarded_port, add_proxy_protocol_connection_state, forward_proto_config);
     for (index, upgrade) in message.upgrade_configs.iter().enumerate() {
         from_upgrade(upgrade).at_index("upgrade_configs", index)?;
@@ -111,6 +113,7 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         paths: from_paths(message)?,
         forwarded: from_forwarded(message)?,
         limits: timing::from_listener(message)?,
+        manner: manner::decode(message)?,
     })
 }
 

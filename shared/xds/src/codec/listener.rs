@@ -1,22 +1,15 @@
-//! Listeners (LDS): an address with one filter chain of one filter, or a name that a client asks for (`api_listener`).
+//! Listeners (LDS): an address with filter chains of one filter each, or a name that a client asks for (`api_listener`).
 
 use super::fault::{At, Check, Fault, refuse, required};
 use super::pb::{core, google, hcm, listener, tcp_proxy};
-use super::{access_log, detection, http, wire};
+use super::{chains, detection, http, tcp, wire};
 use core::TrafficDirection;
 use prost::Name;
 use weir_model::node::Target;
-use weir_model::{Detection, Direction, Listener, ListenerKind, TcpListener};
+use weir_model::{ChainKind, Detection, Direction, Listener, ListenerKind};
 
 /// The message of a listener.
 pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener {
-    let (name, filter) = match &listener.kind {
-        ListenerKind::Http(http) => (
-            "envoy.filters.network.http_connection_manager",
-            wire::pack(&http::encode(&listener.name, http, target)),
-        ),
-        ListenerKind::Tcp(tcp) => (TCP_PROXY, wire::pack(&proxy(&listener.name, tcp, target))),
-    };
     let direction = match listener.direction {
         Direction::Inbound => TrafficDirection::Inbound,
         Direction::Outbound => TrafficDirection::Outbound,
@@ -27,6 +20,14 @@ pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener 
         traffic_direction: direction as i32,
         ..listener::Listener::default()
     };
+    let (name, filter) = match &listener.kind {
+        ListenerKind::Http(http) => packed::http(&listener.name, http, target),
+        ListenerKind::Tcp(tcp) => packed::tcp(&listener.name, tcp, target),
+        ListenerKind::Chains(chains) => {
+            chains::encode(&mut message, chains, target);
+            return message;
+        }
+    };
     if listener.address.is_none() {
         message.api_listener = Some(listener::ApiListener { api_listener: Some(filter) });
     } else {
@@ -35,15 +36,35 @@ pub(super) fn encode(listener: &Listener, target: Target) -> listener::Listener 
     if let (ListenerKind::Http(weir_model::HttpListener { detection: Some(found), .. }), Some(_)) =
         (&listener.kind, listener.address)
     {
-        let otherwise = wire::pack(&proxy(&listener.name, &found.otherwise, target));
-        detection::encode(&mut message, chain(TCP_PROXY, otherwise), found.wait);
+        let (name, otherwise) = packed::tcp(&listener.name, &found.otherwise, target);
+        detection::encode(&mut message, chain(name, otherwise), found.wait);
     }
     message
 }
 
-const TCP_PROXY: &str = "envoy.filters.network.tcp_proxy";
+/// Filters with their names.
+pub(super) mod packed {
+    use super::{Target, google, http, tcp, wire};
 
-fn chain(name: &str, config: google::Any) -> listener::FilterChain {
+    pub(in super::super) fn http(
+        listener: &str,
+        it: &weir_model::HttpListener,
+        target: Target,
+    ) -> (&'static str, google::Any) {
+        let manager = http::encode(listener, it, target);
+        ("envoy.filters.network.http_connection_manager", wire::pack(&manager))
+    }
+
+    pub(in super::super) fn tcp(
+        listener: &str,
+        it: &weir_model::TcpListener,
+        target: Target,
+    ) -> (&'static str, google::Any) {
+        ("envoy.filters.network.tcp_proxy", wire::pack(&tcp::encode(listener, it, target)))
+    }
+}
+
+pub(super) fn chain(name: &str, config: google::Any) -> listener::FilterChain {
     let filter = listener::Filter {
         name: name.to_owned(),
         config_type: Some(listener::filter::ConfigType::TypedConfig(config)),
@@ -77,50 +98,29 @@ pub(super) fn decode(message: &listener::Listener) -> Check<Listener> {
 }
 
 fn from_api(api: &listener::ApiListener) -> Check<ListenerKind> {
-    let manager: hcm::HttpConnectionManager = wire::unpack(required("", api.api_listener.as_ref())?)?;
-    Ok(ListenerKind::Http(http::decode(&manager)?))
+    Ok(match from_filter(required("", api.api_listener.as_ref())?)? {
+        ChainKind::Http(http) => ListenerKind::Http(*http),
+        ChainKind::Tcp(tcp) => ListenerKind::Tcp(tcp),
+    })
 }
 
 fn from_chains(message: &listener::Listener) -> Check<ListenerKind> {
-    let detected = detection::decode(message)?;
-    if detected.is_none() {
-        refuse!(message; default_filter_chain);
-    }
-    let chains = &message.filter_chains;
-    let kind = match chains.as_slice() {
-        [chain] => from_chain(chain, detected.is_some()).at("filter_chains[0]")?,
-        _ => {
-            return Err(Fault::of(
-                "filter_chains",
-                format!("{} chains; exactly one is supported", chains.len()),
-            ));
-        }
-    };
-    let Some((wait, otherwise)) = detected else { return Ok(kind) };
-    match (kind, from_chain(otherwise, false).at("default_filter_chain")?) {
-        (ListenerKind::Http(http), ListenerKind::Tcp(otherwise)) => {
+    let Some((wait, otherwise)) = detection::decode(message)? else { return chains::decode(message) };
+    let [chain] = message.filter_chains.as_slice() else { return chains::decode(message) };
+    let kind = from_filters(chain).at("filter_chains[0]")?;
+    match (kind, from_filters(otherwise).at("default_filter_chain")?) {
+        (ChainKind::Http(http), ChainKind::Tcp(otherwise)) => {
             let detection = Some(Box::new(Detection { otherwise, wait }));
-            Ok(ListenerKind::Http(weir_model::HttpListener { detection, ..http }))
+            Ok(ListenerKind::Http(weir_model::HttpListener { detection, ..*http }))
         }
-        _ => Err(Fault::of("default_filter_chain", "must be for bytes, beside a chain for HTTP")),
+        _ => chains::decode(message),
     }
 }
 
+/// The one filter of a chain.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
-fn from_chain(chain: &listener::FilterChain, detected: bool) -> Check<ListenerKind> {
+pub(super) fn from_filters(chain: &listener::FilterChain) -> Check<ChainKind> {
     refuse!(chain; use_proxy_proto, transport_socket);
-    match &chain.filter_chain_match {
-        Some(matches) if detected && detection::is_http(matches) => {}
-        _ if detected => {
-            let message =
-                "must be for the application_protocols http/1.0, http/1.1 and h2c, and nothing else";
-            return Err(Fault::of("filter_chain_match", message));
-        }
-        Some(matches) if *matches != listener::FilterChainMatch::default() => {
-            return Err(Fault::unsupported("filter_chain_match"));
-        }
-        _ => {}
-    }
     match chain.filters.as_slice() {
         [filter] => match &filter.config_type {
             Some(listener::filter::ConfigType::TypedConfig(config)) => {
@@ -135,37 +135,14 @@ fn from_chain(chain: &listener::FilterChain, detected: bool) -> Check<ListenerKi
     }
 }
 
-fn from_filter(config: &google::Any) -> Check<ListenerKind> {
+fn from_filter(config: &google::Any) -> Check<ChainKind> {
     if config.type_url == hcm::HttpConnectionManager::type_url() {
         let manager: hcm::HttpConnectionManager = wire::unpack(config)?;
-        Ok(ListenerKind::Http(http::decode(&manager)?))
-    } else if config.type_url == tcp_proxy::TcpProxy::type_url() {
+        Ok(ChainKind::Http(Box::new(http::decode(&manager)?)))
+    } else if tcp::is_proxy(config) {
         let proxy: tcp_proxy::TcpProxy = wire::unpack(config)?;
-        Ok(ListenerKind::Tcp(from_proxy(&proxy)?))
+        Ok(ChainKind::Tcp(tcp::decode(&proxy)?))
     } else {
         Err(Fault::of("type_url", format!("the filter {:?} is not supported", wire::cut(&config.type_url))))
     }
-}
-
-fn proxy(name: &str, tcp: &TcpListener, target: Target) -> tcp_proxy::TcpProxy {
-    tcp_proxy::TcpProxy {
-        stat_prefix: name.to_owned(),
-        cluster_specifier: Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(tcp.cluster.clone())),
-        access_log: access_log::encode(tcp.access_log.as_ref(), access_log::Protocol::Tcp, target),
-        ..tcp_proxy::TcpProxy::default()
-    }
-}
-
-#[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
-fn from_proxy(proxy: &tcp_proxy::TcpProxy) -> Check<TcpListener> {
-    refuse!(proxy; on_demand, metadata_match, idle_timeout, downstream_idle_timeout, upstream_idle_timeout, max_connect_attempts,
-        hash_policy, tunneling_config, max_downstream_connection_duration, proxy_protocol_tlvs, upstream_connect_mode);
-    let cluster = match &proxy.cluster_specifier {
-        Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(cluster)) => wire::name("cluster", cluster)?,
-        Some(tcp_proxy::tcp_proxy::ClusterSpecifier::WeightedClusters(_)) => {
-            return Err(Fault::unsupported("weighted_clusters"));
-        }
-        None => return Err(Fault::of("cluster", "missing")),
-    };
-    Ok(TcpListener { cluster, access_log: access_log::decode(&proxy.access_log)? })
 }

@@ -205,7 +205,10 @@ fn query_matcher(query: &QueryMatch) -> route::QueryParameterMatcher {
     }
 }
 
-fn from_query(matchers: &[route::QueryParameterMatcher], more: &mut MoreConditions) -> Check<Vec<QueryMatch>> {
+fn from_query(
+    matchers: &[route::QueryParameterMatcher],
+    more: &mut MoreConditions,
+) -> Check<Vec<QueryMatch>> {
     let absent = |matcher: &&route::QueryParameterMatcher| {
         matcher.query_parameter_match_specifier == Some(QueryParameterMatchSpecifier::PresentMatch(false))
     };

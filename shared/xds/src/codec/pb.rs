@@ -12,9 +12,10 @@ pub(super) use weir_proto::envoy::envoy::extensions::filters::common::fault::v3 
 pub(super) use weir_proto::envoy::envoy::extensions::filters::http::router::v3 as router;
 pub(super) use weir_proto::envoy::envoy::extensions::filters::http::stateful_session::v3 as stateful_session;
 pub(super) use weir_proto::envoy::envoy::extensions::filters::http::{
-    cors::v3 as cors, fault::v3 as http_fault, local_ratelimit::v3 as local_ratelimit,
+    buffer::v3 as buffer, cors::v3 as cors, fault::v3 as http_fault, local_ratelimit::v3 as local_ratelimit,
 };
 pub(super) use weir_proto::envoy::envoy::extensions::filters::listener::http_inspector::v3 as http_inspector;
+pub(super) use weir_proto::envoy::envoy::extensions::filters::listener::tls_inspector::v3 as tls_inspector;
 pub(super) use weir_proto::envoy::envoy::extensions::filters::network::{
     http_connection_manager::v3 as hcm, tcp_proxy::v3 as tcp_proxy,
 };

@@ -41,7 +41,12 @@ pub(super) fn decode(message: &route::RouteConfiguration) -> Check<RouteConfigur
         ignore_path_parameters_in_path_matching, typed_per_filter_config, route_specifiers);
     let mut routes = RouteConfiguration {
         name: wire::name("name", &message.name)?,
-        virtual_hosts: each("virtual_hosts", &message.virtual_hosts, limits::VIRTUAL_HOSTS, from_virtual_host)?,
+        virtual_hosts: each(
+            "virtual_hosts",
+            &message.virtual_hosts,
+            limits::VIRTUAL_HOSTS,
+            from_virtual_host,
+        )?,
         options: options::decode(message)?,
     };
     options::settle(&mut routes);
@@ -173,8 +178,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
         }
         None => return Err(Fault::of("action", "missing")),
     };
-    let mut filters =
-        filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?;
+    let mut filters = filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?;
     if metadata::decode(route.metadata.as_ref(), LIMITS.0)? == Some(LIMITS.1)
         && let Some(limits) = filters.as_mut().and_then(|filters| filters.limits.as_mut())
     {
@@ -215,10 +219,12 @@ fn redirect_action(redirect: &Redirect, path: &PathMatch) -> route::RedirectActi
         scheme_rewrite_specifier: redirect.scheme.clone().map(SchemeRewriteSpecifier::SchemeRedirect),
         path_rewrite_specifier: redirect.path.as_ref().map(|change| match change {
             PathRewrite::Full(full) => PathRewriteSpecifier::PathRedirect(full.clone()),
-            PathRewrite::Prefix(_) | PathRewrite::Characters(_) | PathRewrite::Substitute(_) => match rewrite::encode(path, change) {
-                Edit::Prefix(value) => PathRewriteSpecifier::PrefixRewrite(value),
-                Edit::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
-            },
+            PathRewrite::Prefix(_) | PathRewrite::Characters(_) | PathRewrite::Substitute(_) => {
+                match rewrite::encode(path, change) {
+                    Edit::Prefix(value) => PathRewriteSpecifier::PrefixRewrite(value),
+                    Edit::Regex(regex) => PathRewriteSpecifier::RegexRewrite(regex),
+                }
+            }
         }),
         strip_query: redirect.strip_query,
     }
@@ -257,7 +263,14 @@ fn from_redirect(action: &route::RedirectAction, path: &PathMatch) -> Check<Redi
         "" => None,
         host => Some(wire::name("host_redirect", host)?),
     };
-    Ok(Redirect { scheme, host, port: Some(port).filter(|port| *port != 0), path, status, strip_query: action.strip_query })
+    Ok(Redirect {
+        scheme,
+        host,
+        port: Some(port).filter(|port| *port != 0),
+        path,
+        status,
+        strip_query: action.strip_query,
+    })
 }
 
 fn direct_response(direct: &DirectResponse) -> route::DirectResponseAction {

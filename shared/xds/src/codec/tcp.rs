@@ -27,9 +27,8 @@ pub(super) fn encode(name: &str, tcp: &TcpListener, target: Target) -> tcp_proxy
             })
         }
     };
-    let by_source = kind::HashPolicy {
-        policy_specifier: Some(PolicySpecifier::SourceIp(hash_policy::SourceIp {})),
-    };
+    let by_source =
+        kind::HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(hash_policy::SourceIp {})) };
     tcp_proxy::TcpProxy {
         stat_prefix: name.to_owned(),
         cluster_specifier: Some(cluster_specifier),

@@ -8,6 +8,8 @@ use weir_model::{
 };
 
 mod affinity;
+mod chains;
+mod clusters;
 mod envoy;
 mod filters;
 mod health;
@@ -25,13 +27,29 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         let told = |log: &mut Option<_>, protocol| {
             *log = access_log::decode(&access_log::encode(log.as_ref(), protocol, target)).unwrap();
         };
-        match &mut listener.kind {
-            weir_model::ListenerKind::Http(http) => {
-                told(&mut http.access_log, Http);
-                let otherwise = http.detection.as_mut().map(|detection| &mut detection.otherwise);
-                otherwise.into_iter().for_each(|tcp| told(&mut tcp.access_log, Tcp));
+        let lowered_http = |http: &mut weir_model::HttpListener| {
+            if target != Target::Weir {
+                // Others go on doing what they do unasked.
+                let manner = http.manner.get_or_insert_default();
+                std::sync::Arc::make_mut(manner).request_id.generate = true;
             }
+            told(&mut http.access_log, Http);
+            let otherwise = http.detection.as_mut().map(|detection| &mut detection.otherwise);
+            otherwise.into_iter().for_each(|tcp| told(&mut tcp.access_log, Tcp));
+        };
+        match &mut listener.kind {
+            weir_model::ListenerKind::Http(http) => lowered_http(http),
             weir_model::ListenerKind::Tcp(tcp) => told(&mut tcp.access_log, Tcp),
+            weir_model::ListenerKind::Chains(chains) => {
+                let kinds =
+                    chains.chains.iter_mut().map(|chain| &mut chain.kind).chain(&mut chains.otherwise);
+                for kind in kinds {
+                    match kind {
+                        weir_model::ChainKind::Tcp(tcp) => told(&mut tcp.access_log, Tcp),
+                        weir_model::ChainKind::Http(http) => lowered_http(http),
+                    }
+                }
+            }
         }
     }
     let routes = match &mut resource {
@@ -209,6 +227,7 @@ fn type_urls_are_those_of_the_messages() {
 /// A cluster as simple as it gets.
 fn cluster() -> Cluster {
     Cluster {
+        subsets: None,
         name: "outbound/default/reviews:9080".to_owned(),
         kind: weir_model::ClusterKind::Service {
             namespace: "default".to_owned(),
@@ -233,8 +252,13 @@ fn routes(route: weir_model::Route) -> RouteConfiguration {
         domains: vec!["*".to_owned()],
         routes: vec![route],
         filters: None,
+        options: None,
     };
-    RouteConfiguration { name: "outbound/default/reviews:9080".to_owned(), virtual_hosts: vec![host] }
+    RouteConfiguration {
+        name: "outbound/default/reviews:9080".to_owned(),
+        virtual_hosts: vec![host],
+        options: None,
+    }
 }
 
 /// A route to one cluster.
@@ -245,6 +269,7 @@ fn forward() -> weir_model::Route {
         matches: weir_model::RouteMatch::default(),
         action: RouteAction::Forward(weir_model::Forward {
             clusters: vec![weir_model::WeightedCluster {
+                subset: None,
                 cluster: "outbound/default/reviews:9080".to_owned(),
                 weight: 1,
                 request_headers: Default::default(),
@@ -272,5 +297,17 @@ fn forward() -> weir_model::Route {
         request_headers: Default::default(),
         response_headers: Default::default(),
         filters: None,
+    }
+}
+
+/// A list of one balancing policy.
+fn cluster_policy(name: &str, config: pb::google::Any) -> pb::cluster::LoadBalancingPolicy {
+    pb::cluster::LoadBalancingPolicy {
+        policies: vec![pb::cluster::load_balancing_policy::Policy {
+            typed_extension_config: Some(pb::core::TypedExtensionConfig {
+                name: name.to_owned(),
+                typed_config: Some(config),
+            }),
+        }],
     }
 }

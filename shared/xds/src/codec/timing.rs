@@ -20,10 +20,12 @@
 //! `max_grpc_timeout` and `grpc_timeout_offset` are refused by name.
 
 use super::fault::{At, Check, Fault, refuse};
-use super::pb::{core, hcm, route};
+use super::pb::{core, google, hcm, route};
 use super::wire;
 use route::route_action::MaxStreamDuration;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+use weir_model::limits as model_limits;
 use weir_model::node::Target;
 use weir_model::{GrpcTimeout, HttpLimits, Priority, Timeouts};
 
@@ -83,13 +85,27 @@ const STREAM_IDLE: Duration = Duration::from_secs(300);
 
 /// What a listener says of its connections and of the streams of routes that say nothing; but for silent streams, which it says elsewhere.
 pub(super) fn listener(limits: &HttpLimits) -> Option<core::HttpProtocolOptions> {
-    let HttpLimits { stream_idle: _, stream, idle, connection } = *limits;
-    (stream.is_some() || idle.is_some() || connection.is_some()).then(|| core::HttpProtocolOptions {
+    let HttpLimits { stream, idle, connection, head_fields, requests, .. } = *limits;
+    let options = core::HttpProtocolOptions {
         max_stream_duration: stream.map(wire::duration),
         idle_timeout: idle.map(wire::duration),
         max_connection_duration: connection.map(wire::duration),
+        max_headers_count: head_fields.and_then(wire::wrap),
+        max_requests_per_connection: requests.and_then(wire::wrap),
         ..core::HttpProtocolOptions::default()
-    })
+    };
+    (options != core::HttpProtocolOptions::default()).then_some(options)
+}
+
+/// What a listener says of HTTP/2.
+pub(super) fn http2(limits: &HttpLimits) -> Option<core::Http2ProtocolOptions> {
+    let options = core::Http2ProtocolOptions {
+        max_concurrent_streams: limits.streams.and_then(wire::wrap),
+        initial_stream_window_size: limits.stream_window.and_then(wire::wrap),
+        initial_connection_window_size: limits.connection_window.and_then(wire::wrap),
+        ..core::Http2ProtocolOptions::default()
+    };
+    (options != core::Http2ProtocolOptions::default()).then_some(options)
 }
 
 /// The limits of a listener.
@@ -98,19 +114,68 @@ pub(super) fn from_listener(message: &hcm::HttpConnectionManager) -> Check<HttpL
         Some(limit) => wire::timeout("stream_idle_timeout", Some(limit))?,
         None => Some(STREAM_IDLE),
     };
-    let Some(options) = &message.common_http_protocol_options else {
-        return Ok(HttpLimits { stream_idle, ..HttpLimits::default() });
+    let head = wire::timeout("request_headers_timeout", message.request_headers_timeout.as_ref())?
+        .filter(|limit| *limit != model_limits::HEAD_TIMEOUT);
+    let head_bytes = match &message.max_request_headers_kb {
+        // Envoy's own bound, and a little less than ours.
+        None => None,
+        Some(kilobytes) => {
+            let most = model_limits::HEAD_BYTES_MOST / 1024;
+            let kilobytes = number("max_request_headers_kb", kilobytes.value, 1..=most)?;
+            Some(kilobytes * 1024)
+        }
     };
-    let inner = || {
-        refuse!(options; max_headers_count, headers_with_underscores_action, max_requests_per_connection);
-        Ok(HttpLimits {
-            stream_idle,
-            stream: wire::timeout("max_stream_duration", options.max_stream_duration.as_ref())?,
-            idle: wire::timeout("idle_timeout", options.idle_timeout.as_ref())?,
-            connection: wire::timeout("max_connection_duration", options.max_connection_duration.as_ref())?,
-        })
+    let limits = from_http2(message.http2_protocol_options.as_ref()).at("http2_protocol_options")?;
+    let limits = HttpLimits { stream_idle, head, head_bytes, ..limits };
+    match &message.common_http_protocol_options {
+        Some(options) => from_common(options, limits).at("common_http_protocol_options"),
+        None => Ok(limits),
+    }
+}
+
+fn from_common(options: &core::HttpProtocolOptions, limits: HttpLimits) -> Check<HttpLimits> {
+    refuse!(options; max_connection_duration_jitter);
+    let head_fields = match &options.max_headers_count {
+        Some(count) => Some(number("max_headers_count", count.value, 1..=model_limits::HEAD_FIELDS_MOST)?),
+        None => None,
     };
-    inner().at("common_http_protocol_options")
+    Ok(HttpLimits {
+        stream: wire::timeout("max_stream_duration", options.max_stream_duration.as_ref())?,
+        idle: wire::timeout("idle_timeout", options.idle_timeout.as_ref())?,
+        connection: wire::timeout("max_connection_duration", options.max_connection_duration.as_ref())?,
+        head_fields,
+        requests: options.max_requests_per_connection.map(|most| most.value).filter(|most| *most > 0),
+        ..limits
+    })
+}
+
+/// The limits that protect against floods (`max_outbound_frames` and its like) are weir's own, whatever is said here. Windows and streams are
+/// granted as far as weir's bounds go.
+fn from_http2(options: Option<&core::Http2ProtocolOptions>) -> Check<HttpLimits> {
+    let Some(options) = options else { return Ok(HttpLimits::default()) };
+    refuse!(options; allow_metadata, custom_settings_parameters, connection_keepalive);
+    let most = i32::MAX.cast_unsigned();
+    let wrapped = |field, value: Option<google::UInt32Value>, least| match value {
+        Some(value) => number(field, value.value, least..=most).map(Some),
+        None => Ok(None),
+    };
+    Ok(HttpLimits {
+        streams: wrapped("max_concurrent_streams", options.max_concurrent_streams, 1)?,
+        stream_window: wrapped("initial_stream_window_size", options.initial_stream_window_size, 65_535)?,
+        connection_window: wrapped(
+            "initial_connection_window_size",
+            options.initial_connection_window_size,
+            65_535,
+        )?,
+        ..HttpLimits::default()
+    })
+}
+
+fn number(field: &str, value: u32, allowed: RangeInclusive<u32>) -> Check<u32> {
+    if allowed.contains(&value) {
+        return Ok(value);
+    }
+    Err(Fault::of(field, format!("{value} is not from {} to {}", allowed.start(), allowed.end())))
 }
 
 /// The word for a priority.

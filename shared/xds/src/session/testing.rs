@@ -21,6 +21,7 @@ use weir_proto::envoy::google::rpc::Status;
 /// An EDS cluster with endpoints of its own name. `generation` changes its content.
 pub(crate) fn cluster(name: &str, generation: u64) -> Resource {
     Resource::Cluster(Cluster {
+        subsets: None,
         name: name.to_owned(),
         kind: ClusterKind::Unknown,
         discovery: Discovery::Eds(name.to_owned()),
@@ -36,6 +37,7 @@ pub(crate) fn cluster(name: &str, generation: u64) -> Resource {
 
 pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
     let endpoint = Endpoint {
+        details: None,
         address: ([127, 0, 0, 1], port).into(),
         workload: String::new(),
         health: Default::default(),
@@ -44,6 +46,8 @@ pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
     let locality =
         LocalityEndpoints { locality: Default::default(), priority: 0, weight: 1, endpoints: vec![endpoint] };
     Resource::Endpoints(Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: name.to_owned(),
         localities: vec![locality],
         overprovisioning: weir_model::OVERPROVISIONING,
@@ -52,6 +56,7 @@ pub(crate) fn endpoints(name: &str, port: u16) -> Resource {
 
 pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
     let clusters = clusters.iter().map(|cluster| WeightedCluster {
+        subset: None,
         cluster: (*cluster).to_owned(),
         weight: 1,
         request_headers: Default::default(),
@@ -81,8 +86,9 @@ pub(crate) fn route(name: &str, clusters: &[&str]) -> Resource {
         domains: vec!["*".to_owned()],
         routes: vec![route],
         filters: None,
+        options: None,
     };
-    Resource::Route(RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] })
+    Resource::Route(RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host], options: None })
 }
 
 pub(crate) fn listener(name: &str, route: &str) -> Resource {
@@ -91,6 +97,7 @@ pub(crate) fn listener(name: &str, route: &str) -> Resource {
         address: None,
         direction: Direction::Outbound,
         kind: ListenerKind::Http(HttpListener {
+            manner: None,
             limits: Default::default(),
             routes: RouteSource::Rds(route.to_owned()),
             tracing: None,
@@ -108,7 +115,7 @@ pub(crate) fn tcp(name: &str, port: u16, cluster: &str) -> Resource {
         name: name.to_owned(),
         address: Some(([127, 0, 0, 1], port).into()),
         direction: Direction::Outbound,
-        kind: ListenerKind::Tcp(TcpListener { cluster: cluster.to_owned(), access_log: None }),
+        kind: ListenerKind::Tcp(TcpListener::to(cluster)),
     })
 }
 
@@ -129,6 +136,7 @@ pub(crate) fn node(target: Target) -> Node {
         target,
         namespace: "default".to_owned(),
         service: "frontend".to_owned(),
+        service_account: weir_model::mesh::SERVICE_ACCOUNT.to_owned(),
         labels: BTreeMap::new(),
         locality: Default::default(),
         outbound: None,

@@ -6,17 +6,15 @@ use proptest::option::of;
 use proptest::prelude::*;
 use std::net::IpAddr;
 use weir_model::{
-    ChainKind, ChainMatch, FilterChain, FilterChains, HttpListener, Inspect, IpNet, RouteSource, SourceType, TcpListener,
-    TcpTarget, limits,
+    ChainKind, ChainMatch, FilterChain, FilterChains, HttpListener, Inspect, IpNet, RouteSource, SourceType,
+    TcpListener, TcpTarget, limits,
 };
 
 /// Opaque bytes on a listener.
 pub fn tcp_listener() -> impl Strategy<Value = TcpListener> {
     let target = (name(), 1..1_000_000u32).prop_map(|(cluster, weight)| TcpTarget { cluster, weight });
-    let targets = prop_oneof![
-        name().prop_map(|cluster| vec![TcpTarget { cluster, weight: 1 }]),
-        vec(target, 1..4),
-    ];
+    let targets =
+        prop_oneof![name().prop_map(|cluster| vec![TcpTarget { cluster, weight: 1 }]), vec(target, 1..4),];
     let times = (of(duration()), of(duration()));
     (targets, 1..=limits::TCP_ATTEMPTS_MOST, times, any::<bool>(), of(access_log())).prop_map(
         |(targets, attempts, (idle_timeout, max_duration), hash_source, access_log)| TcpListener {
@@ -41,10 +39,17 @@ pub(super) fn chains(
         let http = http.clone().prop_map(|http| ChainKind::Http(Box::new(http)));
         prop_oneof![3 => tcp_listener().prop_map(ChainKind::Tcp), 1 => http]
     };
-    let chain = ("[a-z]{0,5}", chain_match(), kind())
-        .prop_map(|(name, matches, kind)| FilterChain { name, matches, kind });
-    let inspect = (any::<[bool; 3]>(), duration())
-        .prop_map(|([tls, http, go_on], wait)| Inspect { tls: tls || !http, http, wait, go_on });
+    let chain = ("[a-z]{0,5}", chain_match(), kind()).prop_map(|(name, matches, kind)| FilterChain {
+        name,
+        matches,
+        kind,
+    });
+    let inspect = (any::<[bool; 3]>(), duration()).prop_map(|([tls, http, go_on], wait)| Inspect {
+        tls: tls || !http,
+        http,
+        wait,
+        go_on,
+    });
     (vec(chain, 1..4), of(kind()), inspect).prop_map(|(chains, otherwise, inspect)| {
         // Without it these would be no chains but one.
         let inspect = Some(Inspect { tls: true, ..inspect });

@@ -26,11 +26,11 @@ pub(super) fn endpoint_health(balancing: &LoadBalancing) -> impl Strategy<Value 
     )
 }
 
-fn percent() -> impl Strategy<Value = u32> {
-    0..=100u32
+fn percent() -> BoxedStrategy<u32> {
+    (0..=100u32).boxed()
 }
 
-fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
+fn outlier_detection() -> BoxedStrategy<OutlierDetection> {
     let times = (duration(), duration(), duration(), of(duration()));
     let enforcing = [0; 7].map(|_| percent());
     let latency = (1001..u32::MAX, duration(), any::<(u32, u32)>(), percent()).prop_map(
@@ -42,74 +42,78 @@ fn outlier_detection() -> impl Strategy<Value = OutlierDetection> {
             enforcing,
         },
     );
-    (times, enforcing, any::<[u32; 8]>(), any::<[bool; 3]>(), (percent(), percent()), of(latency)).prop_map(
-        |(
-            times,
-            enforcing,
-            numbers,
-            flags,
-            (max_ejection_percent, failure_percentage_threshold),
-            latency,
-        )| {
-            let (interval, base_ejection_time, max_ejection_time, jitter) = times;
-            OutlierDetection {
-                interval,
-                base_ejection_time,
-                max_ejection_time: max_ejection_time.max(base_ejection_time),
-                max_ejection_time_jitter: jitter.unwrap_or_default(),
-                max_ejection_percent,
-                always_eject_one_host: flags[0],
-                successful_active_health_check_uneject_host: flags[1],
-                split_external_local_origin_errors: flags[2],
-                consecutive_5xx: numbers[0],
-                enforcing_consecutive_5xx: enforcing[0],
-                consecutive_gateway_failure: numbers[1],
-                enforcing_consecutive_gateway_failure: enforcing[1],
-                consecutive_local_origin_failure: numbers[2],
-                enforcing_consecutive_local_origin_failure: enforcing[2],
-                success_rate_stdev_factor: numbers[3],
-                enforcing_success_rate: enforcing[3],
-                enforcing_local_origin_success_rate: enforcing[4],
-                success_rate_minimum_hosts: numbers[4],
-                success_rate_request_volume: numbers[5],
-                failure_percentage_threshold,
-                enforcing_failure_percentage: enforcing[5],
-                enforcing_failure_percentage_local_origin: enforcing[6],
-                failure_percentage_minimum_hosts: numbers[6],
-                failure_percentage_request_volume: numbers[7],
+    (times, enforcing, any::<[u32; 8]>(), any::<[bool; 3]>(), (percent(), percent()), of(latency))
+        .prop_map(
+            |(
+                times,
+                enforcing,
+                numbers,
+                flags,
+                (max_ejection_percent, failure_percentage_threshold),
                 latency,
-            }
-        },
-    )
+            )| {
+                let (interval, base_ejection_time, max_ejection_time, jitter) = times;
+                OutlierDetection {
+                    interval,
+                    base_ejection_time,
+                    max_ejection_time: max_ejection_time.max(base_ejection_time),
+                    max_ejection_time_jitter: jitter.unwrap_or_default(),
+                    max_ejection_percent,
+                    always_eject_one_host: flags[0],
+                    successful_active_health_check_uneject_host: flags[1],
+                    split_external_local_origin_errors: flags[2],
+                    consecutive_5xx: numbers[0],
+                    enforcing_consecutive_5xx: enforcing[0],
+                    consecutive_gateway_failure: numbers[1],
+                    enforcing_consecutive_gateway_failure: enforcing[1],
+                    consecutive_local_origin_failure: numbers[2],
+                    enforcing_consecutive_local_origin_failure: enforcing[2],
+                    success_rate_stdev_factor: numbers[3],
+                    enforcing_success_rate: enforcing[3],
+                    enforcing_local_origin_success_rate: enforcing[4],
+                    success_rate_minimum_hosts: numbers[4],
+                    success_rate_request_volume: numbers[5],
+                    failure_percentage_threshold,
+                    enforcing_failure_percentage: enforcing[5],
+                    enforcing_failure_percentage_local_origin: enforcing[6],
+                    failure_percentage_minimum_hosts: numbers[6],
+                    failure_percentage_request_volume: numbers[7],
+                    latency,
+                }
+            },
+        )
+        .boxed()
 }
 
-fn health_check() -> impl Strategy<Value = HealthCheck> {
+fn health_check() -> BoxedStrategy<HealthCheck> {
     let times = [0; 7].map(|_| duration());
     let jitter = (of(duration()), of(duration()), any::<u32>());
-    (probe(), times, jitter, any::<(u32, u32)>(), any::<bool>()).prop_map(
-        |(probe, times, (initial_jitter, interval_jitter, percent), thresholds, reuse_connection)| {
-            let [timeout, interval, idle, idle_healthy, unhealthy, unhealthy_edge, healthy_edge] = times;
-            HealthCheck {
-                probe,
-                timeout,
-                interval,
-                initial_jitter: initial_jitter.unwrap_or(Duration::ZERO),
-                interval_jitter: interval_jitter.unwrap_or(Duration::ZERO),
-                interval_jitter_percent: percent,
-                unhealthy_threshold: thresholds.0,
-                healthy_threshold: thresholds.1,
-                reuse_connection,
-                no_traffic_interval: idle,
-                no_traffic_healthy_interval: idle_healthy,
-                unhealthy_interval: unhealthy,
-                unhealthy_edge_interval: unhealthy_edge,
-                healthy_edge_interval: healthy_edge,
-            }
-        },
-    )
+    (probe(), times, jitter, any::<(u32, u32)>(), any::<bool>())
+        .prop_map(
+            |(probe, times, (initial_jitter, interval_jitter, percent), thresholds, reuse_connection)| {
+                let [timeout, interval, idle, idle_healthy, unhealthy, unhealthy_edge, healthy_edge] = times;
+                HealthCheck {
+                    probe,
+                    timeout,
+                    interval,
+                    initial_jitter: initial_jitter.unwrap_or(Duration::ZERO),
+                    interval_jitter: interval_jitter.unwrap_or(Duration::ZERO),
+                    interval_jitter_percent: percent,
+                    unhealthy_threshold: thresholds.0,
+                    healthy_threshold: thresholds.1,
+                    reuse_connection,
+                    no_traffic_interval: idle,
+                    no_traffic_healthy_interval: idle_healthy,
+                    unhealthy_interval: unhealthy,
+                    unhealthy_edge_interval: unhealthy_edge,
+                    healthy_edge_interval: healthy_edge,
+                }
+            },
+        )
+        .boxed()
 }
 
-fn probe() -> impl Strategy<Value = Probe> {
+fn probe() -> BoxedStrategy<Probe> {
     let host = || "([a-z]{1,8}(\\.[a-z]{1,5})?(:[1-9][0-9]{0,3})?)?";
     let range = || (100..600u16, 1..100u16).prop_map(|(from, length)| (from, (from + length).min(600)));
     let method = prop::sample::select(vec![
@@ -141,12 +145,15 @@ fn probe() -> impl Strategy<Value = Probe> {
         ("[a-zA-Z.]{0,10}", host()).prop_map(|(service, authority)| Probe::Grpc { service, authority }),
         (bytes(0), vec(bytes(1), 0..3)).prop_map(|(send, receive)| Probe::Tcp { send, receive }),
     ]
+    .boxed()
 }
 
-fn slow_start() -> impl Strategy<Value = SlowStart> {
-    (duration(), 1..1_000_000u32, percent()).prop_map(|(window, aggression, min_weight_percent)| SlowStart {
-        window,
-        aggression,
-        min_weight_percent,
-    })
+fn slow_start() -> BoxedStrategy<SlowStart> {
+    (duration(), 1..1_000_000u32, percent())
+        .prop_map(|(window, aggression, min_weight_percent)| SlowStart {
+            window,
+            aggression,
+            min_weight_percent,
+        })
+        .boxed()
 }

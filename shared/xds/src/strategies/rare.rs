@@ -3,8 +3,8 @@
 use super::*;
 use weir_model::access_log::LogField;
 use weir_model::{
-    CookieCondition, EditAction, EditValue, FieldCondition, HeaderChanges, HeaderEdit, HeaderEdits, HostOptions,
-    HostRewrite, HostSource, MoreConditions, RoutesOptions, Substitution, ValueCondition,
+    CookieCondition, EditAction, EditValue, FieldCondition, HeaderChanges, HeaderEdit, HeaderEdits,
+    HostOptions, HostRewrite, HostSource, MoreConditions, RoutesOptions, Substitution, ValueCondition,
 };
 
 /// Changes that cannot be said as fields to set, to add and to remove.
@@ -15,8 +15,8 @@ pub(super) fn edits() -> impl Strategy<Value = HeaderMutation> {
         "%START_TIME(%s)%%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
         "%RESP(x-b):4%",
     ];
-    let template = prop::sample::select(texts.to_vec())
-        .prop_map(|text| Template::parse(text).expect("known operators"));
+    let template =
+        prop::sample::select(texts.to_vec()).prop_map(|text| Template::parse(text).expect("known operators"));
     let value = prop_oneof![
         header_value().prop_map(EditValue::Literal),
         (template, any::<bool>())
@@ -80,8 +80,11 @@ pub(super) fn conditions() -> impl Strategy<Value = Option<Box<MoreConditions>>>
     let field = prop_oneof![of_part, of_header].prop_map(|(field, value, (invert, missing_is_empty))| {
         FieldCondition { field, value, invert, missing_is_empty }
     });
-    let cookie = (name(), string_match(), any::<bool>())
-        .prop_map(|(name, value, invert)| CookieCondition { name, value, invert });
+    let cookie = (name(), string_match(), any::<bool>()).prop_map(|(name, value, invert)| CookieCondition {
+        name,
+        value,
+        invert,
+    });
     (any::<bool>(), vec(field, 0..3), vec(name(), 0..2), vec(cookie, 0..2)).prop_map(
         |(grpc, fields, absent_query, cookies)| {
             let more = MoreConditions { ignore_case: false, grpc, fields, absent_query, cookies };
@@ -98,10 +101,14 @@ pub(super) fn substitution() -> impl Strategy<Value = Substitution> {
 
 /// Where the authority comes from that is sent upstream.
 pub(super) fn host_rewrite() -> impl Strategy<Value = (Option<String>, Option<Box<HostRewrite>>)> {
-    let source =
-        prop_oneof![header_name().prop_map(HostSource::Header), substitution().prop_map(HostSource::Path)];
-    let other = (source, any::<bool>())
-        .prop_map(|(source, forwarded)| (None, Some(Box::new(HostRewrite { source: Some(source), forwarded }))));
+    let source = prop_oneof![
+        header_name().prop_map(HostSource::Header),
+        substitution().prop_map(HostSource::Path),
+        Just(HostSource::Endpoint),
+    ];
+    let other = (source, any::<bool>()).prop_map(|(source, forwarded)| {
+        (None, Some(Box::new(HostRewrite { source: Some(source), forwarded })))
+    });
     let literal = (name(), any::<bool>()).prop_map(|(host, forwarded)| {
         (Some(host), forwarded.then(|| Box::new(HostRewrite { source: None, forwarded })))
     });

@@ -4,27 +4,23 @@ use super::*;
 
 /// A route configuration.
 pub fn route_configuration() -> BoxedStrategy<RouteConfiguration> {
-    let host = (name(), vec(name(), 1..3), vec(route(), 0..4), of(filters::filters()))
-        .prop_map(|(name, domains, routes, filters)| VirtualHost {
-            name,
-            domains,
-            routes,
-            filters,
-            options: None,
-        });
+    let host = (name(), vec(name(), 1..3), vec(route(), 0..4), of(filters::filters())).prop_map(
+        |(name, domains, routes, filters)| VirtualHost { name, domains, routes, filters, options: None },
+    );
     let host = (host, rare::host_options()).prop_map(|(host, options)| VirtualHost { options, ..host });
-    (name(), vec(host, 0..3), rare::options()).prop_map(|(name, virtual_hosts, mut options)| {
-        let of_hosts = virtual_hosts.iter().filter_map(|host| host.options.as_ref());
-        if of_hosts.into_iter().all(|options| options.headers.is_empty())
-            && let Some(options) = &mut options
-        {
-            // An order that no two changes are in is not said.
-            options.most_specific_last &= !options.headers.is_empty();
-        }
-        let options = options.filter(|options| !options.is_empty());
-        RouteConfiguration { name, virtual_hosts, options }
-    })
-    .boxed()
+    (name(), vec(host, 0..3), rare::options())
+        .prop_map(|(name, virtual_hosts, mut options)| {
+            let of_hosts = virtual_hosts.iter().filter_map(|host| host.options.as_ref());
+            if of_hosts.into_iter().all(|options| options.headers.is_empty())
+                && let Some(options) = &mut options
+            {
+                // An order that no two changes are in is not said.
+                options.most_specific_last &= !options.headers.is_empty();
+            }
+            let options = options.filter(|options| !options.is_empty());
+            RouteConfiguration { name, virtual_hosts, options }
+        })
+        .boxed()
 }
 
 /// A route.
@@ -92,16 +88,15 @@ pub fn route_match() -> BoxedStrategy<RouteMatch> {
     let header = (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value });
     let query = (name(), string_match()).prop_map(|(name, value)| QueryMatch { name, value });
     let more = (rare::conditions(), any::<bool>());
-    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction()), more).prop_map(
-        |(path, method, headers, query, fraction, (mut more, ignore_case))| {
+    (path, of(method()), vec(header, 0..3), vec(query, 0..3), of(fraction()), more)
+        .prop_map(|(path, method, headers, query, fraction, (mut more, ignore_case))| {
             // Expressions say it themselves.
             if let Some(more) = more.as_mut().filter(|_| !matches!(path, PathMatch::Regex(_))) {
                 more.ignore_case = ignore_case;
             }
             RouteMatch { path, method, headers, query, fraction, more }
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn forward() -> BoxedStrategy<Forward> {
@@ -119,8 +114,11 @@ fn forward() -> BoxedStrategy<Forward> {
         clusters[0].weight += 1;
         clusters
     });
-    let rewrite = (rare::host_rewrite(), of(path_rewrite()))
-        .prop_map(|((host, more), path)| Rewrite { host, path, more });
+    let rewrite = (rare::host_rewrite(), of(path_rewrite())).prop_map(|((host, more), path)| Rewrite {
+        host,
+        path,
+        more,
+    });
     let priority = prop_oneof![Just(weir_model::Priority::Default), Just(weir_model::Priority::High)];
     let clusters = clusters.prop_flat_map(|clusters| {
         let affinity = affinity(clusters.len());
@@ -147,17 +145,13 @@ fn fallback() -> BoxedStrategy<Box<weir_model::Fallback>> {
         let response = DirectResponse { status, body };
         weir_model::Fallback::Direct(weir_model::StaticAnswer { response, content_type })
     });
-    prop_oneof![name().prop_map(weir_model::Fallback::Cluster), response].prop_map(Box::new)
-    .boxed()
+    prop_oneof![name().prop_map(weir_model::Fallback::Cluster), response].prop_map(Box::new).boxed()
 }
 
 fn mirror() -> BoxedStrategy<weir_model::Mirror> {
-    (name(), fraction(), any::<bool>()).prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror {
-        cluster,
-        fraction,
-        marks_host,
-    })
-    .boxed()
+    (name(), fraction(), any::<bool>())
+        .prop_map(|(cluster, fraction, marks_host)| weir_model::Mirror { cluster, fraction, marks_host })
+        .boxed()
 }
 
 fn redirect() -> BoxedStrategy<Redirect> {
@@ -169,22 +163,20 @@ fn redirect() -> BoxedStrategy<Redirect> {
         Just(StatusCode::TEMPORARY_REDIRECT),
         Just(StatusCode::PERMANENT_REDIRECT),
     ];
-    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status, any::<bool>()).prop_map(
-        |(scheme, host, port, path, status, strip_query)| Redirect {
+    (scheme, of(name()), of(1..=u16::MAX), of(path_rewrite()), status, any::<bool>())
+        .prop_map(|(scheme, host, port, path, status, strip_query)| Redirect {
             scheme,
             host,
             port,
             path,
             status,
             strip_query,
-        },
-    )
-    .boxed()
+        })
+        .boxed()
 }
 
 fn direct_response() -> BoxedStrategy<DirectResponse> {
-    (status(), ".{0,40}").prop_map(|(status, body)| DirectResponse { status, body })
-    .boxed()
+    (status(), ".{0,40}").prop_map(|(status, body)| DirectResponse { status, body }).boxed()
 }
 
 fn path_rewrite() -> BoxedStrategy<PathRewrite> {
@@ -226,8 +218,7 @@ fn retry_policy() -> BoxedStrategy<RetryPolicy> {
 }
 
 pub(super) fn header_match() -> BoxedStrategy<HeaderMatch> {
-    (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value })
-    .boxed()
+    (header_name(), string_match()).prop_map(|(name, value)| HeaderMatch { name, value }).boxed()
 }
 
 fn timeouts() -> BoxedStrategy<Timeouts> {
@@ -259,8 +250,7 @@ pub fn header_mutation() -> BoxedStrategy<HeaderMutation> {
             HeaderMutation { set, add, remove, edits: None }
         },
     );
-    prop_oneof![4 => Just(HeaderMutation::default()), 4 => some, 1 => rare::edits()]
-    .boxed()
+    prop_oneof![4 => Just(HeaderMutation::default()), 4 => some, 1 => rare::edits()].boxed()
 }
 
 /// What ties callers to where they were; a sticky split only where there are `clusters` to split among.
@@ -285,5 +275,5 @@ fn cookie() -> BoxedStrategy<Cookie> {
     let attributes = vec(("[A-Za-z]{1,8}", "[A-Za-z0-9 =/]{0,8}"), 0..3);
     ("[a-z_-]{1,10}", ttl, "(/[a-z]{1,5}){0,2}", attributes)
         .prop_map(|(name, ttl, path, attributes)| Cookie { name, ttl, path, attributes })
-    .boxed()
+        .boxed()
 }

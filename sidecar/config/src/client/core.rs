@@ -13,7 +13,7 @@ use crate::demand::{Answer, Names, Wanted};
 use crate::graph::Graph;
 use crate::persist::Saved;
 use crate::snapshot::Snapshot;
-use crate::snapshot::link::{LinkError, Linker};
+use crate::snapshot::link::{LinkError, Linker, check_subsets};
 use crate::status::Refused;
 
 /// Refusals that are remembered for people; the control plane is told all of them.
@@ -181,6 +181,11 @@ impl Core {
         true
     }
 
+    /// The names of a cluster were looked up; whether there is something to publish.
+    pub fn resolved(&mut self, cluster: &str, endpoints: weir_model::Endpoints) -> bool {
+        self.linker.resolve(cluster, endpoints)
+    }
+
     /// The snapshot of what is in force.
     pub fn snapshot(&mut self) -> Result<Snapshot, LinkError> {
         self.linker.link(self.graph.effective(), self.names.linked())
@@ -236,6 +241,7 @@ impl Core {
 
     fn take(&mut self, resource: &Arc<Resource>) -> Result<(), LinkError> {
         let version = resource.version();
+        check_subsets(resource, self.graph.received())?;
         self.linker.prepare(version, resource)?;
         self.graph.upsert(version, resource.clone()).map_err(|full| {
             self.linker.forget(resource.kind(), resource.name());

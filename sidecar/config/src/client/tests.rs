@@ -16,6 +16,8 @@ struct Sidecar {
 
 fn sidecar(control_planes: &str, state_dir: Option<&std::path::Path>) -> Sidecar {
     let (snapshots, demand, status, task) = Config::start(ConfigOptions {
+        identity: None,
+        local_cluster: None,
         control_planes: control_planes.parse().unwrap(),
         node: node("n1"),
         state_dir: state_dir.map(PathBuf::from),

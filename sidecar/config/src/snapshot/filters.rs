@@ -27,6 +27,8 @@ pub struct Filters {
     pub fault: Said<Fault>,
     /// Which other origins may read the answers.
     pub cors: Said<Cors>,
+    /// How many bytes a request's body may have.
+    pub body: Said<u32>,
 }
 
 /// What one level says of a filter.
@@ -100,6 +102,7 @@ impl Filters {
             limits: self.limits.over(&wider.limits),
             fault: self.fault.over(&wider.fault),
             cors: self.cors.over(&wider.cors),
+            body: self.body.over(&wider.body),
         }
     }
 }
@@ -214,7 +217,12 @@ impl Known {
             None => Said::Nothing,
             Some(cors) => Cors::compile(cors, compiler)?.map_or(Said::Off, |cors| Said::This(Arc::new(cors))),
         };
-        let own = Filters { limits, fault, cors };
+        let body = match model.body {
+            None => Said::Nothing,
+            Some(weir_model::BodyLimit::Off) => Said::Off,
+            Some(weir_model::BodyLimit::Bytes(bytes)) => Said::This(Arc::new(bytes)),
+        };
+        let own = Filters { limits, fault, cors, body };
         Ok(Some(Arc::new(match wider {
             Some(wider) => own.over(wider),
             None => own,

@@ -9,8 +9,8 @@
 
 mod clusters;
 mod ids;
-mod more;
 mod listeners;
+mod more;
 mod prepare;
 mod routes;
 
@@ -146,11 +146,10 @@ impl Linker {
             let Resource::Listener(listener) = &**resource else { continue };
             let linked = self.link_listener(version, listener)?;
             match linked.kind {
-                ListenerKind::Http { routes, tracing, access_log, filters, paths, limits, manner, .. }
-                    if listener.address.is_none() =>
-                {
-                    let found =
-                        NamedRoutes { routes, tracing, access_log, filters, paths, limits, manner };
+                ListenerKind::Http {
+                    routes, tracing, access_log, filters, paths, limits, manner, ..
+                } if listener.address.is_none() => {
+                    let found = NamedRoutes { routes, tracing, access_log, filters, paths, limits, manner };
                     let answer = Some(Named::Routes(found));
                     named.insert(Arc::from(name), NamedEntry { used: Arc::default(), answer });
                 }

@@ -41,4 +41,6 @@ pub enum Host {
     Header(HeaderName),
     /// The path, with each match of an expression replaced.
     Path(Substitute),
+    /// The host name of the endpoint, if it has one.
+    Endpoint,
 }

@@ -137,7 +137,11 @@ impl Keeper {
             None => self.checks.clear(),
             Some(config) => {
                 let mut known = std::mem::take(&mut self.checks);
-                for endpoint in &self.cluster.endpoints {
+                for (configured, endpoint) in configured(&self.cluster) {
+                    if configured.details.as_ref().is_some_and(|details| details.unchecked) {
+                        endpoint.standing.set_failing(false);
+                        continue;
+                    }
                     let random = &mut self.random;
                     let mut check = known.remove(&endpoint.id).unwrap_or_else(|| Check {
                         checked: Checked::new(config, !endpoint.standing.is_failing(), now, random),
@@ -239,14 +243,17 @@ impl Keeper {
             return;
         }
         let now = now();
-        for endpoint in &self.cluster.endpoints {
+        for (configured, endpoint) in configured(&self.cluster) {
             let Some(check) = self.checks.get_mut(&endpoint.id) else { continue };
             if check.checked.next() > now {
                 continue;
             }
             let Some(mut prober) = check.prober.take() else { continue };
             let (id, room) = (endpoint.id, room.clone());
-            let target = Target { address: endpoint.address, cluster: self.cluster.clone() };
+            let details = configured.details.as_deref();
+            let host = details.map(|details| details.check_host.clone()).filter(|host| !host.is_empty());
+            let address = details.and_then(|details| details.check_address).unwrap_or(endpoint.address);
+            let target = Target { address, host, cluster: self.cluster.clone() };
             probes.spawn_local(async move {
                 // The semaphore is never closed.
                 let _place = room.acquire().await;
@@ -327,13 +334,18 @@ impl Keeper {
 /// The endpoints as outlier detection is told of them.
 fn observed(cluster: &Cluster) -> Vec<Observed> {
     let checked = cluster.model.health.health_check.is_some();
-    let configured = cluster.assignment().into_iter().flat_map(|assignment| assignment.iter());
     let observed = |(configured, endpoint): (&weir_model::Endpoint, &Arc<EndpointState>)| {
         let takes = matches!(configured.health, Health::Healthy | Health::Degraded);
         let passes = !checked || !endpoint.standing.is_failing();
         Observed { id: endpoint.id, available: takes && passes, tally: endpoint.traffic.tally() }
     };
-    configured.map(|(_, endpoint)| endpoint).zip(&cluster.endpoints).map(observed).collect()
+    configured(cluster).map(observed).collect()
+}
+
+/// Every endpoint as it is configured and as it is known here.
+fn configured(cluster: &Cluster) -> impl Iterator<Item = (&weir_model::Endpoint, &Arc<EndpointState>)> {
+    let all = cluster.assignment().into_iter().flat_map(|assignment| assignment.iter());
+    all.map(|(_, endpoint)| endpoint).zip(&cluster.endpoints)
 }
 
 impl Counts {

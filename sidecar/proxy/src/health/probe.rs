@@ -31,6 +31,8 @@ const AGENT: HeaderValue = HeaderValue::from_static("weir/HC");
 /// What is asked.
 pub(super) struct Target {
     pub(super) address: SocketAddr,
+    /// As whom this endpoint is asked, if it differs from what the check says.
+    pub(super) host: Option<String>,
     /// How, and as whom.
     pub(super) cluster: Arc<Cluster>,
 }
@@ -260,7 +262,11 @@ fn absolute(authority: Authority, path: PathAndQuery) -> Result<Uri, NoAnswer> {
 
 /// What the policy says, else the cluster's name as in Envoy, if it can be one, else the address.
 fn authority(name: &str, target: &Target) -> Result<Authority, NoAnswer> {
-    let name = if name.is_empty() { target.cluster.model.name.as_str() } else { name };
+    let name = match &target.host {
+        Some(host) => host,
+        None if name.is_empty() => target.cluster.model.name.as_str(),
+        None => name,
+    };
     match Authority::try_from(name) {
         Ok(authority) => Ok(authority),
         Err(_) => Ok(Authority::try_from(target.address.to_string())?),

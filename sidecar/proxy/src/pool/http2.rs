@@ -21,6 +21,7 @@ use http::{Request, Response};
 use http_body::Body as _;
 use tokio::sync::Notify;
 use weir_model::{Priority, Time, limits};
+use weir_runtime::net::Keepalive;
 
 use super::{EndpointPool, Failure, Life, Open};
 use crate::body::Body;
@@ -93,7 +94,8 @@ impl EndpointPool {
                 }
                 None => match self.permit(cluster, priority) {
                     Some(counted) => {
-                        self.begin(counted, Life::new(cluster), cluster.config.model.connect_timeout);
+                        let how = (cluster.config.model.connect_timeout, super::keepalive(cluster));
+                        self.begin(counted, Life::new(cluster), how);
                     }
                     None => self.shared.room().await,
                 },
@@ -125,12 +127,12 @@ impl EndpointPool {
     }
 
     /// Makes a connection in a task of its own: those who wait for it may go away.
-    fn begin(self: &Rc<Self>, counted: Open, life: Life, timeout: Duration) {
+    fn begin(self: &Rc<Self>, counted: Open, life: Life, how: (Duration, Option<Keepalive>)) {
         let connecting = Rc::new(Connecting::default());
         self.http2.borrow_mut().connecting = Some(connecting.clone());
         let pool = self.clone();
         tokio::task::spawn_local(async move {
-            let opened = pool.open(counted, life, timeout).await;
+            let opened = pool.open(counted, life, how).await;
             pool.http2.borrow_mut().connecting = None;
             // Nobody else sets it.
             let _ = connecting.result.set(opened);
@@ -138,8 +140,13 @@ impl EndpointPool {
         });
     }
 
-    async fn open(self: &Rc<Self>, counted: Open, life: Life, timeout: Duration) -> Result<(), Kind> {
-        let stream = self.connect(timeout).await?;
+    async fn open(
+        self: &Rc<Self>,
+        counted: Open,
+        life: Life,
+        (timeout, keepalive): (Duration, Option<Keepalive>),
+    ) -> Result<(), Kind> {
+        let stream = self.connect(timeout, keepalive).await?;
         let mut builder = h2::client::Builder::new();
         builder
             .enable_push(false)

@@ -8,6 +8,7 @@ fn kinds_have_envoys_flags() {
     for (kind, status, flag) in [
         (Kind::NoRoute, 404, "NR"),
         (Kind::NoEndpoint, 503, "UH"),
+        (Kind::Dropped, 503, "DO"),
         (Kind::Overflow(Breaker::Connections), 503, "UO"),
         (Kind::ConnectTimeout, 503, "UF"),
         (Kind::ConnectionLost { reused: false }, 503, "UC"),
@@ -20,6 +21,9 @@ fn kinds_have_envoys_flags() {
         (Kind::Draining, 503, "LR"),
         (Kind::NotConfigured, 503, "NC"),
         (Kind::TooManyFields, 431, "DPE"),
+        (Kind::HeadTooLarge, 431, "DPE"),
+        (Kind::BodyTooLarge, 413, ""),
+        (Kind::NoTunnel, 403, ""),
     ] {
         let answer = answer(&kind);
         assert_eq!((answer.status.as_u16(), answer.flag), (status, flag), "{kind:?}");

@@ -27,11 +27,13 @@ pub use http2::*;
 /// Long enough for a slow machine, short enough for a hanging test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A worker with an outbound, an inbound and a TCP entrance.
+/// A worker with an outbound, an inbound, a TCP and a TLS entrance.
 pub struct Proxy {
     pub outbound: SocketAddr,
     pub inbound: SocketAddr,
     pub tcp: SocketAddr,
+    /// Where the server name, with port 443, says where to.
+    pub tls: SocketAddr,
     pub drain: Drain,
     pub wanted: mpsc::Receiver<Arc<str>>,
     linker: Linker,
@@ -52,16 +54,18 @@ impl Proxy {
     pub fn seeded(connected: bool, telemetry: TelemetryArgs, seed: u64) -> Proxy {
         let bind = || bind_workers("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let ((outbound, mut outbounds), (inbound, mut inbounds), (tcp, mut tcps)) = (bind(), bind(), bind());
+        let (tls, mut tlses) = bind();
         let (snapshots, receiver) = watch::channel(Arc::new(Snapshot::empty()));
         let (demand, wanted) = Demand::detached(connected);
         let drain = Drain::new();
-        let entrance = |socket, inbound, on_demand| Entrance { socket, inbound, on_demand };
+        let entrance = |socket, inbound, on_demand| Entrance { socket, inbound, on_demand, tls: None };
         let args = WorkerArgs {
             id: WorkerId(0),
             entrances: vec![
                 entrance(outbounds.remove(0), false, true),
                 entrance(inbounds.remove(0), true, false),
                 entrance(tcps.remove(0), false, false),
+                Entrance { tls: Some(443), ..entrance(tlses.remove(0), false, false) },
             ],
             snapshots: receiver,
             demand,
@@ -79,6 +83,7 @@ impl Proxy {
             outbound,
             inbound,
             tcp,
+            tls,
             drain,
             wanted,
             linker: Linker::new(1),
@@ -168,6 +173,7 @@ pub fn http_listener(
     let tracing = sampling.map(|ppm| Tracing { sampling: Fraction(ppm) });
     let access_log = access_log.then(std::sync::Arc::default);
     let kind = ListenerKind::Http(HttpListener {
+        manner: None,
         limits: Default::default(),
         routes,
         tracing,
@@ -189,6 +195,7 @@ pub fn http_listener(
 pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
     let routes = RouteSource::Inline(any_host(name, routes));
     let kind = ListenerKind::Http(HttpListener {
+        manner: None,
         limits: Default::default(),
         routes,
         tracing: None,
@@ -203,8 +210,8 @@ pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
 
 pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
     let kind = ListenerKind::Tcp(TcpModel {
-        cluster: cluster.to_owned(),
         access_log: Some(std::sync::Arc::default()),
+        ..TcpModel::to(cluster)
     });
     Listener {
         name: format!("outbound-tcp/{address}"),
@@ -215,8 +222,8 @@ pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
 }
 
 pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None };
-    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host] }
+    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None, options: None };
+    RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host], options: None }
 }
 
 pub fn route(action: RouteAction) -> Route {
@@ -232,7 +239,7 @@ pub fn route(action: RouteAction) -> Route {
 }
 
 pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
-    let weighted = |(cluster, weight): &(&str, u32)| WeightedCluster {
+    let weighted = |(cluster, weight): &(&str, u32)| WeightedCluster { subset: None,
         cluster: (*cluster).to_owned(),
         weight: *weight,
         request_headers: HeaderMutation::default(),
@@ -256,7 +263,7 @@ pub fn forward(cluster: &str) -> RouteAction {
 
 /// A static cluster in round robin.
 pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Cluster {
-    let endpoint = |(index, address): (usize, &SocketAddr)| Endpoint {
+    let endpoint = |(index, address): (usize, &SocketAddr)| Endpoint { details: None,
         address: *address,
         workload: format!("{name}-{index}"),
         health: Health::Healthy,
@@ -265,10 +272,10 @@ pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Clust
     let mut endpoints: Vec<Endpoint> = addresses.iter().enumerate().map(endpoint).collect();
     endpoints.sort();
     let locality = LocalityEndpoints { locality: Locality::default(), priority: 0, weight: 1, endpoints };
-    Cluster {
+    Cluster { subsets: None,
         name: name.to_owned(),
         kind: ClusterKind::Service { namespace: "default".to_owned(), name: name.to_owned(), port: 80 },
-        discovery: Discovery::Static(Endpoints {
+        discovery: Discovery::Static(Endpoints { drops: Vec::new(), weighted_priority_health: false,
             name: name.to_owned(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,

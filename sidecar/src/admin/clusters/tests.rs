@@ -8,7 +8,7 @@ use weir_model::{
 
 /// A cluster of two endpoints that are checked and start slowly.
 fn snapshot() -> Snapshot {
-    let endpoint = |port: u16| Endpoint {
+    let endpoint = |port: u16| Endpoint { details: None,
         address: ([127, 0, 0, 1], port).into(),
         workload: format!("w{port}"),
         health: Health::Healthy,
@@ -21,10 +21,10 @@ fn snapshot() -> Snapshot {
         endpoints: vec![endpoint(1), endpoint(2)],
     };
     let endpoints =
-        Endpoints { name: "a".to_owned(), localities: vec![locality], overprovisioning: OVERPROVISIONING };
+        Endpoints { drops: Vec::new(), weighted_priority_health: false, name: "a".to_owned(), localities: vec![locality], overprovisioning: OVERPROVISIONING };
     let second = Duration::from_secs(1);
     let check = HealthCheck::new(Probe::Tcp { send: vec![], receive: vec![] }, second, second, 1, 1);
-    let cluster = weir_model::Cluster {
+    let cluster = weir_model::Cluster { subsets: None,
         name: "a".to_owned(),
         kind: ClusterKind::Unknown,
         discovery: Discovery::Static(endpoints),

@@ -94,6 +94,7 @@ pub(super) fn host(host: &HostRewrite) -> Value {
     let source = host.source.as_ref().map(|source| match source {
         HostSource::Header(name) => json!({"header": name.as_str()}),
         HostSource::Path(change) => json!({"path": substitution(change)}),
+        HostSource::Endpoint => json!("endpoint"),
     });
     json!({"source": source, "append_x_forwarded_host": host.forwarded})
 }

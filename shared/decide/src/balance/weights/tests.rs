@@ -14,12 +14,25 @@ fn members(localities: &[(u32, &[u32])]) -> Members {
             .map(|weight| {
                 port += 1;
                 let address = ([127, 0, 0, 1], port).into();
-                Endpoint { address, workload: String::new(), health: Health::Healthy, weight: *weight }
+                Endpoint {
+                    details: None,
+                    address,
+                    workload: String::new(),
+                    health: Health::Healthy,
+                    weight: *weight,
+                }
             })
             .collect(),
     });
     let (localities, overprovisioning) = (localities.collect(), weir_model::OVERPROVISIONING);
-    Members::new(&Endpoints { name: String::new(), localities, overprovisioning }, &Spread::default())
+    let endpoints = Endpoints {
+        name: String::new(),
+        localities,
+        overprovisioning,
+        weighted_priority_health: false,
+        drops: Vec::new(),
+    };
+    Members::new(&endpoints, &Spread::default())
 }
 
 fn portions(members: &Members, endpoints: &[u32]) -> Vec<f64> {

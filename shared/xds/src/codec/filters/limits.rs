@@ -116,6 +116,7 @@ pub(super) fn decode(message: &LocalRateLimit) -> Check<RateLimits> {
         keyed,
         status: from_status(message.status.as_ref())?,
         exhausted: message.rate_limited_as_resource_exhausted,
+        shared: false,
     };
     Ok(if limits.is_empty() { RateLimits::default() } else { limits })
 }

@@ -8,6 +8,7 @@ use cluster::cluster::{LbConfig, LbPolicy, RoundRobinLbConfig, SlowStartConfig a
 use lb::common::v3::SlowStartConfig;
 use lb::least_request::v3::LeastRequest;
 use lb::round_robin::v3::RoundRobin;
+use lb::subset::v3::Subset;
 use lb::wrr_locality::v3::WrrLocality;
 use prost::{Message, Name};
 use weir_model::SlowStart;
@@ -56,14 +57,18 @@ pub(super) fn encode(it: &SlowStart, message: &mut cluster::Cluster) {
 
 /// What the policy says that the message is decoded to.
 pub(super) fn decode(message: &cluster::Cluster) -> Check<Option<SlowStart>> {
-    let Some(list) = &message.load_balancing_policy else { return from_legacy(message) };
+    match &message.load_balancing_policy {
+        Some(list) => from_list(list).at("load_balancing_policy"),
+        None => from_legacy(message),
+    }
+}
+
+fn from_list(list: &cluster::LoadBalancingPolicy) -> Check<Option<SlowStart>> {
     for (index, policy) in list.policies.iter().enumerate() {
         let extension = policy.typed_extension_config.as_ref();
         let Some(config) = extension.and_then(|extension| extension.typed_config.as_ref()) else { continue };
-        if let Some(slow) = from_policy(config)
-            .at("typed_extension_config.typed_config")
-            .at_index("policies", index)
-            .at("load_balancing_policy")?
+        if let Some(slow) =
+            from_policy(config).at("typed_extension_config.typed_config").at_index("policies", index)?
         {
             return Ok(slow);
         }
@@ -89,6 +94,14 @@ fn from_policy(config: &google::Any) -> Check<Option<Option<SlowStart>>> {
     if *url == LeastRequest::type_url() {
         return slow(wire::unpack::<LeastRequest>(config)?.slow_start_config).map(Some);
     }
+    if *url == Subset::type_url() {
+        let inner = wire::unpack::<Subset>(config)?.subset_lb_policy.unwrap_or_default();
+        // Subsets within subsets are no policy that weir knows, and are not looked into.
+        let inner = cluster::LoadBalancingPolicy {
+            policies: inner.policies.into_iter().filter(|policy| !is_subset(policy)).collect(),
+        };
+        return from_list(&inner).at("subset_lb_policy").map(Some);
+    }
     if *url == WrrLocality::type_url() {
         let message: WrrLocality = wire::unpack(config)?;
         let inner = message.endpoint_picking_policy.and_then(|list| list.policies.into_iter().next());
@@ -111,6 +124,12 @@ fn from_policy(config: &google::Any) -> Check<Option<Option<SlowStart>>> {
         lb::maglev::v3::Maglev::type_url(),
     ];
     Ok(others.contains(url).then_some(None))
+}
+
+fn is_subset(policy: &cluster::load_balancing_policy::Policy) -> bool {
+    let extension = policy.typed_extension_config.as_ref();
+    let config = extension.and_then(|extension| extension.typed_config.as_ref());
+    config.is_some_and(|config| config.type_url == Subset::type_url())
 }
 
 fn from_own(message: &v1::SlowStart) -> Check<SlowStart> {

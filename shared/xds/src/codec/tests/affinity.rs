@@ -231,6 +231,8 @@ fn localities_and_draining_sessions_are_as_the_message_says() {
 fn overprovisioning_is_above_nothing() {
     let factor = |value| {
         let endpoints = weir_model::Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: "a".to_owned(),
             localities: vec![],
             overprovisioning: weir_model::OVERPROVISIONING,

@@ -52,7 +52,10 @@ fn of_proxy(change: impl FnOnce(&mut tcp_proxy::TcpProxy)) -> Result<weir_model:
 }
 
 fn names(names: &[&str]) -> lds::FilterChainMatch {
-    lds::FilterChainMatch { server_names: names.iter().map(|name| (*name).to_owned()).collect(), ..Default::default() }
+    lds::FilterChainMatch {
+        server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Default::default()
+    }
 }
 
 fn of_match(change: impl FnOnce(&mut lds::FilterChainMatch)) -> Result<weir_model::ChainMatch, String> {
@@ -104,10 +107,7 @@ fn what_of_bytes_is_refused() {
     assert_eq!(refused(&|it| it.cluster_specifier = None), "cluster");
     assert_eq!(refused(&|it| it.cluster_specifier = split(&[1, 0])), "weighted_clusters.clusters[1].weight");
     assert_eq!(refused(&|it| it.cluster_specifier = split(&[])), "weighted_clusters.clusters");
-    assert_eq!(
-        refused(&|it| it.cluster_specifier = split(&[u32::MAX, 1])),
-        "weighted_clusters.clusters"
-    );
+    assert_eq!(refused(&|it| it.cluster_specifier = split(&[u32::MAX, 1])), "weighted_clusters.clusters");
     assert_eq!(refused(&|it| it.max_connect_attempts = wire::wrap(0)), "max_connect_attempts");
     assert_eq!(refused(&|it| it.max_connect_attempts = wire::wrap(65)), "max_connect_attempts");
     assert_eq!(refused(&|it| it.tunneling_config = Some(TunnelingConfig::default())), "tunneling_config");
@@ -115,10 +115,7 @@ fn what_of_bytes_is_refused() {
     assert_eq!(refused(&|it| it.on_demand = Some(Default::default())), "on_demand");
     assert_eq!(refused(&|it| it.access_log_options = Some(Default::default())), "access_log_options");
     assert_eq!(refused(&|it| it.upstream_connect_mode = 1), "upstream_connect_mode");
-    assert_eq!(
-        refused(&|it| it.hash_policy.push(Default::default())),
-        "hash_policy[0].policy_specifier"
-    );
+    assert_eq!(refused(&|it| it.hash_policy.push(Default::default())), "hash_policy[0].policy_specifier");
 }
 
 #[test]

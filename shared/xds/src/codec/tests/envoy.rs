@@ -94,6 +94,7 @@ fn a_stock_envoy_accepts_every_affinity() {
         forward.clusters.push(forward.clusters[0].clone());
         forward.affinity = strategies::affinity(2).new_tree(&mut runner).unwrap().current();
         let http = weir_model::HttpListener {
+            manner: None,
             routes: RouteSource::Inline(routes(route)),
             tracing: None,
             access_log: None,
@@ -119,6 +120,7 @@ fn a_stock_envoy_does_look_at_it() {
     let mut route = forward();
     route.matches.path = PathMatch::Regex("(".to_owned());
     let http = weir_model::HttpListener {
+        manner: None,
         limits: Default::default(),
         routes: RouteSource::Inline(routes(route)),
         tracing: None,
@@ -150,7 +152,13 @@ fn repack<M: Message + Name + Default>(resource: Resource) -> M {
 
 /// What a compiler would not write for an Envoy.
 fn acceptable_cluster(mut cluster: Cluster) -> Cluster {
+    if let Discovery::Dns(dns) = &cluster.discovery {
+        // It warns of the fields that everybody writes.
+        cluster.discovery = Discovery::Eds(dns.endpoints.name.clone());
+    }
     if let Discovery::Static(endpoints) = &mut cluster.discovery {
+        // It knows one category.
+        endpoints.drops.truncate(1);
         for locality in &mut endpoints.localities {
             locality.weight = locality.weight % 100 + 1;
             locality.endpoints.iter_mut().for_each(|endpoint| endpoint.weight = endpoint.weight % 100 + 1);
@@ -173,11 +181,26 @@ fn acceptable_cluster(mut cluster: Cluster) -> Cluster {
 
 fn acceptable_listener(mut listener: Listener, cluster: Option<String>) -> Listener {
     match &mut listener.kind {
-        ListenerKind::Tcp(tcp) => tcp.cluster = cluster.unwrap_or_default(),
+        ListenerKind::Tcp(tcp) => acceptable_bytes(tcp, cluster),
+        ListenerKind::Chains(chains) => {
+            // Each match another one, since two of the same are refused.
+            for (index, chain) in chains.chains.iter_mut().enumerate() {
+                chain.matches.destination_port = u16::try_from(index + 1).ok();
+            }
+            for kind in chains.chains.iter_mut().map(|chain| &mut chain.kind).chain(&mut chains.otherwise) {
+                // Routes have a test of their own.
+                if let weir_model::ChainKind::Http(_) = kind {
+                    *kind = weir_model::ChainKind::Tcp(weir_model::TcpListener::to("x"));
+                }
+                if let weir_model::ChainKind::Tcp(tcp) = kind {
+                    acceptable_bytes(tcp, cluster.clone());
+                }
+            }
+        }
         ListenerKind::Http(http) => {
             // Its cluster has to be there.
             match (&cluster, &mut http.detection) {
-                (Some(cluster), Some(detection)) => detection.otherwise.cluster.clone_from(cluster),
+                (Some(_), Some(detection)) => acceptable_bytes(&mut detection.otherwise, cluster.clone()),
                 _ => http.detection = None,
             }
             if let RouteSource::Inline(routes) = &mut http.routes {
@@ -190,6 +213,14 @@ fn acceptable_listener(mut listener: Listener, cluster: Option<String>) -> Liste
         }
     }
     listener
+}
+
+fn acceptable_bytes(tcp: &mut weir_model::TcpListener, cluster: Option<String>) {
+    for target in &mut tcp.targets {
+        target.cluster = cluster.clone().unwrap_or_default();
+    }
+    // Its shortest.
+    tcp.max_duration = tcp.max_duration.map(|limit| limit.max(Duration::from_millis(1)));
 }
 
 fn acceptable_host(index: usize, host: &mut VirtualHost) {
@@ -220,6 +251,8 @@ fn control_plane() -> cluster::Cluster {
     cluster.name = "xds".to_owned();
     cluster.load_balancing = LoadBalancing::RoundRobin;
     cluster.discovery = Discovery::Static(weir_model::Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: "xds".to_owned(),
         localities: vec![],
         overprovisioning: weir_model::OVERPROVISIONING,

@@ -187,6 +187,7 @@ fn unknown_filters_are_refused_unless_they_may_be_left_out() {
 #[test]
 fn a_chain_has_each_filter_once_and_those_that_are_disabled_not_at_all() {
     let http = |filters| weir_model::HttpListener {
+        manner: None,
         limits: Default::default(),
         routes: RouteSource::Rds("r".to_owned()),
         tracing: None,
@@ -216,7 +217,11 @@ fn a_chain_has_each_filter_once_and_those_that_are_disabled_not_at_all() {
 #[test]
 fn a_fallback_is_for_routes_that_send_on() {
     use weir_proto::xds::v1;
-    let answer = v1::fallback::Answer::Response(v1::StaticResponse { status: 99, body: String::new() });
+    let answer = v1::fallback::Answer::Response(v1::StaticResponse {
+        status: 99,
+        body: String::new(),
+        content_type: String::new(),
+    });
     let config = |answer| Any {
         type_url: "type.googleapis.com/weir.xds.v1.Fallback".to_owned(),
         value: v1::Fallback { answer }.encode_to_vec(),

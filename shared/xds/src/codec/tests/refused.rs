@@ -255,14 +255,17 @@ fn an_optional_filter_may_be_unknown() {
 
 #[test]
 fn endpoints_without_weight_or_with_names() {
-    let endpoints = weir_model::Endpoints { drops: Vec::new(), weighted_priority_health: false,
+    let endpoints = weir_model::Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: "a".to_owned(),
         overprovisioning: weir_model::OVERPROVISIONING,
         localities: vec![weir_model::LocalityEndpoints {
             locality: Default::default(),
             priority: 0,
             weight: 1,
-            endpoints: vec![weir_model::Endpoint { details: None,
+            endpoints: vec![weir_model::Endpoint {
+                details: None,
                 address: ([127, 0, 0, 1], 80).into(),
                 workload: "w".to_owned(),
                 health: Default::default(),

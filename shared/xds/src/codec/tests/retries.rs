@@ -265,6 +265,7 @@ fn a_listener_limits_what_its_routes_leave_open() {
     let read = |change: &dyn Fn(&mut HttpConnectionManager)| {
         let routes = weir_model::RouteSource::Rds("outbound".to_owned());
         let http = weir_model::HttpListener {
+            manner: None,
             routes,
             tracing: None,
             access_log: None,

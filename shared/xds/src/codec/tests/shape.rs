@@ -182,6 +182,8 @@ fn eds_clusters_ask_for_load_reports_and_localities_have_weights() {
         endpoints: vec![],
     };
     let message = endpoints::encode(&weir_model::Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
         name: "a".to_owned(),
         localities: vec![weightless],
         overprovisioning: weir_model::OVERPROVISIONING,
@@ -197,6 +199,7 @@ fn a_named_listener_is_an_api_listener_with_a_router() {
         address: None,
         direction: weir_model::Direction::Outbound,
         kind: weir_model::ListenerKind::Http(weir_model::HttpListener {
+            manner: None,
             limits: Default::default(),
             routes: RouteSource::Rds("outbound/default/reviews:9080".to_owned()),
             tracing: None,
@@ -251,6 +254,7 @@ fn a_cluster_changes_the_request_after_its_route() {
         set: set.iter().map(|value| field(value)).collect(),
         add: add.iter().map(|value| field(value)).collect(),
         remove: if remove { vec![field("").0] } else { vec![] },
+        edits: None,
     };
     // set, then add, then remove; the route's first.
     let apply = |mutation: &weir_model::HeaderMutation, mut values: Vec<String>| {

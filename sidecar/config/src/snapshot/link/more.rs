@@ -68,7 +68,10 @@ impl<'a> Shared<'a> {
             && route.response_headers.is_empty()
             && forward.is_none_or(|forward| {
                 let changes = |one: &HeaderMutation| !one.is_empty();
-                !forward.clusters.iter().any(|one| changes(&one.request_headers) || changes(&one.response_headers))
+                !forward
+                    .clusters
+                    .iter()
+                    .any(|one| changes(&one.request_headers) || changes(&one.response_headers))
             });
         let (path, source, forwarded_host) = rewrites(route);
         if changes_nothing && path.is_none() && source.is_none() && !forwarded_host {
@@ -86,6 +89,7 @@ impl<'a> Shared<'a> {
         more.host = match source {
             Some(HostSource::Header(name)) => Some(Host::Header(name.clone())),
             Some(HostSource::Path(change)) => Some(Host::Path(compile(change)?)),
+            Some(HostSource::Endpoint) => Some(Host::Endpoint),
             None => None,
         };
         more.forwarded_host = forwarded_host;
@@ -191,14 +195,13 @@ pub(super) fn check(route: &Route) -> Result<(), LinkError> {
         RouteAction::Forward(_) | RouteAction::Direct(_) => "route",
     };
     let one = |change: &Substitution, field: &str| {
-        let named = |error: RouteError| {
-            LinkError::new(format!("{action}.{field}.{}", error.field), error.message)
-        };
+        let named =
+            |error: RouteError| LinkError::new(format!("{action}.{field}.{}", error.field), error.message);
         Substitute::compile(change).map(drop).map_err(named)
     };
     path.map_or(Ok(()), |change| one(change, "regex_rewrite"))?;
     match source {
         Some(HostSource::Path(change)) => one(change, "host_rewrite_path_regex"),
-        Some(HostSource::Header(_)) | None => Ok(()),
+        Some(HostSource::Header(_) | HostSource::Endpoint) | None => Ok(()),
     }
 }

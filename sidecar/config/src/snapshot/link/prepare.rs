@@ -6,7 +6,8 @@ use weir_decide::fault::Fault;
 use weir_decide::retry::Retry;
 use weir_decide::route::{FieldCompiler, Matcher, RouteError};
 use weir_model::{
-    Discovery, Dns, Endpoint, Endpoints, LocalityEndpoints, Resource, ResourceSet, ResourceType, RetryPolicy, RouteAction, RouteConfiguration, limits,
+    Discovery, Dns, Endpoint, Endpoints, LocalityEndpoints, Resource, ResourceSet, ResourceType, RetryPolicy,
+    RouteAction, RouteConfiguration, limits,
 };
 
 /// Why a resource cannot be served.
@@ -136,13 +137,16 @@ pub(crate) fn check_subsets(resource: &Resource, received: &ResourceSet) -> Resu
             },
         },
         // Only who has labels can be in a subset.
-        Resource::Endpoints(endpoints) if endpoints.iter().any(|(_, endpoint)| endpoint.details.is_some()) => {
+        Resource::Endpoints(endpoints)
+            if endpoints.iter().any(|(_, endpoint)| endpoint.details.is_some()) =>
+        {
             let clusters = received.of(ResourceType::Cluster).filter_map(|(.., known)| match &**known {
                 Resource::Cluster(cluster) if cluster.subsets.is_some() => Some(cluster),
                 _ => None,
             });
-            let mut of = clusters
-                .filter(|cluster| matches!(&cluster.discovery, Discovery::Eds(name) if *name == endpoints.name));
+            let mut of = clusters.filter(
+                |cluster| matches!(&cluster.discovery, Discovery::Eds(name) if *name == endpoints.name),
+            );
             of.try_for_each(|cluster| check(cluster, endpoints, "endpoints"))
         }
         _ => Ok(()),

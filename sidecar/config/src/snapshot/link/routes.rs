@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use weir_decide::route::FieldCompiler;
 use weir_decide::balance::subset::Wanted;
+use weir_decide::route::FieldCompiler;
 use weir_decide::split::Split;
 use weir_model::{HeaderMutation, PathMatch, ResourceType, RouteAction, RouteConfiguration, Version};
 
@@ -56,11 +56,8 @@ impl Linker {
             (_, Some(matcher)) => matcher,
             (_, None) => Arc::new(compile(model)?),
         };
-        let mut forwards = Forwards {
-            known: HashMap::new(),
-            fields: FieldCompiler::default(),
-            shared: Shared::new(model),
-        };
+        let mut forwards =
+            Forwards { known: HashMap::new(), fields: FieldCompiler::default(), shared: Shared::new(model) };
         let mut hosts = Vec::with_capacity(model.virtual_hosts.len());
         for host in &model.virtual_hosts {
             forwards.shared.enter(host);
@@ -123,7 +120,8 @@ impl Linker {
         let more = forwards.shared.more(route)?;
         // Where there are several levels, the route's own is one of them.
         let own = more.as_ref().is_none_or(|more| more.levels.is_none());
-        let changes = |headers: &HeaderMutation| (own && !headers.is_empty()).then(|| Box::new(headers.clone()));
+        let changes =
+            |headers: &HeaderMutation| (own && !headers.is_empty()).then(|| Box::new(headers.clone()));
         Ok(Route {
             id,
             name: route.name.as_str().into(),

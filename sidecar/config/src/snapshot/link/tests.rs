@@ -3,7 +3,7 @@ use crate::samples::{cluster, endpoints, inbound, listener, routes, tcp};
 use crate::snapshot::{Action, NameLookup, Route};
 use proptest::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
-use weir_model::{LoadBalancing, RouteAction, Time};
+use weir_model::{LoadBalancing, RouteAction, RouteSource, Time};
 
 fn set(resources: impl IntoIterator<Item = Resource>) -> ResourceSet {
     let mut set = ResourceSet::default();
@@ -59,7 +59,8 @@ fn names_become_indices() {
     let ListenerKind::Http { routes, .. } = &inbound.kind else { panic!("{inbound:?}") };
     assert_eq!(targets(&snapshot, routes), ["v2"]);
     let tcp = snapshot.listener("127.0.0.1:9001".parse().unwrap()).unwrap();
-    let ListenerKind::Tcp { cluster, .. } = tcp.kind else { panic!("{tcp:?}") };
+    let ListenerKind::Tcp(bytes) = &tcp.kind else { panic!("{tcp:?}") };
+    let cluster = bytes.targets[0];
     let v1 = &snapshot.clusters[cluster];
     assert_eq!(v1.endpoints.iter().map(|endpoint| endpoint.address.port()).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(v1.table.len(), 2);
