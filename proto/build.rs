@@ -4,7 +4,7 @@ use prost::Message;
 use std::path::Path;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["weir/policy/v1/policy.proto", "weir/xds/v1/xds.proto"];
+    let files = ["weir/policy/v1/policy.proto", "weir/identity/v1/identity.proto", "weir/xds/v1/xds.proto"];
     for file in files {
         println!("cargo:rerun-if-changed={file}");
     }

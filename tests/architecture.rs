@@ -46,7 +46,7 @@ const TABLE: &[Row] = &[
     Row { name: "weir-telemetry", uses: &["weir-model"], bans: &["hyper", "dashmap"] },
     Row {
         name: "weir-config",
-        uses: &["weir-model", "weir-decide", "weir-xds", "weir-proto", "weir-runtime"],
+        uses: &["weir-model", "weir-decide", "weir-xds", "weir-proto", "weir-identity", "weir-runtime"],
         bans: &["hyper", "serde_yaml", "redb"],
     },
     Row {
@@ -75,23 +75,24 @@ const TABLE: &[Row] = &[
             "weir-store",
             "weir-compile",
             "weir-xds",
+            "weir-identity",
             "weir-runtime",
         ],
         bans: &["weir-config", "weir-proxy", "redb"],
     },
     Row {
         name: "weir-sidecar",
-        uses: &["weir-model", "weir-config", "weir-proxy", "weir-telemetry", "weir-runtime"],
+        uses: &["weir-model", "weir-identity", "weir-config", "weir-proxy", "weir-telemetry", "weir-runtime"],
         bans: &["prost", "tonic", "redb"],
     },
     Row {
         name: "weir-control-plane",
-        uses: &["weir-serve", "weir-store", "weir-runtime", "weir-telemetry"],
+        uses: &["weir-serve", "weir-store", "weir-identity", "weir-runtime", "weir-telemetry"],
         bans: &["weir-config", "weir-proxy", "prost", "tonic"],
     },
     Row {
         name: "weir-cli",
-        uses: &["weir-proto", "weir-telemetry", "weir-runtime"],
+        uses: &["weir-proto", "weir-identity", "weir-telemetry", "weir-runtime"],
         bans: &["redb", "weir-serve", "weir-proxy"],
     },
 ];

@@ -7,6 +7,9 @@ use args::Args;
 use clap::Parser;
 use std::io::Write;
 use std::sync::Arc;
+use weir_serve::access::Entrance;
+use weir_serve::door::Door;
+use weir_serve::identity::Identities;
 use weir_serve::plane::Plane;
 use weir_serve::{admin, server};
 use weir_store::{Embedded, Options};
@@ -53,6 +56,10 @@ async fn run(args: Args) -> anyhow::Result<()> {
         )
     })?;
     let told = |message: String| anyhow!(message);
+    let (data_dir, settings) = (args.data_dir.clone(), args.identities());
+    let now = weir_runtime::clock::unix_nanos() / 1_000_000;
+    let identities = Identities::open(&data_dir, settings, now, weir_runtime::random::entropy_seed());
+    let identities = identities.map_err(told).context("the identities cannot be used")?;
     let policy = server::bind("the policy API", args.policy_listen).await.map_err(told)?;
     let xds = server::bind("xDS", args.xds_listen).await.map_err(told)?;
     let admin_listener = server::bind("the admin page", args.admin_listen).await.map_err(told)?;
@@ -70,8 +77,16 @@ async fn run(args: Args) -> anyhow::Result<()> {
     let wait = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
         let _closed = stopped.wait_for(|stop| *stop).await;
     };
+    let plaintext = args.plaintext.into();
+    let door =
+        |entrance, listener| Door { entrance, listener, plaintext, identities: Arc::clone(&identities) };
+    let (policy, xds) = (door(Entrance::Policy, policy), door(Entrance::Xds, xds));
     let policy = tokio::spawn(server::serve_policy(Arc::clone(&plane), policy, wait(stopped.clone())));
     let xds = tokio::spawn(server::serve_xds(Arc::clone(&plane), xds, wait(stopped)));
+    let renewal = tokio::spawn({
+        let identities = Arc::clone(&identities);
+        async move { identities.run().await }
+    });
     let admin = tokio::spawn(admin::serve(Arc::clone(&plane), admin_listener));
     let worlds = tokio::spawn({
         let plane = Arc::clone(&plane);
@@ -83,6 +98,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
         ended = policy => ended?.map_err(|error| anyhow!(error)).context("the policy API ended")?,
         ended = xds => ended?.map_err(|error| anyhow!(error)).context("xDS ended")?,
         _ = worlds => return Err(anyhow!("the compiler's loop ended")),
+        _ = renewal => return Err(anyhow!("the renewal of certificates ended")),
     }
     // Sidecars keep what they have and look for another control plane; their streams need no farewell.
     let _nobody = stop.send(true);

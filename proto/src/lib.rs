@@ -14,6 +14,15 @@ pub mod policy {
     }
 }
 
+/// Certificates and tokens (`weir.identity.v1`).
+pub mod identity {
+    /// Version 1.
+    #[allow(clippy::all, clippy::unwrap_used, unreachable_pub, rustdoc::all)]
+    pub mod v1 {
+        tonic::include_proto!("weir.identity.v1");
+    }
+}
+
 /// What weir adds to xDS (`weir.xds.v1`).
 pub mod xds {
     /// Version 1.

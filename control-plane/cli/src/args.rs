@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "weir", version, after_help = EXAMPLES, propagate_version = true)]
 pub(crate) struct Args {
-    /// The control plane's policy API.
+    /// The control plane's policy API. With whom to trust (--trust-pin, --trust-bundle) it is spoken to with TLS; plain text is for this
+    /// machine, and for others where http:// says so.
     #[arg(
         long,
         short = 's',
@@ -23,8 +24,30 @@ pub(crate) struct Args {
     /// Seconds a call may take.
     #[arg(long, env = "WEIR_TIMEOUT", value_name = "SECONDS", default_value_t = 30, global = true, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub(crate) timeout: u64,
+    #[command(flatten)]
+    pub(crate) credentials: Credentials,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Whom to believe, and what to show.
+#[derive(ClapArgs, Debug, Default)]
+pub(crate) struct Credentials {
+    /// Believe a control plane whose root has this key, sha256:HEX
+    #[arg(long, env = "WEIR_TRUST_PIN", value_name = "PIN", global = true)]
+    pub(crate) trust_pin: Option<weir_identity::Pin>,
+    /// Believe a control plane for which one of these roots (PEM) vouches
+    #[arg(long, env = "WEIR_TRUST_BUNDLE", value_name = "FILE", global = true)]
+    pub(crate) trust_bundle: Option<PathBuf>,
+    /// The trust domain of that file, if its roots do not name it
+    #[arg(long, env = "WEIR_TRUST_DOMAIN", value_name = "NAME", global = true)]
+    pub(crate) trust_domain: Option<weir_identity::TrustDomain>,
+    /// Show the bearer token in this file (mode 0600)
+    #[arg(long, env = "WEIR_TOKEN_FILE", value_name = "FILE", global = true)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Show this client certificate: the file that `weir identity operator` wrote (mode 0600)
+    #[arg(long, env = "WEIR_IDENTITY", value_name = "FILE", global = true, requires = "trust_bundle")]
+    pub(crate) identity: Option<PathBuf>,
 }
 
 /// How results are printed.
@@ -172,6 +195,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=3600))]
         watch: Option<u64>,
     },
+    /// Make, list and revoke tokens: for workloads that join, and for operators
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Show and replace the roots of the mesh, sign operators' keys
+    #[command(subcommand)]
+    Identity(IdentityCommand),
     /// Run a whole mesh on this machine: canary under load, control plane killed, rollback; needs nothing but the built programs
     #[command(
         after_help = "Examples:\n  weir demo\n  weir demo --duration 2m --rate 1000 --outage 10s\n  weir demo -o json > demo.json"
@@ -188,6 +217,94 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum TokenCommand {
+    /// Make a token; it is shown once
+    #[command(
+        after_help = "Examples:\n  weir token create --service-account shop/cart --ttl 15m    for one sidecar, once\n  weir token create --role editor --name ci --ttl 90d         for calls of the policy API"
+    )]
+    Create {
+        /// Its bearer becomes this workload, once.
+        #[arg(
+            long,
+            value_name = "NAMESPACE/NAME",
+            required_unless_present = "role",
+            conflicts_with = "role"
+        )]
+        service_account: Option<String>,
+        /// Its bearer may call the policy API as viewer, editor or admin.
+        #[arg(long, value_name = "ROLE", requires = "name")]
+        role: Option<weir_identity::Role>,
+        /// Who will use it, for the history.
+        #[arg(long, value_name = "NAME", requires = "role")]
+        name: Option<String>,
+        /// How long it can be used, such as 90s, 15m, 24h or 30d.
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = seconds)]
+        ttl: u64,
+    },
+    /// List tokens: for whom, until when, whether used
+    List,
+    /// Revoke a token
+    Revoke {
+        /// Its id, or at least the first 6 digits of it.
+        id: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum IdentityCommand {
+    /// Show who signs and whom sidecars trust
+    Show,
+    /// Print the roots that are trusted, in PEM
+    Bundle,
+    /// Make a key, have it signed for an operator, and write both to a file (mode 0600)
+    #[command(after_help = "Example:\n  weir identity operator alice --role editor --out alice.pem")]
+    Operator {
+        /// Who it is, for the history: one word.
+        name: String,
+        /// viewer, editor or admin.
+        #[arg(long, value_name = "ROLE")]
+        role: weir_identity::Role,
+        /// Where to.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Replace the root: prepare the next one, activate it when every sidecar knows it, retire the old one when nothing it signed is valid
+    Rotate {
+        /// The step.
+        step: Step,
+        /// Although not every sidecar can have followed yet.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// A step of replacing the root.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Step {
+    /// Make the next root: trusted, silent
+    Prepare,
+    /// The next root signs
+    Activate,
+    /// The old root is trusted no more
+    Retire,
+}
+
+/// A duration in seconds: a number and s, m, h or d.
+fn seconds(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no duration; write such as 90s, 15m, 24h or 30d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let factor = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.strip_suffix(unit).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
+    number.checked_mul(factor).filter(|seconds| *seconds > 0).ok_or_else(wrong)
 }
 
 #[derive(ClapArgs, Debug)]

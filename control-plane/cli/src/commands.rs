@@ -1,7 +1,9 @@
 //! The commands: one call each, and how its answer is printed.
 
+mod identity;
 mod read;
 mod status;
+mod token;
 mod write;
 
 use crate::args::{Args, Command, Format};
@@ -12,7 +14,9 @@ use std::time::Duration;
 /// Runs a command.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let format = args.output;
-    let mut client = client::connect(&args.server, Duration::from_secs(args.timeout)).await?;
+    let connection =
+        client::connect(&args.server, Duration::from_secs(args.timeout), &args.credentials).await?;
+    let mut client = connection.policy();
     match args.command {
         Command::Apply { files, write } => write::apply(&mut client, &files.files, &write, format).await,
         Command::Validate { files } => write::validate(&mut client, &files.files, format).await,
@@ -41,6 +45,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let request = read::request(url, method, &headers, from)?;
             read::explain(&mut client, request, format).await
         }
+        Command::Token(command) => token::run(&mut connection.identity(), command, format).await,
+        Command::Identity(command) => identity::run(&mut connection.identity(), command, format).await,
         Command::Status { node, watch } => status::status(&mut client, node, watch, format).await,
         // They ask no control plane and were done in `main`.
         Command::Demo(_) | Command::DemoApp(_) | Command::DemoExec(_) | Command::Completions { .. } => {

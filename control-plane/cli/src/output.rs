@@ -12,10 +12,13 @@ use weir_proto::policy::v1::diagnostic::Severity;
 
 /// An answer as its proto3 JSON form, with every field, so that a program finds what it looks for.
 pub(crate) fn value(name: &str, message: &impl prost::Message) -> anyhow::Result<Value> {
+    value_of(&format!("weir.policy.v1.{name}"), message)
+}
+
+/// The same of a message by its full name.
+pub(crate) fn value_of(name: &str, message: &impl prost::Message) -> anyhow::Result<Value> {
     let pool = DescriptorPool::decode(weir_proto::DESCRIPTORS).context("the built-in descriptors")?;
-    let descriptor = pool
-        .get_message_by_name(&format!("weir.policy.v1.{name}"))
-        .with_context(|| format!("no message {name}"))?;
+    let descriptor = pool.get_message_by_name(name).with_context(|| format!("no message {name}"))?;
     let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice())?;
     let options = SerializeOptions::new().skip_default_fields(false).stringify_64_bit_integers(false);
     Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)

@@ -90,6 +90,14 @@ fn metrics(plane: &Plane) -> String {
     gauge("weir_workloads_joined", "Workloads known through their sidecar's stream.", plane.joined() as f64);
     gauge("weir_services", "Services in the mesh.", world.mesh.services.len() as f64);
     gauge("weir_workloads", "Workloads in the mesh.", world.mesh.workloads.len() as f64);
+    let name = "weir_refused_total";
+    let _infallible = writeln!(
+        out,
+        "# HELP {name} Connections and calls refused, by door and reason.\n# TYPE {name} counter"
+    );
+    for (door, reason, count) in plane.refusals.all() {
+        let _infallible = writeln!(out, "{name}{{door=\"{door}\",reason=\"{reason}\"}} {count}");
+    }
     let summary = plane.propagation.lock().summary();
     let seconds = [("0.5", summary.p50), ("0.99", summary.p99), ("1", summary.max)];
     let name = "weir_propagation_seconds";

@@ -1,16 +1,20 @@
 //! Aggregated discovery: a tonic stream on one side, a [`ServerSession`] on the other. The session decides what is sent when; this only
 //! moves messages, compiles for the node when the world or its subscriptions change, and tells the registry.
 
+use crate::access::guard::status;
+use crate::access::{self, Caller, Entrance, Who};
 use crate::leases::{StreamId, workload};
-use crate::plane::{Plane, World, now};
+use crate::plane::{Plane, World, now, unix_millis};
 use crate::registry::Entry;
 use parking_lot::Mutex;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
+use weir_model::mesh::SERVICE_ACCOUNT;
 use weir_model::node::Node;
 use weir_model::{ResourceType, Time};
 use weir_proto::envoy::envoy::config::core::v3 as core;
@@ -42,8 +46,10 @@ impl Ads {
         S: Send + 'static,
     {
         let peer = request.remote_addr().map(|peer| peer.to_string()).unwrap_or_default();
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.unwrap_or(Caller { who: Who::Anonymous, until: None });
         let (tx, rx) = mpsc::channel(QUEUE);
-        let mut stream = AdsStream::new(Arc::clone(&self.plane), peer, &protocol);
+        let mut stream = AdsStream::new(Arc::clone(&self.plane), peer, caller, &protocol);
         tokio::spawn(async move {
             let ended = stream.run(request.into_inner(), &protocol, &tx).await;
             if let Err(status) = &ended {
@@ -115,6 +121,8 @@ struct AdsStream {
     plane: Arc<Plane>,
     id: StreamId,
     peer: String,
+    /// Who it proved to be.
+    caller: Caller,
     protocol: &'static str,
     session: Arc<Mutex<ServerSession>>,
     /// Who it is, once it said.
@@ -132,12 +140,13 @@ struct AdsStream {
 }
 
 impl AdsStream {
-    fn new<S>(plane: Arc<Plane>, peer: String, protocol: &Protocol<S>) -> Self {
+    fn new<S>(plane: Arc<Plane>, peer: String, caller: Caller, protocol: &Protocol<S>) -> Self {
         let id = StreamId(plane.registry.next_stream());
         Self {
             plane,
             id,
             peer,
+            caller,
             protocol: protocol.name,
             session: Arc::new(Mutex::new((protocol.session)())),
             node: None,
@@ -166,8 +175,14 @@ impl AdsStream {
     {
         let mut worlds = self.plane.worlds();
         worlds.mark_changed();
+        let expired = expired(self.caller.until);
+        tokio::pin!(expired);
         loop {
             tokio::select! {
+                () = &mut expired => {
+                    let message = "the certificate of this stream has expired; connect again with the next one";
+                    return Err(Status::unauthenticated(message));
+                }
                 request = requests.next() => match request {
                     None => return Ok(()),
                     Some(request) => self.receive(request?)?,
@@ -210,7 +225,35 @@ impl AdsStream {
         Ok(())
     }
 
-    fn identify(&mut self, node: Node) -> Result<(), Status> {
+    /// A workload may only ask for itself, and not under the name of a node that is another's.
+    fn check(&self, node: &Node) -> Result<(), access::Refusal> {
+        access::is_itself(&self.caller.who, &node.namespace, &node.service_account, SERVICE_ACCOUNT)?;
+        let Who::Workload { account, .. } = &self.caller.who else { return Ok(()) };
+        let known = self.plane.registry.get(&node.id);
+        let other = known.filter(|known| {
+            known.node.namespace != account.namespace() || known.node.service_account != account.name()
+        });
+        match other {
+            Some(other) => Err(access::Refusal {
+                reason: access::Reason::Node,
+                message: format!(
+                    "the node id {} is that of a workload of {}/{}, and this certificate is of {account}; choose another id",
+                    node.id, other.node.namespace, other.node.service_account
+                ),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn identify(&mut self, mut node: Node) -> Result<(), Status> {
+        if let Err(refusal) = self.check(&node) {
+            self.plane.refusals.note(Entrance::Xds, refusal.reason, &self.peer, &refusal.message);
+            return Err(status(&refusal));
+        }
+        if let Who::Workload { account, .. } = &self.caller.who {
+            // It may not have said; what it proved is what it is.
+            node.service_account = account.name().to_owned();
+        }
         let session = Arc::clone(&self.session);
         let (version, peer) = (std::mem::take(&mut self.version), std::mem::take(&mut self.peer));
         tracing::info!(node = node.id, target = %node.target, peer, "a node connected");
@@ -281,6 +324,19 @@ impl AdsStream {
         {
             self.plane.heard_without(&name, &workload).await;
         }
+    }
+}
+
+/// Waits until a certificate is over; for ever without one.
+async fn expired(until: Option<u64>) {
+    let Some(until) = until else { return std::future::pending().await };
+    loop {
+        let left = (until.saturating_add(1) * 1000).saturating_sub(unix_millis());
+        if left == 0 {
+            return;
+        }
+        // The wall clock may be set meanwhile.
+        tokio::time::sleep(Duration::from_millis(left).min(Duration::from_secs(60))).await;
     }
 }
 

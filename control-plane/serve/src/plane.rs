@@ -3,6 +3,7 @@
 //! Whatever changes (an accepted batch, a workload that joins or leaves) rebuilds the world from the store's state and the leases. There is no
 //! incremental index to keep right: objects that did not change are not parsed again, and that is all that is remembered.
 
+use crate::access::Refusals;
 use crate::leases::{JoinError, Leases, StreamId, persist};
 use crate::loads::Loads;
 use crate::propagation::Propagation;
@@ -110,6 +111,8 @@ pub struct Plane {
     pub loads: Loads,
     /// How long changes take.
     pub propagation: Mutex<Propagation>,
+    /// Who was refused, and why.
+    pub refusals: Refusals,
     leases: Mutex<Leases>,
     leases_changed: Notify,
     dir: Option<PathBuf>,
@@ -174,6 +177,7 @@ impl Plane {
             registry: Registry::default(),
             loads: Loads::default(),
             propagation: Mutex::default(),
+            refusals: Refusals::default(),
             leases: Mutex::new(leases),
             leases_changed: Notify::new(),
             dir,

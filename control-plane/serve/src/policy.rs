@@ -6,7 +6,9 @@ mod paging;
 mod status;
 mod validate;
 
+use crate::access::{Caller, Who};
 use crate::plane::{Plane, unix_millis};
+pub(crate) use answer::rfc3339;
 use answer::{commit, refusal, store_error, stored};
 use batch::{Batch, reference};
 use std::pin::Pin;
@@ -79,11 +81,24 @@ impl Policy {
     }
 }
 
-fn attribution(
-    author: &str,
-    message: &str,
+/// What is known of a caller.
+struct By {
+    /// The operator's name, if it proved one.
+    name: Option<String>,
     peer: Option<std::net::SocketAddr>,
-) -> Result<Attribution, Status> {
+}
+
+impl By {
+    fn of<T>(request: &Request<T>) -> Self {
+        let name = match request.extensions().get::<Caller>().map(|caller| &caller.who) {
+            Some(Who::Operator { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        Self { name, peer: request.remote_addr() }
+    }
+}
+
+fn attribution(author: &str, message: &str, by: &By) -> Result<Attribution, Status> {
     for (field, text) in [("author", author), ("message", message)] {
         if text.len() > ATTRIBUTION_BYTES {
             let problem =
@@ -91,8 +106,13 @@ fn attribution(
             return Err(Status::invalid_argument(problem));
         }
     }
-    let unknown = || peer.map_or_else(|| "unknown".to_owned(), |peer| peer.ip().to_string());
-    let author = if author.is_empty() { unknown() } else { author.to_owned() };
+    let author = match (&by.name, author) {
+        // Who proved a name has that one in the history, whatever else it says.
+        (Some(name), said) if said.is_empty() || said == name => name.clone(),
+        (Some(name), said) => format!("{name} (as {said})"),
+        (None, "") => by.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.ip().to_string()),
+        (None, said) => said.to_owned(),
+    };
     Ok(Attribution { author, message: message.to_owned(), unix_millis: unix_millis() })
 }
 
@@ -109,9 +129,9 @@ impl PolicyService for Policy {
         &self,
         request: Request<wire::ApplyRequest>,
     ) -> Result<Response<wire::ApplyResponse>, Status> {
-        let peer = request.remote_addr();
+        let by = By::of(&request);
         let request = request.into_inner();
-        let by = attribution(&request.author, &request.message, peer)?;
+        let by = attribution(&request.author, &request.message, &by)?;
         let expected = request.expected_revision;
         let objects = batch::parse(request.objects, &request.manifest).map_err(|all| refusal(&all))?;
         let decide = move |plane: &Plane, state: &State| Batch::apply(plane, state, &objects);
@@ -124,9 +144,9 @@ impl PolicyService for Policy {
         &self,
         request: Request<wire::DeleteRequest>,
     ) -> Result<Response<wire::DeleteResponse>, Status> {
-        let peer = request.remote_addr();
+        let by = By::of(&request);
         let request = request.into_inner();
-        let by = attribution(&request.author, &request.message, peer)?;
+        let by = attribution(&request.author, &request.message, &by)?;
         let ids = batch::references(&request.objects).map_err(|all| refusal(&all))?;
         let decide = move |plane: &Plane, state: &State| Batch::delete(plane, state, &ids);
         let (commit, batch) = self.write(request.expected_revision, by, decide).await?;
@@ -138,14 +158,14 @@ impl PolicyService for Policy {
         &self,
         request: Request<wire::RollbackRequest>,
     ) -> Result<Response<wire::RollbackResponse>, Status> {
-        let peer = request.remote_addr();
+        let by = By::of(&request);
         let request = request.into_inner();
         let to = Revision(request.to_revision);
         let message = match request.message.as_str() {
             "" => format!("roll back to revision {to}"),
             message => message.to_owned(),
         };
-        let by = attribution(&request.author, &message, peer)?;
+        let by = attribution(&request.author, &message, &by)?;
         let decide = move |plane: &Plane, state: &State| {
             let wanted = plane.store.at(to).map_err(|error| store_error(&error))?;
             Batch::replace(plane, state, &wanted)

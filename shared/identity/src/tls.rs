@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use rustls::CommonState;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::pki_types::CertificateDer;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::version::TLS13;
-use rustls::{ClientConfig, CommonState, ServerConfig};
+pub use rustls::{ClientConfig, ServerConfig};
 use zeroize::Zeroizing;
 
 use crate::verify::Verifier;
@@ -60,6 +61,17 @@ impl Identity {
         Self::new(Arc::new(PrivateKey::from_pem(key)?), chain, bundle)
     }
 
+    /// The same with the roots in PEM, of the trust domain that the certificate names.
+    ///
+    /// # Errors
+    /// As [`Identity::from_pem`] and [`Bundle::from_pem`].
+    pub fn from_pems(text: &str, roots: &str) -> Result<Self, IdentityError> {
+        let begin = text.find("-----BEGIN CERTIFICATE").unwrap_or(text.len());
+        let chain = crate::pem::certificates("identity", text.get(begin..).unwrap_or_default())?;
+        let leaf = Leaf::from_der(chain.first().map(|der| der.as_ref()).unwrap_or_default())?;
+        Self::from_pem(text, Bundle::from_pem(roots, Some(leaf.id.trust_domain()))?)
+    }
+
     /// The key and the chain in one text, so that neither is ever written without the other.
     pub fn to_pem(&self) -> Zeroizing<String> {
         let mut text = self.key.to_pem();
@@ -75,16 +87,19 @@ impl Identity {
         Self::new(self.key.clone(), self.chain.clone(), bundle)
     }
 
-    /// The same key with another certificate.
+    /// Puts one together from what an authority answered: certificates and roots in DER.
     ///
     /// # Errors
-    /// As [`Identity::new`].
-    pub fn renewed(
-        &self,
-        chain: Vec<CertificateDer<'static>>,
-        bundle: Bundle,
+    /// As [`Identity::new`] and [`Bundle::from_roots`].
+    pub fn from_answer(
+        key: Arc<PrivateKey>,
+        chain: Vec<Vec<u8>>,
+        trust_domain: &str,
+        roots: Vec<Vec<u8>>,
     ) -> Result<Self, IdentityError> {
-        Self::new(self.key.clone(), chain, bundle)
+        let der = |all: Vec<Vec<u8>>| all.into_iter().map(CertificateDer::from).collect::<Vec<_>>();
+        let bundle = Bundle::from_roots(&der(roots), Some(&trust_domain.parse()?))?;
+        Self::new(key, der(chain), bundle)
     }
 
     /// Whose it is.

@@ -9,6 +9,7 @@
 //! - [`clock`] and [`random`]: the monotonic clock, the wall clock, a seed, and hyper's timer and executor;
 //! - [`io`]: a byte stream whose first bytes were already looked at, in hyper's traits;
 //! - [`signals`] and [`drain`]: the way out, in stages;
+//! - [`tls`]: connections that are opened with TLS;
 //! - [`handover`]: listening sockets go to another process, so that a new version refuses nobody.
 //!
 //! It deliberately knows nothing of weir's model, of protobuf or of HTTP: of hyper it uses only the `rt` traits.
@@ -21,4 +22,5 @@ pub mod limits;
 pub mod net;
 pub mod random;
 pub mod signals;
+pub mod tls;
 pub mod workers;

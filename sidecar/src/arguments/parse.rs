@@ -73,10 +73,10 @@ impl Wanted {
     }
 }
 
-pub(super) fn control_planes(text: &str) -> Result<ControlPlanes, String> {
+pub(super) fn control_planes(text: &str, tls: bool) -> Result<ControlPlanes, String> {
     match text {
         "" => Err("is needed: the address of a control plane, HOST:PORT, such as 127.0.0.1:15010".to_owned()),
-        _ => text.parse(),
+        _ => ControlPlanes::parse(text, tls),
     }
 }
 
@@ -98,6 +98,16 @@ pub(super) fn service(text: &str) -> Result<(String, String), String> {
         }
     }
     Ok((namespace.to_owned(), name.to_owned()))
+}
+
+/// The name of a service account: an RFC 1123 subdomain, as Kubernetes has it.
+pub(super) fn service_account(text: &str) -> Result<String, String> {
+    match text.len() <= 253 && text.split('.').all(is_label) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is not a name: up to 253 lower case letters, digits, '-' and '.', as in reviews"
+        )),
+    }
 }
 
 /// RFC 1123 label, as Kubernetes names namespaces and services.
@@ -173,6 +183,15 @@ pub(super) fn outbound_tcp(text: &str) -> Result<(SocketAddr, String), String> {
         return Err(format!("{name:?} is not a service's name; {usage}"));
     }
     Ok((local(listen.trim())?, service.to_owned()))
+}
+
+/// `LISTEN` or `LISTEN=PORT`.
+pub(super) fn outbound_tls(text: &str) -> Result<(SocketAddr, u16), String> {
+    let (listen, port) = text.split_once('=').unwrap_or((text, "443"));
+    match port.parse() {
+        Ok(port @ 1..) => Ok((local(listen.trim())?, port)),
+        _ => Err(format!("{port:?} is not a port; write LISTEN or LISTEN=PORT, as in 127.0.0.1:15443=443")),
+    }
 }
 
 /// An address to listen on for this host's own use; a port alone is on 127.0.0.1.

@@ -2,6 +2,7 @@
 
 use super::plan::Weights;
 use super::tally::VERSIONS;
+use crate::args::Credentials;
 use crate::client::{self, Client, told};
 use anyhow::{Context, bail};
 use std::net::SocketAddr;
@@ -63,7 +64,9 @@ pub(crate) struct Policy {
 
 impl Policy {
     pub(crate) async fn connect(address: SocketAddr) -> anyhow::Result<Policy> {
-        Ok(Policy { client: client::connect(&address.to_string(), CALL).await? })
+        Ok(Policy {
+            client: client::connect(&address.to_string(), CALL, &Credentials::default()).await?.policy(),
+        })
     }
 
     /// Applies a manifest; the resulting revision.

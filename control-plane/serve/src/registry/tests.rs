@@ -9,6 +9,7 @@ fn node(id: &str) -> Node {
         target: Target::Weir,
         namespace: "default".to_owned(),
         service: String::new(),
+        service_account: String::new(),
         labels: BTreeMap::new(),
         locality: Locality::default(),
         outbound: None,

@@ -150,7 +150,11 @@ fn an_identity_is_written_and_read_back_whole() {
     let again = Identity::from_pem(&identity.to_pem(), td.bundle.clone()).unwrap();
     assert_eq!((again.id(), again.chain()), (identity.id(), identity.chain()));
     assert_eq!(again.key().public(), identity.key().public());
+    let again = Identity::from_pems(&identity.to_pem(), &td.bundle.to_pem()).unwrap();
+    assert_eq!(again.bundle(), &td.bundle);
     let other = Domain::new("other");
+    assert!(Identity::from_pems(&identity.to_pem(), &other.bundle.to_pem()).is_err());
+    assert!(Identity::from_pems("", &td.bundle.to_pem()).is_err());
     assert!(Identity::from_pem(&identity.to_pem(), other.bundle.clone()).is_err());
     let mixed = format!("{}{}", *td.identity("a/c").key().to_pem(), crate::pem::encode(identity.chain()));
     assert!(Identity::from_pem(&mixed, td.bundle.clone()).unwrap_err().to_string().contains("key"));
