@@ -166,6 +166,7 @@ fn node(index: u32) -> Node {
         target: Target::Weir,
         namespace: "default".to_owned(),
         service: policy::service_of(index),
+        service_account: weir_model::mesh::SERVICE_ACCOUNT.to_owned(),
         labels: policy::labels(index).into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         locality: Locality {
             region: "eu".to_owned(),

@@ -16,6 +16,17 @@ pub struct Filters {
     pub fault: Option<Fault>,
     /// Which other origins may read the answers.
     pub cors: Option<Cors>,
+    /// How large a request's body may be.
+    pub body: Option<BodyLimit>,
+}
+
+/// How large a request's body may be; a larger one is refused (413), at once where its length is said beforehand.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BodyLimit {
+    /// As large as it is.
+    Off,
+    /// So many bytes, at least 1.
+    Bytes(u32),
 }
 
 impl Filters {
@@ -38,13 +49,15 @@ pub struct RateLimits {
     pub status: StatusCode,
     /// Whether callers of gRPC are told `RESOURCE_EXHAUSTED` instead of `UNAVAILABLE`.
     pub exhausted: bool,
+    /// Whether all routes of a virtual host with these limits count together, as the matches of one rule do. Envoy counts each by itself.
+    pub shared: bool,
 }
 
 impl Default for RateLimits {
     /// None at all.
     fn default() -> Self {
         let status = StatusCode::TOO_MANY_REQUESTS;
-        Self { name: String::new(), all: None, keyed: Vec::new(), status, exhausted: false }
+        Self { name: String::new(), all: None, keyed: Vec::new(), status, exhausted: false, shared: false }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! {"weir": {"target": "weir", "service": "NAMESPACE/NAME", "namespace": "…" /* only without service */, "labels": {"app": "reviews"},
+//!           "service_account": "reviews",
 //!           "outbound": "ADDRESS:PORT", "outbound_tcp": {"ADDRESS:PORT": "NAME.NAMESPACE:PORT"},
 //!           "inbound": [{"name": "http", "listen": "ADDRESS:PORT", "app": "ADDRESS:PORT"}],
 //!           "upstreams": ["NAMESPACE/NAME"], "sampling_ppm": 1000000, "access_log": false}}
@@ -17,6 +18,7 @@ use crate::codec::endpoints::{decode_locality, encode_locality};
 use crate::codec::fault::Fault;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use weir_model::mesh::SERVICE_ACCOUNT;
 use weir_model::node::{Inbound, Node, Target};
 use weir_model::{Fraction, limits};
 use weir_proto::envoy::envoy::config::core::v3 as core;
@@ -45,9 +47,10 @@ pub const USER_AGENT: &str = "weir-sidecar";
 const ROOT: &str = "metadata.weir";
 const DRAINING: &str = "draining";
 const DEFAULT_NAMESPACE: &str = "default";
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "target",
     "service",
+    "service_account",
     "namespace",
     "labels",
     "outbound",
@@ -65,6 +68,9 @@ pub fn encode(node: &Node) -> core::Node {
         weir.push(("namespace", text(&node.namespace)));
     } else {
         weir.push(("service", text(&format!("{}/{}", node.namespace, node.service))));
+    }
+    if node.service_account != SERVICE_ACCOUNT {
+        weir.push(("service_account", text(&node.service_account)));
     }
     if !node.labels.is_empty() {
         weir.push(("labels", texts(node.labels.iter().map(|(key, value)| (key.clone(), value)))));
@@ -141,11 +147,17 @@ pub fn decode(node: &core::Node) -> Result<Node, NodeError> {
         return Err(error(ROOT, format!("{:?} is not known; known are {}", cut(key), KEYS.join(", "))));
     }
     let (namespace, service) = decode_service(&fields)?;
+    let service_account = match fields.text("service_account")? {
+        None => SERVICE_ACCOUNT.to_owned(),
+        Some((path, "")) => return Err(error(&path, "empty; leave it out or name one")),
+        Some((_, account)) => account.to_owned(),
+    };
     Ok(Node {
         id,
         target,
         namespace,
         service,
+        service_account,
         labels: fields.texts("labels", |_, key| Ok(key.to_owned()))?,
         locality: decode_locality(node.locality.as_ref())
             .map_err(|fault| from_fault(fault.within("locality")))?,

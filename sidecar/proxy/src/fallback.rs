@@ -116,7 +116,8 @@ pub(crate) async fn answer(
         Some(outgoing) => outgoing.for_cluster(cluster)?,
         None => {
             let request = std::mem::take(request);
-            let outgoing = Outgoing::prepare(exchange, request, route, forward, &forward.targets[target], cluster)?;
+            let outgoing =
+                Outgoing::prepare(exchange, request, route, forward, &forward.targets[target], cluster)?;
             exchange.upload = outgoing.body().cloned();
             timer.watch(outgoing.body());
             outgoing

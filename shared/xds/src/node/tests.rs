@@ -89,6 +89,10 @@ fn errors_name_the_field() {
             "metadata.weir.service: \"frontend\" is not NAMESPACE/NAME",
         ),
         (
+            refused(vec![("service_account", text(""))]),
+            "metadata.weir.service_account: empty; leave it out or name one",
+        ),
+        (
             refused(vec![("outbound", text("localhost"))]),
             "metadata.weir.outbound: \"localhost\" is not ADDRESS:PORT",
         ),

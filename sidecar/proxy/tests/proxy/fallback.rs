@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use weir_model::{
     CircuitBreakers, Cluster, DirectResponse, Fallback, Forward, HttpVersion, RetryOn, RetryPolicy, Route,
-    RouteAction,
+    RouteAction, StaticAnswer,
 };
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::metrics::Registry;
 
 fn words() -> Fallback {
-    Fallback::Direct(DirectResponse { status: StatusCode::OK, body: "come back later".to_owned() })
+    let response = DirectResponse { status: StatusCode::OK, body: "{\"later\": true}".to_owned() };
+    Fallback::Direct(StaticAnswer { response, content_type: Some("application/json".parse().unwrap()) })
 }
 
 fn to_other() -> Fallback {
@@ -50,7 +51,8 @@ async fn words_answer_where_nobody_can() {
     let mut client = Peer::connect(proxy.inbound).await;
     let (head, body) = get(&mut client).await;
     assert_degraded(&head, "no-healthy-upstream");
-    assert_eq!(body, "come back later");
+    assert_eq!(body, "{\"later\": true}");
+    assert_eq!(field(&head, "content-type"), Some("application/json"), "{head}");
     for flag in ["UH", "FB"] {
         eventually("both flags are counted", || {
             let metrics = registry.render_prometheus();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weir_model::{
     Abort, AbortAnswer, Cors, Delay, Fault, Filters, Fraction, HeaderMatch, HttpVersion, KeyedLimit,
-    LimitKey, Listener, ListenerKind, RateLimits, Resource, Route, StringMatch, TokenBucket,
+    LimitKey, Listener, ListenerKind, PathMatch, RateLimits, Resource, Route, StringMatch, TokenBucket,
 };
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::metrics::Registry;
@@ -287,4 +287,33 @@ async fn answers_say_who_may_read_them_even_refusals() {
     let (head, _) = ask(&mut client, "Origin: https://shop.example\r\n").await;
     assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
     assert_eq!(field(&head, "access-control-allow-origin"), Some("https://shop.example"));
+}
+
+/// The matches of one rule are routes of their own with the same limits.
+#[tokio::test]
+async fn routes_that_share_a_limit_count_together_and_others_apart() {
+    for (shared, statuses) in [(true, ["200", "429", "429"]), (false, ["200", "200", "429"])] {
+        let upstream = Upstream::answering("ok").await;
+        let one = RateLimits { shared, ..limits(Some(bucket(1, 1, Duration::from_secs(3600))), vec![]) };
+        let mut routes: Vec<Route> = ["/search", "/find"]
+            .into_iter()
+            .map(|path| {
+                let mut route = filtered(limited(one.clone()));
+                route.name = format!("rule 0 match {path}");
+                route.matches.path = PathMatch::Exact(path.to_owned());
+                route
+            })
+            .collect();
+        routes.push(route(forward("app")));
+        let proxy = Proxy::routes(vec![app(&upstream)], routes);
+        let mut client = Peer::connect(proxy.inbound).await;
+        let mut found = Vec::new();
+        for path in ["/search", "/find", "/search"] {
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            found.push(client.message().await.0[9..12].to_owned());
+        }
+        assert_eq!(found, statuses, "shared: {shared}");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(client.message().await.0.starts_with("HTTP/1.1 200 "), "what has no limit has none");
+    }
 }

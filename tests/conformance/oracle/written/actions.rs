@@ -138,6 +138,8 @@ fn answers() -> Suite {
         path("/418").answer(418, "teapot"),
         path("/503").answer(503, ""),
         path("/599").answer(599, "odd"),
+        path("/json").answer(200, "{}").set_back("content-type", "application/json"),
+        path("/nothing").answer(200, "").set_back("content-type", "application/json"),
     ]);
     suite(
         "answers",
@@ -151,6 +153,10 @@ fn answers() -> Suite {
             get("/418"),
             get("/503"),
             get("/599"),
+            get("/json"),
+            get("/nothing"),
+            call("HEAD", "/json"),
+            get("/json").http2(),
             call("HEAD", "/200"),
             post("/200", "ignored body"),
             call("POST", "/200").chunks(&["ignored", "body"]),
