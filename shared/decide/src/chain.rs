@@ -53,7 +53,10 @@ impl std::fmt::Display for ChainError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Same { other, .. } => {
-                write!(f, "matches connections that filter_chains[{other}] matches as specifically; remove one")
+                write!(
+                    f,
+                    "matches connections that filter_chains[{other}] matches as specifically; remove one"
+                )
             }
             Self::TooMany { .. } => write!(
                 f,
@@ -237,9 +240,7 @@ fn values(criterion: Criterion, matches: &ChainMatch) -> Vec<Value<'_>> {
         }
         Criterion::Transport if matches.transport.is_empty() => Vec::new(),
         Criterion::Transport => vec![Value::Text(&matches.transport)],
-        Criterion::Protocol => {
-            matches.application_protocols.iter().map(|name| Value::Text(name)).collect()
-        }
+        Criterion::Protocol => matches.application_protocols.iter().map(|name| Value::Text(name)).collect(),
         Criterion::DirectSource => nets(&matches.direct_sources),
         Criterion::SourceType => match matches.source_type {
             SourceType::Any => Vec::new(),
@@ -253,22 +254,6 @@ fn values(criterion: Criterion, matches: &ChainMatch) -> Vec<Value<'_>> {
         values.push(Value::Any);
     }
     values
-}
-
-/// The most specific of some names (`host` or `*.suffix`) that takes a server name: by index. What a listener's chains decide, where there is
-/// nothing but names.
-pub fn most_specific<'a>(names: impl IntoIterator<Item = &'a str>, server_name: &str) -> Option<usize> {
-    let length = |name: &str| match name.strip_prefix('*') {
-        None => (name == server_name).then_some(usize::MAX),
-        // At least one label stands for the star.
-        Some(suffix) => {
-            let rest = server_name.strip_suffix(suffix)?;
-            (!rest.is_empty() && suffix.starts_with('.')).then_some(suffix.len())
-        }
-    };
-    let lengths = names.into_iter().enumerate().filter_map(|(index, name)| Some((length(name)?, index)));
-    // Of equals the first.
-    lengths.max_by_key(|(length, index)| (*length, std::cmp::Reverse(*index))).map(|(_, index)| index)
 }
 
 #[cfg(test)]

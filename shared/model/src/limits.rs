@@ -34,10 +34,6 @@ pub const DOWNSTREAM_STREAMS_MOST: u32 = 4096;
 pub const ACCESS_LOGS: usize = 8;
 /// The same for the conditions.
 pub const LOG_CONDITIONS: usize = 64;
-/// Interim responses of one request that are passed on; what comes beyond them is left out.
-pub const INTERIM_RESPONSES: usize = 8;
-/// Bytes of interim responses that wait to be passed on.
-pub const INTERIM_BYTES: usize = 16 * 1024;
 /// Largest body kept for a possible retry, in bytes; a larger one is sent once.
 pub const RETRY_BODY_BYTES: usize = 64 * 1024;
 /// Most attempts a retry policy may ask for, the first one not counted.

@@ -117,6 +117,18 @@ pub struct ChainMatch {
     pub source_ports: Vec<u16>,
 }
 
+/// How specifically a pattern (`host` or `*.suffix`) takes a server name, the more the higher; nothing if it does not. A star stands for one
+/// label or more.
+pub fn name_fits(pattern: &str, server_name: &str) -> Option<usize> {
+    match pattern.strip_prefix('*') {
+        None => (pattern == server_name).then_some(usize::MAX),
+        Some(suffix) => {
+            let rest = server_name.strip_suffix(suffix)?;
+            (!rest.is_empty() && suffix.starts_with('.')).then_some(suffix.len())
+        }
+    }
+}
+
 /// Whether a client is on this host.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum SourceType {

@@ -6,7 +6,6 @@ fn mesh() -> Mesh {
     let service = |ports: &[(u16, AppProtocol)]| Service {
         distribution: None,
         selector: BTreeMap::new(),
-        distribution: None,
         ports: ports
             .iter()
             .map(|(port, protocol)| ServicePort {

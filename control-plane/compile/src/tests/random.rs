@@ -314,7 +314,10 @@ fn health() -> impl Strategy<Value = HealthPolicy> {
 }
 
 fn stream(tls: bool) -> impl Strategy<Value = StreamRoute> {
-    let backend = (target(), 0..3u32).prop_map(|(target, weight)| StreamBackend { target, weight });
+    let backend = (name(), port(), 0..3u32).prop_map(|(service, port, weight)| StreamBackend {
+        target: BackendTarget { service, port },
+        weight,
+    });
     let host =
         prop_oneof![Just("a.example.com"), Just("*.example.com"), Just("*.com")].prop_map(str::to_owned);
     let hosts = if tls { 0..3 } else { 0..1 };
