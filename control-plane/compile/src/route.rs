@@ -334,6 +334,8 @@ fn timeouts(own: &Timeouts, policy: &Policy<'_>) -> Timeouts {
     let request = effective(own.request, policy.request_timeout());
     let stream = effective(own.stream, policy.stream_timeout());
     Timeouts {
+        // As Gateway API has it; an Envoy begins when the request is whole, which is the same for all that come at once.
+        from_head: true,
         // Data planes know one of the two at a time; of both it is the one that ends first.
         request: request.filter(|_| stream.is_none()),
         stream: stream.map(|stream| request.map_or(stream, |request| request.min(stream))),

@@ -225,11 +225,14 @@ pub struct DirectResponse {
 pub struct Timeouts {
     /// From the whole request received to the whole response sent, all attempts included. Streams that outlive it are reset.
     pub request: Option<Duration>,
-    /// One attempt.
+    /// One attempt, up to the head of its response, from when it begins or the whole request was received, whichever is later.
     pub backend_request: Option<Duration>,
+    /// Whether both of these begin with the request's head, and with the attempt, whatever of the request is still to come (Gateway API's
+    /// GEP-1742); if not they do as Envoy's.
+    pub from_head: bool,
     /// Between two bytes in either direction.
     pub idle: Option<Duration>,
-    /// Of one attempt, between two bytes in either direction.
+    /// Of one attempt once the whole request was received, between two bytes in either direction.
     pub attempt_idle: Option<Duration>,
     /// From the request's head to the last byte of its response, whatever moves (Envoy's `max_stream_duration`).
     pub stream: Option<Duration>,

@@ -38,6 +38,7 @@ mod pb;
 mod retry;
 mod rewrite;
 mod route;
+mod start;
 mod subset;
 mod tcp;
 mod text;

@@ -129,7 +129,7 @@ pub(crate) async fn answer(
     let downstream = exchange.downstream.clone();
     let endpoint = balance::endpoint(&downstream.worker, cluster, (None, None), &[], begun)?;
     exchange.attempted = begun;
-    timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
+    timer.attempt(begun);
     let outcome = {
         let attempt = pin!(upstream::attempt(exchange, cluster, endpoint, &mut outgoing, begun));
         within(&mut timer, attempt).await.and_then(|outcome| outcome)
@@ -139,7 +139,7 @@ pub(crate) async fn answer(
     if let Some(body) = outgoing.body() {
         body.settle();
     }
-    timer.pause();
+    timer.respond(exchange.latest);
     // What happened before was made good.
     exchange.failure = None;
     exchange.timer = timer;

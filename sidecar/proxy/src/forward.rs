@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use weir_config::Action;
 use weir_decide::{deadline, hop};
@@ -182,11 +183,15 @@ async fn forward(
         .filter(|_| exchange.grpc)
         .and_then(|value| deadline::parse(value).ok())
         .map(|caller| deadline::granted(caller, &forward.timeouts.grpc));
-    let limit = deadline::shorten(caller, forward.timeouts.request, std::time::Duration::ZERO);
+    // What is still to come of a request counts only where its limits begin with the head.
+    let late =
+        !forward.timeouts.from_head && request.body().as_ref().is_some_and(|body| !body.is_end_stream());
+    let own = forward.timeouts.request.filter(|_| !late);
+    let limit = deadline::shorten(caller, own, std::time::Duration::ZERO);
     // The time it was held up on purpose is not its own.
     let until = limit.map(|limit| exchange.started + exchange.held() + limit);
     let mut timer = std::mem::take(&mut exchange.timer);
-    timer.start(until, &forward.timeouts, &scope.policy.limits, exchange.started);
+    timer.start(until, late, &forward.timeouts, &scope.policy.limits, exchange.started);
     if let Some(kind) = refused {
         let failed = Err(kind.into());
         return Err(fallback::leave(exchange, &scope, (forward, target), timer, None, failed));
@@ -223,7 +228,7 @@ async fn forward(
         };
         exchange.attempted = begun;
         changes::at_endpoint(route, cluster, endpoint, outgoing.head_mut())?;
-        timer.attempt(forward.timeouts.backend_request.map(|limit| begun + limit));
+        timer.attempt(begun);
         if exchange.grpc {
             upstream::tell_deadline(&mut outgoing, until, begun);
         }
@@ -285,6 +290,7 @@ async fn forward(
         // To its caller that would be a tunnel, and there is none.
         return Err(Kind::Protocol.into());
     }
+    timer.respond(exchange.latest);
     exchange.timer = timer;
     respond::finish(exchange, &mut response, route, Some(target));
     if let Some(tied) = tied {
@@ -300,6 +306,7 @@ fn blamed(exchange: &Exchange, kind: Kind) -> Kind {
     let unfinished = || exchange.upload.as_ref().is_some_and(|body| !body.is_end());
     match kind {
         Kind::IdleTimeout if unfinished() => Kind::SlowRequest,
+        Kind::DurationTimeout if unfinished() => Kind::UnfinishedTimeout,
         Kind::DownstreamLost if exchange.downstream.is_slow() => Kind::SlowRequest,
         Kind::DownstreamLost if exchange.upload.as_ref().is_some_and(|body| body.is_too_large()) => {
             Kind::BodyTooLarge

@@ -103,6 +103,8 @@ pub(crate) enum Kind {
     AttemptTimeout,
     /// The stream was open for longer than its route allows.
     DurationTimeout,
+    /// It did so before the request was whole.
+    UnfinishedTimeout,
     /// Nothing moved for longer than its route allows.
     IdleTimeout,
     /// The caller took too long over its body.
@@ -147,7 +149,7 @@ impl Kind {
             }
             Kind::Refused => (Stage::Upstream, Side::Upstream, Safety::Always),
             Kind::Protocol | Kind::Spent => (Stage::Upstream, Side::Upstream, Safety::Never),
-            Kind::RequestTimeout | Kind::DurationTimeout | Kind::IdleTimeout => {
+            Kind::RequestTimeout | Kind::DurationTimeout | Kind::UnfinishedTimeout | Kind::IdleTimeout => {
                 (Stage::Upstream, Side::Upstream, Safety::Never)
             }
             Kind::AttemptTimeout => (Stage::Upstream, Side::Upstream, Safety::Reused),
@@ -192,6 +194,9 @@ impl fmt::Display for Kind {
             Kind::RequestTimeout => f.write_str("request timeout"),
             Kind::AttemptTimeout => f.write_str("upstream request timeout"),
             Kind::DurationTimeout => f.write_str("downstream duration timeout"),
+            Kind::UnfinishedTimeout => {
+                f.write_str("downstream duration timeout, before the request was whole")
+            }
             Kind::IdleTimeout => f.write_str("idle timeout"),
             Kind::SlowRequest => f.write_str("the request took too long to come"),
             Kind::DownstreamLost => f.write_str("the request body broke off"),

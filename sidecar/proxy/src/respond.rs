@@ -76,7 +76,8 @@ pub(crate) fn answer(kind: &Kind) -> Answer {
         Kind::RequestTimeout | Kind::AttemptTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "UT")
         }
-        Kind::DurationTimeout => (StatusCode::REQUEST_TIMEOUT, grpc::DEADLINE_EXCEEDED, "DT"),
+        Kind::DurationTimeout => (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "DT"),
+        Kind::UnfinishedTimeout => (StatusCode::REQUEST_TIMEOUT, grpc::DEADLINE_EXCEEDED, "DT"),
         Kind::SlowRequest => (StatusCode::REQUEST_TIMEOUT, grpc::DEADLINE_EXCEEDED, "SI"),
         Kind::IdleTimeout => (StatusCode::GATEWAY_TIMEOUT, grpc::DEADLINE_EXCEEDED, "SI"),
         Kind::DownstreamLost => (StatusCode::BAD_REQUEST, grpc::CANCELLED, "DC"),

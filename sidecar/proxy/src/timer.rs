@@ -1,7 +1,7 @@
 //! The timeouts of one exchange behind one timer, which exists only if there is a timeout.
 //!
-//! Request and attempt limits are moments; the idle limit follows the last byte. The timer is armed for the earliest of them
-//! and, since idle moments only ever move away, armed anew only when it goes off: a byte that moves costs one store.
+//! Request and attempt limits are moments, or begin when the whole request was received; idle limits follow the last byte. The timer is armed for
+//! the earliest of them and, since all of these only ever move away, armed anew only when it goes off: a byte that moves costs one store.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -16,21 +16,27 @@ use weir_runtime::clock;
 use crate::reject::Kind;
 use crate::upload;
 
+/// No limit, or no time.
+const NEVER: u64 = u64::MAX;
+
 /// The limits of one exchange.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timer {
     /// When the request or the whole stream has to be over, whichever is first.
-    end: Option<Time>,
+    end: Time,
     /// Whether that is the stream.
     ends_stream: bool,
-    /// When the current attempt has to be over.
-    attempt: Option<Time>,
-    /// How long nothing may move.
-    idle: Option<Duration>,
-    /// Whether only the current attempt is over then.
-    idles_attempt: bool,
-    /// Whether there is no attempt now.
-    pausing: bool,
+    /// Whether the request is not whole yet, and limits begin when it is: how long it may take from then on.
+    late: bool,
+    request: u64,
+    /// What goes on.
+    phase: Phase,
+    /// When the current attempt began, and how long it may take.
+    attempt: Time,
+    attempt_limit: u64,
+    /// How long nothing may move, in the whole and of the attempt.
+    idle: u64,
+    attempt_idle: u64,
     /// When something moved last; kept only with an idle limit.
     moved: Time,
     /// The request body, whose bytes move too, and how many had moved at the last look.
@@ -38,64 +44,110 @@ pub(crate) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// There is no attempt now.
+    Pause,
+    /// An attempt waits for the head of its response.
+    Attempt,
+    /// The response has begun.
+    Response,
+}
+
+impl Default for Timer {
+    fn default() -> Self {
+        Timer {
+            end: Time(NEVER),
+            ends_stream: false,
+            late: false,
+            request: NEVER,
+            phase: Phase::Pause,
+            attempt: Time(0),
+            attempt_limit: NEVER,
+            idle: NEVER,
+            attempt_idle: NEVER,
+            moved: Time(0),
+            upload: None,
+            sleep: None,
+        }
+    }
+}
+
+/// When each limit is reached, as things are.
+struct Ends {
+    request: Time,
+    attempt: Time,
+    idle: Time,
+    attempt_idle: Time,
+}
+
 impl Timer {
-    /// Starts the limits that hold for the whole exchange.
+    /// Starts the limits that hold for the whole exchange. `request` is when it has to be over whatever is still to come of it. If it is
+    /// `late`, more of it is to come and the route's own limits begin after that.
     pub(crate) fn start(
         &mut self,
         request: Option<Time>,
+        late: bool,
         timeouts: &Timeouts,
         limits: &HttpLimits,
         now: Time,
     ) {
         // Zero is no limit, whatever the listener says.
         let said = |route: Option<Duration>, listener| route.or(listener).filter(|limit| !limit.is_zero());
-        let stream = said(timeouts.stream, limits.stream);
-        let (end, ends_stream) = sooner(request, stream.map(|limit| now + limit));
-        let (idle, idles_attempt) = sooner(said(timeouts.idle, limits.stream_idle), timeouts.attempt_idle);
+        let request = request.unwrap_or(Time(NEVER));
+        let stream = said(timeouts.stream, limits.stream).map_or(Time(NEVER), |limit| now + limit);
         *self = Timer {
-            end,
-            ends_stream,
-            attempt: None,
-            idle,
-            idles_attempt,
-            pausing: false,
+            end: request.min(stream),
+            ends_stream: stream < request,
+            late,
+            request: nanos(timeouts.request.filter(|_| late)),
+            attempt_limit: nanos(timeouts.backend_request),
+            idle: nanos(said(timeouts.idle, limits.stream_idle)),
+            attempt_idle: nanos(timeouts.attempt_idle),
             moved: now,
-            upload: None,
-            sleep: None,
+            ..Timer::default()
         };
         self.arm();
     }
 
-    /// Counts what moves in a request body as movement, if there is an idle limit.
+    /// Counts what moves in a request body as movement, if there is an idle limit, and sees when it is whole, if limits begin then.
     pub(crate) fn watch(&mut self, upload: Option<&Rc<upload::Source>>) {
-        self.upload = upload.filter(|_| self.idle.is_some()).map(|upload| (upload.clone(), upload.bytes()));
+        let wanted = self.late || self.idle != NEVER || self.attempt_idle != NEVER;
+        self.upload = upload.filter(|_| wanted).map(|upload| (upload.clone(), upload.bytes()));
+        match &self.upload {
+            Some((upload, _)) if self.late || self.attempt_idle != NEVER => upload.note_end(),
+            Some(_) => {}
+            None => self.late = false,
+        }
     }
 
     /// Starts the limits of an attempt that begins now.
-    pub(crate) fn attempt(&mut self, until: Option<Time>) {
-        if self.idles_attempt {
-            self.moved = now();
-        }
-        self.change(until, false);
+    pub(crate) fn attempt(&mut self, begun: Time) {
+        self.attempt = begun;
+        self.enter(Phase::Attempt);
     }
 
     /// Lifts the limits of an attempt.
     pub(crate) fn pause(&mut self) {
-        self.change(None, true);
+        self.enter(Phase::Pause);
     }
 
-    fn change(&mut self, until: Option<Time>, pausing: bool) {
-        let before = self.idle_end();
-        self.pausing = pausing;
-        if self.attempt != until || before != self.idle_end() {
-            self.attempt = until;
+    /// The head of the response goes downstream. From here on an attempt may only not fall silent.
+    pub(crate) fn respond(&mut self, now: Time) {
+        self.moved = self.moved.max(now);
+        self.enter(Phase::Response);
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        if self.attempt_limit != NEVER || self.attempt_idle != NEVER {
             self.arm();
         }
     }
 
     /// Something moved.
     pub(crate) fn touch(&mut self) {
-        if self.idle.is_some() {
+        if self.idle != NEVER || self.attempt_idle != NEVER {
             self.moved = now();
         }
     }
@@ -122,30 +174,50 @@ impl Timer {
         }
     }
 
-    /// When it has been silent for too long, as things are.
-    fn idle_end(&self) -> Option<Time> {
-        let idle = self.idle.filter(|_| !(self.pausing && self.idles_attempt))?;
-        Some(self.moved + idle)
+    /// When the request was whole: now at the earliest if it is not yet. What ends later because of that is looked at again later, so nobody
+    /// has to be told when it is.
+    fn whole(&self, now: Time) -> Time {
+        match &self.upload {
+            Some((upload, _)) => upload.whole_since().unwrap_or(now),
+            None => now,
+        }
+    }
+
+    fn ends(&self, now: Time) -> Ends {
+        let whole = if self.late { self.whole(now) } else { Time(0) };
+        // What comes of an attempt is waited for only when it has the whole request.
+        let heard = match &self.upload {
+            Some(_) if self.attempt_idle != NEVER => self.whole(now),
+            _ => Time(0),
+        };
+        let of_attempt = |phases: &[Phase], end| if phases.contains(&self.phase) { end } else { Time(NEVER) };
+        let silent = self.moved.max(self.attempt).max(heard);
+        Ends {
+            request: after(whole, self.request),
+            attempt: of_attempt(&[Phase::Attempt], after(self.attempt.max(whole), self.attempt_limit)),
+            idle: after(self.moved, self.idle),
+            attempt_idle: of_attempt(&[Phase::Attempt, Phase::Response], after(silent, self.attempt_idle)),
+        }
     }
 
     fn exceeded(&self, now: Time) -> Option<Kind> {
-        let passed = |moment: Option<Time>| moment.is_some_and(|moment| moment <= now);
-        let idle = || passed(self.idle_end());
+        let ends = self.ends(now);
         match () {
-            () if passed(self.end) && self.ends_stream => Some(Kind::DurationTimeout),
-            () if passed(self.end) => Some(Kind::RequestTimeout),
-            () if passed(self.attempt) => Some(Kind::AttemptTimeout),
-            () if !idle() => None,
-            () if self.idles_attempt => Some(Kind::AttemptTimeout),
-            () => Some(Kind::IdleTimeout),
+            () if self.end <= now && self.ends_stream => Some(Kind::DurationTimeout),
+            () if self.end.min(ends.request) <= now => Some(Kind::RequestTimeout),
+            () if ends.attempt.min(ends.attempt_idle) <= now => Some(Kind::AttemptTimeout),
+            () => (ends.idle <= now).then_some(Kind::IdleTimeout),
         }
     }
 
     fn arm(&mut self) {
-        let Some(next) = [self.end, self.attempt, self.idle_end()].into_iter().flatten().min() else {
+        // Without a request that is still to come nothing depends on the time.
+        let ends = self.ends(if self.upload.is_some() || self.late { now() } else { Time(0) });
+        let next = self.end.min(ends.request).min(ends.attempt).min(ends.idle).min(ends.attempt_idle);
+        if next == Time(NEVER) {
             self.sleep = None;
             return;
-        };
+        }
         let next: Instant = clock::Time(next.0).instant();
         match &mut self.sleep {
             Some(sleep) => sleep.as_mut().reset(next),
@@ -154,13 +226,12 @@ impl Timer {
     }
 }
 
-/// The sooner of two limits, and whether it is the second.
-fn sooner<T: Ord + Copy>(first: Option<T>, second: Option<T>) -> (Option<T>, bool) {
-    match (first, second) {
-        (Some(one), Some(other)) if other < one => (second, true),
-        (None, Some(_)) => (second, true),
-        (Some(_) | None, _) => (first, false),
-    }
+fn nanos(limit: Option<Duration>) -> u64 {
+    limit.map_or(NEVER, |limit| u64::try_from(limit.as_nanos()).unwrap_or(NEVER))
+}
+
+fn after(moment: Time, nanos: u64) -> Time {
+    Time(moment.0.saturating_add(nanos))
 }
 
 /// Runs a future within the limits of a timer. Without limits it costs nothing.

@@ -16,9 +16,10 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use weir_decide::hop;
-use weir_model::limits;
+use weir_model::{Time, limits};
 
 use crate::pool::driving;
+use crate::timer::now;
 use tee::{Copied, Tee};
 
 /// The downstream's body, shared by the attempts of one request.
@@ -28,12 +29,25 @@ pub(crate) struct Source {
     kept: RefCell<Kept>,
     /// Bytes read from the downstream.
     bytes: Cell<u64>,
+    /// When the last of it was read, if anybody wants to know.
+    whole: Cell<Whole>,
     /// Whether it broke off.
     broken: Cell<bool>,
     /// Attempts that still read.
     readers: Cell<u32>,
     /// Copies of what is read.
     copies: RefCell<Vec<Tee>>,
+}
+
+/// Whether the request is whole.
+#[derive(Clone, Copy, Debug)]
+enum Whole {
+    /// Nobody wants to know.
+    Unasked,
+    /// Not yet.
+    NotYet,
+    /// Since then.
+    Since(Time),
 }
 
 /// What was read so far.
@@ -53,6 +67,7 @@ impl Source {
             incoming: RefCell::new(incoming),
             kept: RefCell::new(kept),
             bytes: Cell::new(0),
+            whole: Cell::new(Whole::Unasked),
             broken: Cell::new(false),
             readers: Cell::new(0),
             copies: RefCell::default(),
@@ -70,6 +85,25 @@ impl Source {
         let (tee, copied) = tee::tee(self.incoming.borrow().size_hint().exact());
         self.copies.borrow_mut().push(tee);
         copied
+    }
+
+    /// Has the time noted at which the last of it is read.
+    pub(crate) fn note_end(&self) {
+        self.whole.set(if self.is_end() { Whole::Since(now()) } else { Whole::NotYet });
+    }
+
+    /// When the last of it was read, where that is noted; `None` if there is more.
+    pub(crate) fn whole_since(&self) -> Option<Time> {
+        match self.whole.get() {
+            Whole::Since(time) => Some(time),
+            Whole::Unasked | Whole::NotYet => None,
+        }
+    }
+
+    fn ended(&self) {
+        if matches!(self.whole.get(), Whole::NotYet) {
+            self.whole.set(Whole::Since(now()));
+        }
     }
 
     /// Whether [`Source::read`] would give the whole body again.
@@ -194,12 +228,18 @@ impl Upload {
                 self.source.keep(frame);
                 self.next += 1;
                 self.source.copy(frame, incoming.is_end_stream());
+                if incoming.is_end_stream() {
+                    self.source.ended();
+                }
             }
             Some(Err(_)) => {
                 self.source.broken.set(true);
                 self.source.copies.take();
             }
-            None => self.source.copies.take().iter().for_each(Tee::end),
+            None => {
+                self.source.ended();
+                self.source.copies.take().iter().for_each(Tee::end);
+            }
         }
         Poll::Ready(frame)
     }

@@ -2,7 +2,7 @@
 //!
 //! Commands stand in the request header `x-echo`, separated by `;`:
 //! `status=N`, `delay=MILLIS`, `header=NAME:VALUE`, `body=TEXT`, `chunked`, `trailer=NAME:VALUE` (with `chunked`), `close` (no answer),
-//! `cut` (half an answer), `until-close` (no length), `times=N` (the status only for the first N requests with this `x-key`).
+//! `drip=MILLIS` (so long between the halves of the body), `cut` (half an answer), `until-close` (no length), `times=N` (the status only for the first N requests with this `x-key`).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -23,6 +23,7 @@ pub(crate) type Notes = Arc<Mutex<Vec<Seen>>>;
 struct Reply {
     status: u16,
     delay: Duration,
+    drip: Duration,
     headers: Vec<(String, String)>,
     body: String,
     chunked: bool,
@@ -41,6 +42,7 @@ impl Reply {
         let mut reply = Reply {
             status: 200,
             delay: Duration::ZERO,
+            drip: Duration::ZERO,
             headers: vec![],
             body: format!("{}\n", seen.backend),
             chunked: false,
@@ -57,6 +59,7 @@ impl Reply {
             match command.split_once('=').unwrap_or((command, "")) {
                 ("status", value) => reply.status = value.parse().unwrap(),
                 ("delay", value) => reply.delay = Duration::from_millis(value.parse().unwrap()),
+                ("drip", value) => reply.drip = Duration::from_millis(value.parse().unwrap()),
                 ("header", value) => reply.headers.push(pair(value)),
                 ("trailer", value) => reply.trailers.push(pair(value)),
                 ("body", value) => reply.body = value.to_owned(),
@@ -134,6 +137,12 @@ fn serve(stream: TcpStream, name: &str, notes: &Notes, times: &Mutex<BTreeMap<St
         }
         if reply.cut {
             text.truncate(text.len() - 2);
+        }
+        if !reply.drip.is_zero() {
+            let rest = text.split_off(text.len() - reply.body.len() / 2);
+            out.write_all(text.as_bytes()).ok()?;
+            std::thread::sleep(reply.drip);
+            text = rest;
         }
         out.write_all(text.as_bytes()).ok()?;
         if reply.cut {

@@ -48,7 +48,12 @@ impl Client {
         let kept = self.http1.take().filter(|kept| !request.alone && kept.is_open());
         let mut connection = kept.unwrap_or_else(|| Connection::open(self.to));
         // A proxy may answer and close before it has read everything.
-        let _closed = connection.stream.write_all(&request.bytes());
+        for (index, part) in request.parts().iter().enumerate() {
+            if index > 0 {
+                std::thread::sleep(request.pause);
+            }
+            let _closed = connection.stream.write_all(part);
+        }
         let (answer, ends) = read(&mut connection.stream, &request.method);
         if !ends && !request.alone && answer.broken.is_none() {
             self.http1 = Some(connection);
@@ -139,6 +144,7 @@ async fn converse(
         }
         Payload::Chunked(chunks, trailers) => {
             for chunk in chunks {
+                tokio::time::sleep(request.pause).await;
                 let _reset = stream.send_data(chunk.clone().into_bytes().into(), false);
             }
             let mut map = http::HeaderMap::new();

@@ -196,7 +196,44 @@ pub(crate) const INTENDED: &[Intended] = &[
             part.starts_with("seen[") && part.ends_with("].header.x-forwarded-proto") && said
         },
     },
+    Intended {
+        what: "the flag of a stream that took too long, and the words that go with it",
+        reason: "weir says that time was up, DT or for a caller's deadline UT; Envoy sets no flag",
+        is: |case| {
+            let flags = |outcome: &Outcome| outcome.logged.as_ref().map(|logged| logged.flags.clone());
+            let weirs = flags(case.weir).is_some_and(|flags| flags == "DT" || flags == "UT");
+            let parts =
+                ["log.flags", "answer.body", "answer.header.content-length", "answer.header.grpc-message"];
+            let same = case.envoy.answer.status == case.weir.answer.status;
+            same && weirs
+                && flags(case.envoy).is_some_and(|flags| flags.is_empty())
+                && parts.iter().any(|part| case.part(part))
+        },
+    },
+    Intended {
+        what: "the unit of `grpc-timeout`, and the time that was spent",
+        reason: "weir takes off what was spent, and rounds later than to milliseconds",
+        is: |case| {
+            let Difference { part, envoy, weir } = case.difference;
+            part.ends_with("].header.grpc-timeout") && leave_the_same(envoy, weir)
+        },
+    },
 ];
+
+/// Whether two values of `grpc-timeout` leave the same time but for what was spent.
+fn leave_the_same(envoy: &str, weir: &str) -> bool {
+    let micros = |value: &str| {
+        let value = value.trim_matches('"');
+        let number = value.get(..value.len() - 1)?.parse::<u64>().ok()?;
+        Some(match value.as_bytes().last()? {
+            b'S' => number * 1_000_000,
+            b'm' => number * 1_000,
+            b'u' => number,
+            _ => return None,
+        })
+    };
+    micros(envoy).zip(micros(weir)).is_some_and(|(envoy, weir)| weir <= envoy && envoy - weir < 200_000)
+}
 
 /// What differs besides on a listener that does not switch off what Envoy does unasked.
 pub(crate) const UNASKED: &[Intended] = &[

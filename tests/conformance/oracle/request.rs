@@ -1,6 +1,7 @@
 //! Requests in few words, and what comes of them.
 
 use std::fmt;
+use std::time::Duration;
 
 /// What a caller sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Request {
     pub(crate) host: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Payload,
+    /// How long it waits before each chunk.
+    pub(crate) pause: Duration,
     /// On a connection of its own, which is closed afterwards.
     pub(crate) alone: bool,
     /// Which request of the run it is: the log line is found by it.
@@ -58,6 +61,7 @@ pub(crate) fn call(method: &str, target: &str) -> Request {
         host: "svc.test".to_owned(),
         headers: vec![],
         body: Payload::None,
+        pause: Duration::ZERO,
         alone: false,
         number: 0,
     }
@@ -76,6 +80,12 @@ impl Request {
 
     pub(crate) fn chunks(mut self, chunks: &[&str]) -> Self {
         self.body = Payload::Chunked(chunks.iter().map(|chunk| (*chunk).to_owned()).collect(), vec![]);
+        self
+    }
+
+    /// Waits so many milliseconds before each chunk.
+    pub(crate) fn slowly(mut self, millis: u64) -> Self {
+        self.pause = Duration::from_millis(millis);
         self
     }
 
@@ -109,8 +119,9 @@ impl Request {
         fields
     }
 
-    /// The bytes of it in HTTP/1.1.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
+    /// The bytes of it in HTTP/1.1, in as many parts as are to be sent apart from each other.
+    pub(crate) fn parts(&self) -> Vec<Vec<u8>> {
+        let mut parts = Vec::new();
         let mut text = format!("{} {} HTTP/1.1\r\nhost: {}\r\n", self.method, self.target, self.host);
         for (name, value) in &self.fields() {
             text.push_str(&format!("{name}: {value}\r\n"));
@@ -123,6 +134,9 @@ impl Request {
             Payload::Chunked(chunks, trailers) => {
                 text.push_str("transfer-encoding: chunked\r\n\r\n");
                 for chunk in chunks {
+                    if !self.pause.is_zero() {
+                        parts.push(std::mem::take(&mut text).into_bytes());
+                    }
                     text.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
                 }
                 text.push_str("0\r\n");
@@ -132,7 +146,8 @@ impl Request {
                 text.push_str("\r\n");
             }
         }
-        text.into_bytes()
+        parts.push(text.into_bytes());
+        parts
     }
 }
 

@@ -254,6 +254,37 @@ impl Rule {
         self.with(|action| action.idle_timeout = Some(duration(millis)))
     }
 
+    /// How long the whole stream may take.
+    pub(crate) fn stream_ms(self, millis: u64) -> Self {
+        self.with(|action| {
+            let limit = action.max_stream_duration.get_or_insert_default();
+            limit.max_stream_duration = Some(duration(millis));
+        })
+    }
+
+    /// What is granted of a caller's `grpc-timeout`: at most this, less that.
+    pub(crate) fn grpc_ms(self, most: u64, less: u64) -> Self {
+        self.with(|action| {
+            let limit = action.max_stream_duration.get_or_insert_default();
+            limit.grpc_timeout_header_max = Some(duration(most));
+            limit.grpc_timeout_header_offset = Some(duration(less));
+        })
+    }
+
+    /// How long an attempt may take.
+    pub(crate) fn try_ms(self, millis: u64) -> Self {
+        self.with(|action| {
+            action.retry_policy.get_or_insert_default().per_try_timeout = Some(duration(millis));
+        })
+    }
+
+    /// How long an attempt may be silent.
+    pub(crate) fn quiet_ms(self, millis: u64) -> Self {
+        self.with(|action| {
+            action.retry_policy.get_or_insert_default().per_try_idle_timeout = Some(duration(millis));
+        })
+    }
+
     /// Another attempt on these conditions.
     pub(crate) fn retry(self, on: &str, retries: u32) -> Self {
         let policy = pb::RetryPolicy {

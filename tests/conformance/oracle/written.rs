@@ -8,6 +8,7 @@ mod hosts;
 mod manners;
 mod messages;
 mod paths;
+mod timeouts;
 
 use crate::oracle::Suite;
 use crate::request::Request;
@@ -15,7 +16,8 @@ use crate::rules::pb;
 
 /// All suites.
 pub(crate) fn suites() -> Vec<Suite> {
-    [paths::suites(), hosts::suites(), headers::suites(), actions::suites(), foreign::suites(), messages::suites()].concat()
+    [paths::suites(), hosts::suites(), headers::suites(), actions::suites(), foreign::suites(), messages::suites(), timeouts::suites()]
+        .concat()
 }
 
 /// Those for a listener that makes use of what there is to say of HTTP.

@@ -3,7 +3,7 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{affinity, fallback, filters, forward, header, matches, metadata, options, retry, rewrite, wire};
+use super::{affinity, fallback, filters, forward, header, matches, metadata, options, retry, rewrite, start, wire};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -122,6 +122,7 @@ fn one(route: &Route, target: Target, told: Target) -> route::Route {
     let path = &route.matches.path;
     let mut configs = affinity::to_route(&route.action, target);
     fallback::to_route(&route.action, target, &mut configs);
+    start::to_route(&route.action, target, &mut configs);
     route::Route {
         name: route.name.clone(),
         stat_prefix: route.stat_prefix.clone(),
@@ -161,7 +162,7 @@ fn from_one(route: &route::Route) -> Check<Route> {
     let matches = matches::decode(required("match", route.r#match.as_ref())?).at("match")?;
     let session = affinity::of_route(&route.typed_per_filter_config)?;
     let fallback = fallback::of_route(route)?;
-    let action = match route.action.as_ref() {
+    let mut action = match route.action.as_ref() {
         Some(route::route::Action::Route(action)) => {
             let forward = forward::decode(action, &matches.path, session).at("route")?;
             RouteAction::Forward(weir_model::Forward { fallback, ..forward })
@@ -178,12 +179,13 @@ fn from_one(route: &route::Route) -> Check<Route> {
         }
         None => return Err(Fault::of("action", "missing")),
     };
-    let mut filters = filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER])?;
+    let mut filters = filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER, start::FILTER])?;
     if metadata::decode(route.metadata.as_ref(), LIMITS.0)? == Some(LIMITS.1)
         && let Some(limits) = filters.as_mut().and_then(|filters| filters.limits.as_mut())
     {
         limits.shared = !limits.is_empty();
     }
+    start::of_route(route, &mut action)?;
     Ok(Route {
         name: route.name.clone(),
         stat_prefix: route.stat_prefix.clone(),

@@ -72,6 +72,7 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         // Only weir is told what answers instead.
         if let (RouteAction::Forward(forward), Target::Envoy | Target::Grpc) = (&mut route.action, target) {
             forward.fallback = None;
+            forward.timeouts.from_head = false;
         }
         // What is removed in the end is not added before.
         let mut mutations = vec![&mut route.request_headers, &mut route.response_headers];
@@ -93,6 +94,7 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         // Only weir is told what answers instead.
         if let (RouteAction::Forward(forward), Target::Envoy | Target::Grpc) = (&mut route.action, target) {
             forward.fallback = None;
+            forward.timeouts.from_head = false;
         }
         match (&mut route.action, target) {
             (RouteAction::Forward(forward), Target::Envoy)

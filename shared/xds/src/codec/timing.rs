@@ -4,11 +4,11 @@
 //!
 //! | field | from | to | then | weir |
 //! |---|---|---|---|---|
-//! | `timeout` | the whole request received | the whole response sent | 504, `UT` | [`Timeouts::request`], from the request's head |
-//! | `retry_policy.per_try_timeout` | the attempt begins | its response's head | retried, or 504 `UT` | [`Timeouts::backend_request`] |
-//! | `retry_policy.per_try_idle_timeout` | each byte of the attempt | the next one | retried, or 504 `UT` | [`Timeouts::attempt_idle`] |
+//! | `timeout` | the whole request received | the whole response sent | 504, `UT` | [`Timeouts::request`]; of weir's own policies from the request's head (`start`) |
+//! | `retry_policy.per_try_timeout` | the attempt begins, and the whole request was received | its response's head | retried, or 504 `UT` | [`Timeouts::backend_request`] |
+//! | `retry_policy.per_try_idle_timeout` | each byte of the attempt, once the whole request was received | the next one | retried, or 504 `UT` | [`Timeouts::attempt_idle`] |
 //! | `idle_timeout` | each byte of the stream | the next one | 504 or 408, `SI` | [`Timeouts::idle`] |
-//! | `max_stream_duration` | the request's head | the whole response sent | 408, `DT` | [`Timeouts::stream`] |
+//! | `max_stream_duration` | the request's head | the whole response sent | 504, or 408 before the request was whole, `DT` | [`Timeouts::stream`] |
 //!
 //! **A route that has a `max_stream_duration` message has no `timeout`** in Envoy, whatever it says there; so it is read, and so it is
 //! written: a route with both limits is given only the former. Without the message, an absent `timeout` means 15 s.

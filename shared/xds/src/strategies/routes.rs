@@ -227,8 +227,9 @@ fn timeouts() -> BoxedStrategy<Timeouts> {
         (of(duration()), duration()).prop_map(|(max, offset)| GrpcTimeout { max, offset }),
     ];
     let attempts = (of(duration()), of(duration()), of(duration()));
-    (of(duration()), of(duration()), grpc, attempts)
-        .prop_map(|(request, stream, grpc, (backend_request, idle, attempt_idle))| Timeouts {
+    (of(duration()), of(duration()), grpc, attempts, any::<bool>())
+        .prop_map(|(request, stream, grpc, (backend_request, idle, attempt_idle), from_head)| Timeouts {
+            from_head,
             // The wire has either the one or the others.
             request: request.filter(|_| stream.is_none() && grpc == GrpcTimeout::default()),
             backend_request,

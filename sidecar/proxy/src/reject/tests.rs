@@ -26,6 +26,7 @@ pub(crate) fn kinds() -> Vec<Kind> {
         Kind::RequestTimeout,
         Kind::AttemptTimeout,
         Kind::DurationTimeout,
+        Kind::UnfinishedTimeout,
         Kind::IdleTimeout,
         Kind::SlowRequest,
         Kind::DownstreamLost,

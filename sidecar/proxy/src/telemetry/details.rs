@@ -36,7 +36,7 @@ fn of_failure(kind: &Kind) -> &'static str {
         Kind::Protocol => "upstream_reset_before_response_started{protocol_error}",
         Kind::RequestTimeout => "response_timeout",
         Kind::AttemptTimeout => "upstream_per_try_timeout",
-        Kind::DurationTimeout => "max_duration_timeout",
+        Kind::DurationTimeout | Kind::UnfinishedTimeout => "max_duration_timeout",
         Kind::IdleTimeout => "stream_idle_timeout",
         Kind::SlowRequest => "request_overall_timeout",
         Kind::DownstreamLost => "downstream_remote_disconnect",

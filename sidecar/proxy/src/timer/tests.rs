@@ -23,8 +23,14 @@ async fn the_earliest_limit_decides() {
     for (request, attempt, wanted) in [(50, 80, Kind::RequestTimeout), (80, 50, Kind::AttemptTimeout)] {
         let mut timer = Timer::default();
         let begun = now();
-        timer.start(Some(begun + MS(request)), &idle(1000), &HttpLimits::default(), begun);
-        timer.attempt(Some(begun + MS(attempt)));
+        timer.start(
+            Some(begun + MS(request)),
+            false,
+            &Timeouts { backend_request: Some(MS(attempt)), ..idle(1000) },
+            &HttpLimits::default(),
+            begun,
+        );
+        timer.attempt(begun);
         let (kind, elapsed) = expired(&mut timer).await;
         assert_eq!(kind, wanted);
         assert!(is_about(elapsed, 50), "{elapsed:?}");
@@ -35,8 +41,9 @@ async fn the_earliest_limit_decides() {
 async fn a_lifted_attempt_limit_does_not_count() {
     let mut timer = Timer::default();
     let begun = now();
-    timer.start(Some(begun + MS(90)), &Timeouts::default(), &HttpLimits::default(), begun);
-    timer.attempt(Some(begun + MS(10)));
+    let timeouts = Timeouts { backend_request: Some(MS(10)), ..Timeouts::default() };
+    timer.start(Some(begun + MS(90)), false, &timeouts, &HttpLimits::default(), begun);
+    timer.attempt(begun);
     timer.pause();
     let (kind, elapsed) = expired(&mut timer).await;
     assert_eq!(kind, Kind::RequestTimeout);
@@ -46,7 +53,7 @@ async fn a_lifted_attempt_limit_does_not_count() {
 #[tokio::test(start_paused = true)]
 async fn what_moves_is_not_idle() {
     let mut timer = Timer::default();
-    timer.start(None, &idle(50), &HttpLimits::default(), now());
+    timer.start(None, false, &idle(50), &HttpLimits::default(), now());
     for _ in 0..5 {
         let moving = tokio::time::timeout(MS(40), poll_fn(|cx| timer.poll(cx))).await;
         assert!(moving.is_err());
@@ -60,7 +67,7 @@ async fn what_moves_is_not_idle() {
 #[tokio::test(start_paused = true)]
 async fn without_limits_there_is_no_timer() {
     let mut timer = Timer::default();
-    timer.start(None, &Timeouts::default(), &HttpLimits::default(), now());
+    timer.start(None, false, &Timeouts::default(), &HttpLimits::default(), now());
     timer.touch();
     assert!(timer.sleep.is_none());
     assert_eq!(within(&mut timer, pin!(async { 1 })).await, Ok(1));
@@ -73,7 +80,7 @@ async fn without_limits_there_is_no_timer() {
 async fn a_future_that_is_done_wins_over_a_limit() {
     let mut timer = Timer::default();
     let begun = now();
-    timer.start(Some(begun), &Timeouts::default(), &HttpLimits::default(), begun);
+    timer.start(Some(begun), false, &Timeouts::default(), &HttpLimits::default(), begun);
     assert_eq!(within(&mut timer, pin!(async { 1 })).await, Ok(1));
     assert_eq!(within(&mut timer, pin!(std::future::pending::<()>())).await, Err(Kind::RequestTimeout));
 }
@@ -82,7 +89,7 @@ async fn a_future_that_is_done_wins_over_a_limit() {
 async fn a_stream_has_its_own_limit_whatever_moves() {
     let mut timer = Timer::default();
     let timeouts = Timeouts { stream: Some(MS(100)), ..idle(1000) };
-    timer.start(None, &timeouts, &HttpLimits::default(), now());
+    timer.start(None, false, &timeouts, &HttpLimits::default(), now());
     assert!(tokio::time::timeout(MS(60), poll_fn(|cx| timer.poll(cx))).await.is_err());
     timer.touch();
     let (kind, elapsed) = expired(&mut timer).await;
@@ -95,12 +102,13 @@ async fn an_attempt_that_falls_silent_is_over_and_the_next_one_has_its_time() {
     let mut timer = Timer::default();
     timer.start(
         None,
+        false,
         &Timeouts { attempt_idle: Some(MS(50)), ..Timeouts::default() },
         &HttpLimits::default(),
         now(),
     );
     for _ in 0..2 {
-        timer.attempt(None);
+        timer.attempt(now());
         let (kind, elapsed) = expired(&mut timer).await;
         assert_eq!(kind, Kind::AttemptTimeout);
         assert!(is_about(elapsed, 50), "{elapsed:?}");
@@ -120,7 +128,7 @@ async fn a_listener_speaks_for_routes_that_do_not() {
         (Timeouts { stream: none, ..Timeouts::default() }, Kind::IdleTimeout, 50),
     ] {
         let mut timer = Timer::default();
-        timer.start(None, &route, &limits, now());
+        timer.start(None, false, &route, &limits, now());
         let (kind, elapsed) = expired(&mut timer).await;
         assert_eq!(kind, wanted);
         assert!(is_about(elapsed, after), "{elapsed:?}");

@@ -228,7 +228,8 @@ async fn an_upload_that_moves_is_not_silent() {
 #[tokio::test]
 async fn a_grpc_deadline_is_told_and_kept() {
     let upstream = Upstream::bind().await;
-    let timeouts = Timeouts { request: Some(Duration::from_secs(10)), ..Timeouts::default() };
+    let timeouts =
+        Timeouts { request: Some(Duration::from_secs(10)), from_head: true, ..Timeouts::default() };
     let routes = vec![route(RouteAction::Forward(timed(timeouts)))];
     let proxy = Proxy::routes(vec![cluster("app", HttpVersion::Http2, &[upstream.address])], routes);
     let mut client = Client2::connect(proxy.inbound).await;
@@ -334,4 +335,28 @@ async fn latency_and_load_are_known_per_endpoint() {
     assert_eq!((endpoint.active.load(Relaxed), endpoint.traffic.totals().started), (0, 1));
     assert_ne!(endpoint.latency.load(Relaxed), 0);
     assert_eq!(proxy.cluster("app").state.traffic.totals().failed, 1);
+}
+
+/// The limits of weir's own policies begin with the head of a request, those of others when it is whole.
+#[tokio::test]
+async fn a_body_that_is_slow_to_come_counts_where_limits_begin_with_the_head() {
+    for (from_head, expected) in [(false, "HTTP/1.1 200 "), (true, "HTTP/1.1 504 ")] {
+        let upstream = Upstream::bind().await;
+        let limit = Some(Duration::from_millis(400));
+        let timeouts = Timeouts { request: limit, backend_request: limit, from_head, ..Timeouts::default() };
+        let routes = vec![route(RouteAction::Forward(timed(timeouts)))];
+        let proxy = Proxy::routes(vec![cluster("app", HttpVersion::Http1, &[upstream.address])], routes);
+        let mut client = Peer::connect(proxy.inbound).await;
+        client.send("POST / HTTP/1.1\r\nHost: a\r\ncontent-length: 4\r\n\r\nbo").await;
+        let mut server = upstream.accept().await;
+        server.head().await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        if !from_head {
+            client.send("dy").await;
+            server.until("body").await;
+            server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        }
+        let head = client.head().await;
+        assert!(head.starts_with(expected), "{from_head}: {head}");
+    }
 }

@@ -347,7 +347,7 @@ async fn a_stream_ends_after_its_time_whatever_moves() {
     let mut client = Peer::connect(proxy.inbound).await;
     ask(&mut client, "").await;
     let (head, body) = client.message().await;
-    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
     assert_eq!(body, "downstream duration timeout (DT)\n");
     let mut client = Peer::connect(proxy.inbound).await;
     ask(&mut client, "").await;
