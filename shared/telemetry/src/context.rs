@@ -103,8 +103,12 @@ pub struct Incoming {
 /// Allocates only if `tracestate` came in several headers or has to be cut down to its limits.
 pub fn extract(headers: &HeaderMap) -> Incoming {
     let mut incoming = Incoming::default();
-    let many = b3::extract_multi(headers);
-    let single = b3::extract_single(headers);
+    let present = present(headers);
+    if present.is_none() {
+        return incoming;
+    }
+    let many = if present.contains(Formats::B3_MULTI) { b3::extract_multi(headers) } else { None };
+    let single = if present.contains(Formats::B3_SINGLE) { b3::extract_single(headers) } else { None };
     for (found, format) in [(many, Formats::B3_MULTI), (single, Formats::B3_SINGLE)] {
         let Some(found) = found else { continue };
         incoming.formats = incoming.formats.and(format);
@@ -127,7 +131,26 @@ pub fn extract(headers: &HeaderMap) -> Incoming {
 
 /// The trace id alone, in the order of [`extract`]: for who wants to know which requests belong together and nothing else.
 pub fn trace_id(headers: &HeaderMap) -> Option<u128> {
+    if present(headers).is_none() {
+        return None;
+    }
     w3c::trace_id(headers).or_else(|| b3::trace_id(headers))
+}
+
+/// Which formats have a header here that could say something. Most requests have none, and looking once at every name is cheaper than
+/// looking up each of ours.
+fn present(headers: &HeaderMap) -> Formats {
+    headers.keys().fold(Formats::NONE, |found, name| {
+        // Few other names are as long as one of these.
+        let format = match name.as_str().len() {
+            2 if *name == b3::B3 => Formats::B3_SINGLE,
+            10 if *name == b3::FLAGS => Formats::B3_MULTI,
+            11 if *name == w3c::TRACEPARENT => Formats::W3C,
+            12 if *name == b3::TRACE_ID || *name == b3::SAMPLED_HEADER => Formats::B3_MULTI,
+            _ => return found,
+        };
+        found.and(format)
+    })
 }
 
 /// Writes `context` over whatever trace context the headers hold, in `context.formats`.

@@ -249,9 +249,7 @@ impl<'a> Source<'a> {
                 let status = self.http().and_then(|http| http.status).unwrap_or(0);
                 comparison.holds(status.into(), *named)
             }
-            LogFilter::Duration(comparison, named) => {
-                comparison.holds(common.duration_micros / 1000, *named)
-            }
+            LogFilter::Duration(comparison, named) => comparison.holds(common.duration_micros / 1000, *named),
             LogFilter::Share(share) => draw() < u64::from(share.0),
             LogFilter::Flags(flags) if flags.is_empty() => !common.response_flags.is_empty(),
             LogFilter::Flags(flags) => {
