@@ -55,7 +55,7 @@ fn read_callers(at: &At<'_>, namespace: &str) -> Option<Vec<Caller>> {
 fn read_caller(at: &At<'_>, namespace: &str) -> Option<Caller> {
     let caller = at.object(&Schema::of(&["namespaces", "serviceAccounts", "labels"]))?;
     let namespaces = match caller.get("namespaces") {
-        Some(at) => read_names(&at, |at, text| read_label(at, text)),
+        Some(at) => read_names(&at, read_label),
         None => Some(BTreeSet::new()),
     };
     let service_accounts = match caller.get("serviceAccounts") {

@@ -74,6 +74,6 @@ pub(super) fn write(breakers: &CircuitBreakersSpec) -> Value {
         ("maxConnectionsPerEndpoint", limit(breakers.max_endpoint_connections)),
         ("maxRequestsPerConnection", limit(breakers.max_connection_requests)),
         ("maxConnectionDuration", breakers.max_connection_duration.map(write_duration)),
-        ("high", (breakers.high != ThresholdsSpec::default()).then(|| high)),
+        ("high", (breakers.high != ThresholdsSpec::default()).then_some(high)),
     ])
 }

@@ -75,11 +75,11 @@ fn a_service_keeps_the_limits_of_rules_that_it_recognises() {
         (&rewrites, "it sees requests as the rule rewrites them"),
         (&removes, "it sees the fields that the rule matches on as the rule changes them"),
     ] {
-        one(&[limited.clone(), on_reviews(&[rule.clone()])], why);
-        assert_eq!(found(&[at_callers.clone(), on_reviews(&[rule.clone()])].concat()), [""; 0]);
+        one(&[limited.clone(), on_reviews(std::slice::from_ref(rule))], why);
+        assert_eq!(found(&[at_callers.clone(), on_reviews(std::slice::from_ref(rule))].concat()), [""; 0]);
     }
     one(
-        &[limited, some.clone(), on_reviews(&[both.clone()])],
+        &[limited, some.clone(), on_reviews(std::slice::from_ref(&both))],
         "it does not know who calls, and the rule is for some callers only (write enforcedBy: Caller",
     );
     assert_eq!(found(&[at_callers, some, on_reviews(&[both])].concat()), [""; 0]);
