@@ -9,6 +9,7 @@ use weir_proto::envoy::envoy::config::core::v3 as core;
 use weir_proto::envoy::envoy::config::endpoint::v3 as endpoint;
 use weir_proto::envoy::envoy::config::listener::v3 as listener;
 use weir_proto::envoy::envoy::extensions::access_loggers::stream::v3 as stream_log;
+use weir_proto::envoy::envoy::extensions::filters::http::buffer::v3 as buffer;
 use weir_proto::envoy::envoy::extensions::filters::http::router::v3 as router;
 use weir_proto::envoy::envoy::extensions::filters::network::http_connection_manager::v3 as hcm;
 use weir_proto::envoy::envoy::extensions::upstreams::http::v3 as upstreams;
@@ -99,6 +100,70 @@ pub fn edge_manager() -> Manager {
     manager
 }
 
+/// A connection manager that makes use of what there is to say of HTTP: sizes, names, forms of the authority, several logs.
+pub fn particular_manager() -> Manager {
+    let mut manager = manager();
+    let most = buffer::Buffer { max_request_bytes: Some(google::UInt32Value { value: 1000 }) };
+    manager.http_filters.insert(
+        0,
+        hcm::HttpFilter {
+            name: "envoy.filters.http.buffer".to_owned(),
+            config_type: Some(filter_config(pack(&most))),
+            ..Default::default()
+        },
+    );
+    manager.server_name = "particular".to_owned();
+    manager.server_header_transformation = 0;
+    manager.via = "1.1 particular".to_owned();
+    manager.strip_trailing_host_dot = true;
+    manager.strip_port_mode =
+        Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true));
+    manager.max_request_headers_kb = Some(google::UInt32Value { value: 8 });
+    manager.always_set_request_id_in_response = true;
+    manager.common_http_protocol_options = Some(core::HttpProtocolOptions {
+        max_headers_count: Some(google::UInt32Value { value: 20 }),
+        headers_with_underscores_action: core::http_protocol_options::HeadersWithUnderscoresAction::DropHeader
+            as i32,
+        ..Default::default()
+    });
+    manager.http_protocol_options = Some(core::Http1ProtocolOptions {
+        header_key_format: Some(core::http1_protocol_options::HeaderKeyFormat {
+            header_format: Some(
+                core::http1_protocol_options::header_key_format::HeaderFormat::ProperCaseWords(
+                    Default::default(),
+                ),
+            ),
+        }),
+        ..Default::default()
+    });
+    manager.http2_protocol_options = Some(core::Http2ProtocolOptions {
+        max_concurrent_streams: Some(google::UInt32Value { value: 10 }),
+        initial_stream_window_size: Some(google::UInt32Value { value: 65_536 }),
+        ..Default::default()
+    });
+    // Beside the one that is compared: one of failures, to where nobody looks.
+    let mut failures = log();
+    failures.name = "envoy.access_loggers.stderr".to_owned();
+    failures.config_type = Some(accesslog::access_log::ConfigType::TypedConfig(pack(
+        &stream_log::StderrAccessLog::default(),
+    )));
+    failures.filter = Some(accesslog::AccessLogFilter {
+        filter_specifier: Some(accesslog::access_log_filter::FilterSpecifier::StatusCodeFilter(
+            accesslog::StatusCodeFilter {
+                comparison: Some(accesslog::ComparisonFilter {
+                    op: accesslog::comparison_filter::Op::Ge as i32,
+                    value: Some(core::RuntimeUInt32 {
+                        default_value: 500,
+                        runtime_key: "failures".to_owned(),
+                    }),
+                }),
+            },
+        )),
+    });
+    manager.access_log.push(failures);
+    manager
+}
+
 /// The configuration of an HTTP filter.
 pub fn filter_config(config: google::Any) -> hcm::http_filter::ConfigType {
     hcm::http_filter::ConfigType::TypedConfig(config)
@@ -169,6 +234,11 @@ pub fn cluster(name: &str, http2: bool) -> Cluster {
         ..Default::default()
     }
 }
+
+/// The endpoints of a cluster, as they are sent.
+pub use endpoint::ClusterLoadAssignment as Assignment;
+/// What an endpoint is.
+pub use endpoint::lb_endpoint::HostIdentifier;
 
 /// The endpoints of a cluster.
 pub fn endpoints(cluster: &str, addresses: &[SocketAddr]) -> endpoint::ClusterLoadAssignment {

@@ -18,8 +18,10 @@ use weir_telemetry::access_log::{AccessRecord, Layout, Seen};
 use weir_telemetry::span::Text;
 
 use crate::exchange::Exchange;
+use crate::pinned::WorkerCluster;
 use crate::reject::Kind;
 use crate::telemetry::Recording;
+use crate::upstream;
 
 /// Which attempt a request is, and how many there were, by Envoy's name.
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
@@ -33,7 +35,7 @@ pub(crate) fn see<B>(exchange: &mut Exchange, route: &Route, request: &Request<B
 }
 
 /// Makes the changes of a route and its target in a request.
-pub(crate) fn request(exchange: &mut Exchange, route: &Route, target: &Target, head: &mut Parts) {
+pub(crate) fn request(exchange: &Exchange, route: &Route, target: &Target, head: &mut Parts) {
     if let Some(more) = &route.more {
         return request_besides(exchange, (route, more), target, head);
     }
@@ -47,7 +49,7 @@ pub(crate) fn request(exchange: &mut Exchange, route: &Route, target: &Target, h
 
 /// The same, where the route does more.
 fn request_besides(
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     (route, more): (&Route, &More),
     target: &Target,
     head: &mut Parts,
@@ -69,9 +71,13 @@ fn request_besides(
             in_request(&target.request_headers, headers, asked, exchange);
         }
     }
-    if !more.wanted.is_empty() {
-        exchange.extra().asked = keep(more, Asked { method, uri, headers });
-    }
+}
+
+/// Keeps of a request that is ready for its upstream what values in its response will be made of.
+pub(crate) fn sent(exchange: &mut Exchange, route: &Route, head: &Parts) {
+    let Some(more) = route.more.as_deref().filter(|more| !more.wanted.is_empty()) else { return };
+    let Parts { method, uri, headers, .. } = head;
+    exchange.extra().asked = keep(more, Asked { method, uri, headers });
 }
 
 /// Another attempt follows.
@@ -139,6 +145,8 @@ pub(crate) fn host<'a>(
             None => None,
         },
         Some(Host::Path(change)) => Some(Cow::Owned(change.apply(head.uri.path()).into_owned())),
+        // Whichever that will be.
+        Some(Host::Endpoint) => None,
     };
     if let (Some(Cow::Owned(host)), true) = (&host, more.host.is_some())
         && !authority::is_valid(host)
@@ -149,6 +157,24 @@ pub(crate) fn host<'a>(
         append_host(head);
     }
     Ok(host)
+}
+
+/// Says the host name of the endpoint that an attempt goes to, where the route asks for that and the endpoint has one.
+pub(crate) fn at_endpoint(
+    route: &Route,
+    cluster: &WorkerCluster,
+    endpoint: usize,
+    head: Option<&mut Parts>,
+) -> Result<(), Kind> {
+    let Some(more) = &route.more else { return Ok(()) };
+    let (Some(Host::Endpoint), Some(head)) = (&more.host, head) else { return Ok(()) };
+    let assigned = cluster.config.assignment().and_then(|assigned| assigned.iter().nth(endpoint));
+    let details = assigned.and_then(|(_, endpoint)| endpoint.details.as_ref());
+    let Some(details) = details.filter(|details| !details.hostname.is_empty()) else { return Ok(()) };
+    if more.forwarded_host {
+        append_host(head);
+    }
+    upstream::say_host(head, &details.hostname)
 }
 
 const NO_HOST: Kind = Kind::Malformed("what its route makes its host of is not a host");
@@ -198,11 +224,10 @@ fn keep(more: &More, asked: Asked<'_>) -> Box<[Option<Text>]> {
     more.wanted.iter().map(|field| asked.field(field)).collect()
 }
 
-/// A header field, several of one name joined.
+/// A header field, of several of one name the first, as Envoy has it.
 fn of_headers(field: &LogField, headers: &HeaderMap) -> Option<Text> {
     let LogField::Header(name) = field else { return None };
-    let value = header::joined(headers, name)?;
-    Some(Text::from(String::from_utf8_lossy(&value)))
+    Some(Text::from(String::from_utf8_lossy(headers.get(name)?.as_bytes())))
 }
 
 fn in_request(

@@ -115,9 +115,9 @@ async fn forward(
     let mut authority = route::authority(request)?;
     let scope = route::scope(&downstream, authority, exchange.started).await?;
     exchange.policy = Some(scope.policy.clone());
-    let target = manner::admit(request, &scope.policy.limits)
-        .and_then(|()| canonical::target(request, &scope.policy.paths));
-    match target {
+    match manner::admit(request, &scope.policy.limits)
+        .and_then(|()| canonical::target(request, &scope.policy.paths))
+    {
         Ok(canonical::Target::Same) => {}
         Ok(canonical::Target::Changed(uri)) => {
             *request.uri_mut() = uri;
@@ -198,8 +198,7 @@ async fn forward(
     }
     let mut outgoing = Outgoing::prepare(exchange, std::mem::take(request), route, forward, target, cluster)?;
     let (path, host) = (forward.rewrite.path.is_some(), forward.rewrite.host.is_some());
-    if let (true, Some(recording), Some(sent)) =
-        (path || host, &mut exchange.recording, outgoing.head_mut())
+    if let (true, Some(recording), Some(sent)) = (path || host, &mut exchange.recording, outgoing.head_mut())
     {
         recording.see_rewritten(sent, path, host);
     }
@@ -337,8 +336,8 @@ fn behave(
 
 /// Whether nothing more is read of an HTTP/1 connection after a refusal: what follows may be part of what was refused.
 fn closes(exchange: &Exchange, kind: &Kind) -> bool {
-    let suspect =
-        matches!(kind, Kind::Malformed(_) | Kind::SlowRequest | Kind::BodyTooLarge) || exchange.method == Method::CONNECT;
+    let suspect = matches!(kind, Kind::Malformed(_) | Kind::SlowRequest | Kind::BodyTooLarge)
+        || exchange.method == Method::CONNECT;
     exchange.version < Version::HTTP_2 && suspect
 }
 

@@ -76,9 +76,7 @@ impl Outgoing {
         if let Some(path) = &forward.rewrite.path {
             let compiled = route.more.as_deref().and_then(|more| more.path.as_ref());
             let path = match compiled {
-                Some(change) => {
-                    rewrite::with_query(change.apply(head.uri.path()), head.uri.query())
-                }
+                Some(change) => rewrite::with_query(change.apply(head.uri.path()), head.uri.query()),
                 None => rewrite::target(path, head.uri.path(), head.uri.query(), route.prefix.as_deref()),
             };
             rewrite_path(&mut head.uri, &path)?;
@@ -89,6 +87,7 @@ impl Outgoing {
             for_http1(&mut head, host.as_deref())?;
         }
         head.version = upstream;
+        changes::sent(exchange, route, &head);
         let upgrades = !http2 && head.headers.contains_key(http::header::UPGRADE);
         let retry = forward.retry.as_ref().filter(|retry| retry.takes(&head.headers));
         let elsewhere = matches!(forward.fallback.as_deref(), Some(Fallback::Cluster(_)));
@@ -255,6 +254,14 @@ pub(crate) fn reform(head: &mut Parts, http2: bool, sized: bool) -> Result<(), K
     }
     head.version = if http2 { Version::HTTP_2 } else { Version::HTTP_11 };
     Ok(())
+}
+
+/// Says another host in a request that is ready for its upstream.
+pub(crate) fn say_host(head: &mut Parts, host: &str) -> Result<(), Kind> {
+    match head.version {
+        Version::HTTP_2 => for_http2(head, Some(host)),
+        _ => for_http1(head, Some(host)),
+    }
 }
 
 /// The target in origin form and the authority in `Host` (RFC 9112 section 3.2).

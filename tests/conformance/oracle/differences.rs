@@ -145,6 +145,11 @@ pub(crate) const INTENDED: &[Intended] = &[
         is: |case| case.request.host.ends_with('.') && case.routes_differ(),
     },
     Intended {
+        what: "a path that a rewrite leaves without its first slash",
+        reason: "it is no request target (RFC 9112 section 3.2), and an upstream may take it for anything; weir answers 400, Envoy sends it",
+        is: |case| case.weir.answer.status == 400 && case.weir.answer.body.contains("its rewritten path is not a path"),
+    },
+    Intended {
         what: "a fragment in the request target",
         reason: "weir cuts it off before anything looks at the target, so that nobody sees it; Envoy refuses it",
         is: |case| case.request.target.contains('#') && case.envoy.answer.status == 400,
@@ -297,6 +302,36 @@ pub(crate) const EDGE: &[Intended] = &[
         what: "the words for an escaped NUL, and its line in the log",
         reason: "weir says why it refuses, before there is a listener's log to write to",
         is: |case| case.request.target.contains("%00") && case.weir.answer.status == case.envoy.answer.status,
+    },
+];
+
+/// What differs besides on a listener that makes use of what there is to say of HTTP.
+pub(crate) const PARTICULAR: &[Intended] = &[
+    Intended {
+        what: "the framing of a body that is measured on its way",
+        reason: "weir counts while it passes on; Envoy holds the body back and knows its length",
+        is: |case| {
+            let parts = ["seen[0].header.content-length", "seen[0].header.transfer-encoding"];
+            matches!(case.request.body, Payload::Chunked(..)) && parts.iter().any(|part| case.part(part))
+        },
+    },
+    Intended {
+        what: "the beginning of a body that turns out too large",
+        reason: "weir passes on while it counts, and breaks off; Envoy's upstream sees nothing",
+        is: |case| {
+            let chunked = matches!(case.request.body, Payload::Chunked(..));
+            let log = case.part("log.cluster") || case.part("log.route");
+            chunked && case.envoy.answer.status == 413 && (case.part("attempts") || log)
+        },
+    },
+    Intended {
+        what: "the words for a body that is too large",
+        reason: "weir says why in its own words; Envoy names the status",
+        is: |case| {
+            let parts = ["answer.body", "answer.header.content-length", "answer.header.content-type"];
+            let both = [case.envoy, case.weir].iter().all(|outcome| outcome.answer.status == 413);
+            both && parts.iter().any(|part| case.part(part))
+        },
     },
 ];
 

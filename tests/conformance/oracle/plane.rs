@@ -101,7 +101,7 @@ impl Plane {
         let mut all = Vec::new();
         for (name, addresses) in clusters {
             all.push((name.to_owned(), pack(&resources::cluster(name, name == "delta"))));
-            all.push((name.to_owned(), pack(&resources::endpoints(name, &addresses))));
+            all.push((name.to_owned(), pack(&named(name, resources::endpoints(name, &addresses)))));
         }
         let listener = resources::listener(entrance, manager);
         all.push((LISTENER.to_owned(), pack(&listener)));
@@ -185,4 +185,16 @@ fn parse(text: &str) -> BTreeMap<usize, Logged> {
         }
     }
     all
+}
+
+/// The same endpoints with a host name each, which only routes look at that ask for it; none for those of `beta`.
+fn named(cluster: &str, mut assignment: resources::Assignment) -> resources::Assignment {
+    for endpoint in assignment.endpoints.iter_mut().flat_map(|locality| &mut locality.lb_endpoints) {
+        if let (Some(resources::HostIdentifier::Endpoint(one)), true) =
+            (&mut endpoint.host_identifier, cluster != "beta")
+        {
+            one.hostname = format!("{cluster}.endpoint.test");
+        }
+    }
+    assignment
 }

@@ -67,14 +67,6 @@ fn routes() -> Vec<(pb::RouteConfiguration, &'static str)> {
         ),
         (
             with(|action| {
-                let auto = google::BoolValue { value: true };
-                action.host_rewrite_specifier =
-                    Some(pb::route_action::HostRewriteSpecifier::AutoHostRewrite(auto));
-            }),
-            "route.auto_host_rewrite",
-        ),
-        (
-            with(|action| {
                 action.internal_redirect_policy = Some(pb::InternalRedirectPolicy::default());
             }),
             "route.internal_redirect_policy",
@@ -113,7 +105,9 @@ pub(crate) fn run(oracle: &mut Oracle) -> usize {
 
 /// Listeners and clusters: what it is, its type, itself, the field.
 fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
-    use weir_proto::envoy::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
+    use weir_proto::envoy::envoy::config::cluster::v3::cluster::{
+        ClusterDiscoveryType, CommonLbConfig, DiscoveryType, LbSubsetConfig, lb_subset_config::LbSubsetSelector,
+    };
     const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
     const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
     let address = ([127, 0, 0, 1], 1).into();
@@ -128,6 +122,15 @@ fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
         let mut cluster = resources::cluster("refused", false);
         change(&mut cluster);
         pack(&cluster)
+    };
+    let subsets = |single: bool, fallback: i32| LbSubsetConfig {
+        metadata_fallback_policy: fallback,
+        subset_selectors: vec![LbSubsetSelector {
+            keys: vec!["version".to_owned()],
+            single_host_per_subset: single,
+            ..Default::default()
+        }],
+        ..Default::default()
     };
     let filter = |optional: bool| {
         move |manager: &mut resources::Manager| {
@@ -195,13 +198,73 @@ fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
         ),
         ("another codec", LISTENER, listener(&|manager| manager.codec_type = 1), "codec_type"),
         (
-            "names that are resolved",
+            "endpoints wherever a connection was meant for",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.cluster_discovery_type =
+                    Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst as i32));
+            }),
+            "type",
+        ),
+        (
+            "a resolver of its own",
             CLUSTER,
             cluster(&|cluster| {
                 cluster.cluster_discovery_type =
                     Some(ClusterDiscoveryType::Type(DiscoveryType::StrictDns as i32));
+                cluster.typed_dns_resolver_config =
+                    Some(core::TypedExtensionConfig { name: "c-ares".to_owned(), ..Default::default() });
             }),
-            "type",
+            "typed_dns_resolver_config",
+        ),
+        (
+            "one endpoint for each subset",
+            CLUSTER,
+            cluster(&|cluster| cluster.lb_subset_config = Some(subsets(true, 0))),
+            "lb_subset_config.subset_selectors[0].single_host_per_subset",
+        ),
+        (
+            "a list of subsets to fall back to",
+            CLUSTER,
+            cluster(&|cluster| cluster.lb_subset_config = Some(subsets(false, 1))),
+            "lb_subset_config.metadata_fallback_policy",
+        ),
+        (
+            "connections that end with their endpoint's health",
+            CLUSTER,
+            cluster(&|cluster| cluster.close_connections_on_host_health_failure = true),
+            "close_connections_on_host_health_failure",
+        ),
+        (
+            "connections that end with any change of endpoints",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.common_lb_config = Some(CommonLbConfig {
+                    close_connections_on_host_set_change: true,
+                    ..Default::default()
+                });
+            }),
+            "common_lb_config.close_connections_on_host_set_change",
+        ),
+        (
+            "endpoints that do not count before their first check",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.common_lb_config =
+                    Some(CommonLbConfig { ignore_new_hosts_until_first_hc: true, ..Default::default() });
+            }),
+            "common_lb_config.ignore_new_hosts_until_first_hc",
+        ),
+        (
+            "a source address for connections",
+            CLUSTER,
+            cluster(&|cluster| {
+                cluster.upstream_bind_config = Some(core::BindConfig {
+                    freebind: Some(google::BoolValue { value: true }),
+                    ..Default::default()
+                });
+            }),
+            "upstream_bind_config",
         ),
         (
             "a transport socket",

@@ -93,9 +93,9 @@ impl Field {
     fn holds(&self, head: &Head<'_>) -> bool {
         let mut values = values(&self.field, head).peekable();
         match (&self.test, values.peek().is_some()) {
-            // Whether it is there does not depend on what would be if it were empty.
-            (Test::Absent, there) => there == self.invert,
-            (Test::Value(Value::Present), there) => there != self.invert,
+            // An empty one is there.
+            (Test::Absent, there) => (there || self.missing_is_empty) == self.invert,
+            (Test::Value(Value::Present), there) => (there || self.missing_is_empty) != self.invert,
             (test, false) => self.missing_is_empty && test.passes(b"") != self.invert,
             (test, true) => values.any(|value| test.passes(&value)) != self.invert,
         }
@@ -177,8 +177,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
 
 /// The first of these conditions that does not hold, in words.
 pub(super) fn failure(model: &MoreConditions, head: &Head<'_>) -> Option<Failure> {
-    let fails =
-        |field: String, reason: String| Some(Failure { field: format!("match.{field}"), reason });
+    let fails = |field: String, reason: String| Some(Failure { field: format!("match.{field}"), reason });
     if model.grpc && !hop::is_grpc(head.headers) {
         return fails("grpc".to_owned(), "asks for gRPC, which the request's content is not".to_owned());
     }
@@ -194,7 +193,8 @@ pub(super) fn failure(model: &MoreConditions, head: &Head<'_>) -> Option<Failure
                 .collect();
             let found = if found.is_empty() { "not there".to_owned() } else { found.join(", ") };
             let not = if condition.invert { "not " } else { "" };
-            let reason = format!("asks that {} be {not}{:?}; it is {found}", condition.field, condition.value);
+            let reason =
+                format!("asks that {} be {not}{:?}; it is {found}", condition.field, condition.value);
             return fails(name, reason);
         }
     }

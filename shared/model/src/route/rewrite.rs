@@ -29,6 +29,8 @@ pub enum HostSource {
     Header(HeaderName),
     /// The path, in which each match of an expression is replaced.
     Path(Substitution),
+    /// The host name of the endpoint, if it has one.
+    Endpoint,
 }
 
 /// A change of the path; the query stays.

@@ -214,7 +214,11 @@ impl Recording {
                 Recording { started, ..Recording::default() }.http(exchange, inbound, duration)
             }
         };
-        HttpAccess { status: status.map(|status| status.as_u16()), ..access }
+        let response_flags = match access.response_flags.as_str() {
+            "" => Text::new_static("-"),
+            _ => access.response_flags,
+        };
+        HttpAccess { status: status.map(|status| status.as_u16()), response_flags, ..access }
     }
 
     /// The line of an opaque connection.

@@ -380,7 +380,7 @@ fn parts() -> Suite {
         on(prefix("/path").to("gamma"), ":path", text(MatchPattern::Suffix("x".to_owned()), false), as_is),
         on(prefix("/scheme").to("beta"), ":scheme", exact("http"), as_is),
         on(prefix("/method").to("beta"), ":method", exact("GET"), invert),
-        on(prefix("/methods").to("beta"), ":method", text(pattern("PUT|DELETE"), false), as_is),
+        on(prefix("/verbs").to("beta"), ":method", text(pattern("PUT|DELETE"), false), as_is),
         on(prefix("/any-method").to("beta"), ":method", None, as_is),
         on(on(prefix("/two").to("beta"), ":method", exact("GET"), as_is), ":method", text(pattern("G.*"), false), as_is),
         prefix("/").to("alpha"),
@@ -401,9 +401,9 @@ fn parts() -> Suite {
             get("/scheme").http2(),
             get("/method"),
             call("PUT", "/method"),
-            call("PUT", "/methods"),
-            call("DELETE", "/methods"),
-            get("/methods"),
+            call("PUT", "/verbs"),
+            call("DELETE", "/verbs"),
+            get("/verbs"),
             get("/any-method"),
             get("/two"),
         ],
@@ -483,7 +483,10 @@ fn grpc_and_cookies() -> Suite {
         rule.0.r#match.get_or_insert_default().grpc = Some(pb::route_match::GrpcRouteMatchOptions {});
         rule
     };
-    let routes = everywhere([grpc(prefix("/grpc").to("beta")), prefix("/").to("alpha")]);
+    let routes = everywhere([
+        grpc(prefix("/grpc").to("beta").timeout_ms(0)),
+        prefix("/").to("alpha").timeout_ms(0),
+    ]);
     let with = |kind: &str| call("POST", "/grpc/x").with("content-type", kind);
     suite(
         "grpc-conditions",
@@ -576,6 +579,7 @@ fn hosts() -> Suite {
     };
     let header = || Host::HostRewriteHeader("x-to".to_owned());
     let by_path = || Host::HostRewritePathRegex(substitute("^/path/([^/]+).*$", "\\1.test"));
+    let endpoint = || Host::AutoHostRewrite(google::BoolValue { value: true });
     let literal = || Host::HostRewriteLiteral("inner.test".to_owned());
     let mut to_other = with("/other", literal(), true);
     if let Some(pb::route::Action::Route(action)) = &mut to_other.0.action {
@@ -587,6 +591,11 @@ fn hosts() -> Suite {
         with("/path", by_path(), true).rewrite_prefix("/new"),
         with("/literal", literal(), true),
         to_other,
+        with("/endpoint", endpoint(), true),
+        with("/unnamed", endpoint(), true).with(|action| {
+            let cluster = pb::route_action::ClusterSpecifier::Cluster("beta".to_owned());
+            action.cluster_specifier = Some(cluster);
+        }),
         prefix("/alone").to("alpha").with(|action| action.append_x_forwarded_host = true),
         changed(with("/made", header(), false), &[("x-to", "made.%REQ(:AUTHORITY)%", Action::OverwriteIfExistsOrAdd)]),
     ]);
@@ -609,6 +618,9 @@ fn hosts() -> Suite {
             get("/other").http2(),
             get("/alone").with("x-forwarded-host", "first.test"),
             get("/made"),
+            get("/endpoint"),
+            get("/endpoint").with("x-forwarded-host", "first.test").http2(),
+            get("/unnamed"),
         ],
     )
 }

@@ -59,7 +59,8 @@ fn fields_of_the_head() {
     ];
     for (name, value, plain, inverted) in table {
         let of = |invert| FieldCondition { invert, ..on(name, value.clone()) };
-        let takes = |field| takes(&more(MoreConditions { fields: vec![field], ..Default::default() }), &request);
+        let takes =
+            |field| takes(&more(MoreConditions { fields: vec![field], ..Default::default() }), &request);
         assert_eq!(takes(of(false)), plain, "{name} {value:?}");
         assert_eq!(takes(of(true)), inverted, "{name} {value:?} inverted");
     }
@@ -71,6 +72,8 @@ fn what_is_missing_may_count_as_empty() {
         let field = FieldCondition { missing_is_empty: true, invert, ..on("x-none", value) };
         takes(&more(MoreConditions { fields: vec![field], ..Default::default() }), &Request::get("/"))
     };
+    assert!(takes(ValueCondition::Text(StringMatch::Present), false));
+    assert!(!takes(ValueCondition::Absent, false));
     assert!(takes(exact(""), false));
     assert!(!takes(exact(""), true));
     assert!(takes(exact("a"), true));
@@ -92,7 +95,9 @@ fn grpc_absent_parameters_and_cookies() {
         let cookies = vec![CookieCondition { name: "user".to_owned(), value, invert }];
         more(MoreConditions { cookies, ..Default::default() })
     };
-    for (line, expected) in [("user=me", true), ("a=b; user=\"me\"", true), ("user=you", false), ("auser=me", false)] {
+    for (line, expected) in
+        [("user=me", true), ("a=b; user=\"me\"", true), ("user=you", false), ("auser=me", false)]
+    {
         assert_eq!(takes(&cookie(false), &Request::get("/").with("cookie", line)), expected, "{line}");
         assert_eq!(takes(&cookie(true), &Request::get("/").with("cookie", line)), !expected, "{line}");
     }
