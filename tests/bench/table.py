@@ -99,10 +99,14 @@ def _hotnode(case: dict) -> list[str]:
 
 
 def _instructions(case: dict) -> list[str]:
-    return [_table(
+    parts = [_table(
         ["proxy", "instructions/request", "allocations/request"],
         [[row["name"], f"{row['instructions']:.0f}", "–" if row["allocations"] is None else f"{row['allocations']:.1f}"]
          for row in case["subjects"]])]
+    counted = {row["name"]: row["instructions"] for row in case["subjects"]}
+    ratios = [[f"weir / envoy, {protocol}", f"{counted[f'weir, {protocol}'] / counted[f'envoy, {protocol}']:.2f}"]
+              for protocol in ("HTTP/1.1", "HTTP/2") if {f"weir, {protocol}", f"envoy, {protocol}"} <= counted.keys()]
+    return parts + ([_table(["ratio", "instructions"], ratios)] if ratios else [])
 
 
 _SECTIONS = {"proxies": _proxies, "memory": _memory, "fleet": _fleet, "hotnode": _hotnode, "instructions": _instructions}

@@ -195,6 +195,7 @@ fn b3_multi_in_all_its_forms() {
         (alone.parent, alone.decision, alone.formats),
         (None, Some(Decision::Deny), Formats::B3_MULTI)
     );
+    assert_eq!(extract(&headers(&[("x-b3-flags", "1")])).decision, Some(Decision::Debug));
     let no_span = extract(&headers(&[("x-b3-traceid", TRACE)]));
     assert_eq!(no_span, Incoming::default());
 
