@@ -3,8 +3,10 @@
 //! A format is read once, when configuration comes; what it asks of a request is then known without looking at text again. Operators that
 //! are not known here are refused by name, since a line without what it promises misleads whoever reads it.
 
+mod filter;
 mod operator;
 
+pub use filter::{Comparison, LogFilter};
 pub use operator::{AddressPart, GrpcStyle, LogField, LogValue, TimeFormat};
 use std::fmt;
 
@@ -15,6 +17,17 @@ pub struct AccessLog {
     pub output: LogOutput,
     /// What they say.
     pub format: LogFormat,
+    /// Which requests have a line; all if absent.
+    pub filter: Option<Box<LogFilter>>,
+    /// Another log of the same listener.
+    pub also: Option<std::sync::Arc<AccessLog>>,
+}
+
+impl AccessLog {
+    /// This log and the others beside it.
+    pub fn all(&self) -> impl Iterator<Item = &AccessLog> {
+        std::iter::successors(Some(self), |log| log.also.as_deref())
+    }
 }
 
 /// Where the lines of an access log go.

@@ -1,7 +1,7 @@
 //! Listeners: where traffic enters.
 
 use crate::access_log::AccessLog;
-use crate::{Fraction, RouteConfiguration};
+use crate::{FilterChains, Fraction, RouteConfiguration, TcpListener};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// An address, or a name, where traffic enters (LDS).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Listener {
-    /// Its name: `inbound/ADDRESS`, `outbound/ADDRESS`, or for [`ListenerKind::Http`] without an address the authority that was asked for.
+    /// Its name: `inbound/ADDRESS`, `outbound/ADDRESS`, or without an address the authority that was asked for.
     pub name: String,
     /// Where it listens; absent for a listener that a client asks for by name (xDS `api_listener`).
     pub address: Option<SocketAddr>,
@@ -35,6 +35,8 @@ pub enum ListenerKind {
     Http(HttpListener),
     /// Bytes.
     Tcp(TcpListener),
+    /// One or the other, by what is known of a connection.
+    Chains(Box<FilterChains>),
 }
 
 /// HTTP on a listener.
@@ -54,11 +56,14 @@ pub struct HttpListener {
     pub forwarded: Forwarded,
     /// What becomes of connections that turn out not to speak HTTP; absent: they are taken for bad HTTP.
     pub detection: Option<Box<Detection>>,
-    /// How long its connections, and requests whose route does not say, may take.
+    /// How long its connections, and requests whose route does not say, may take, and how much of them is taken.
     pub limits: HttpLimits,
+    /// What it makes of HTTP besides; nothing if absent.
+    pub manner: Option<Arc<crate::Manner>>,
 }
 
-/// How long connections and requests of a listener may take; no limit where absent, but those of [`crate::limits`].
+/// How long connections and requests of a listener may take, and how much of them is taken; no limit where absent, but those of
+/// [`crate::limits`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct HttpLimits {
     /// As [`crate::Timeouts::idle`], where the route says nothing.
@@ -69,6 +74,20 @@ pub struct HttpLimits {
     pub idle: Option<Duration>,
     /// How long a connection is used: after it, what is under way ends in order, and the caller makes another one.
     pub connection: Option<Duration>,
+    /// How long a head may take to come.
+    pub head: Option<Duration>,
+    /// Bytes of a request's head.
+    pub head_bytes: Option<u32>,
+    /// Fields of a request's head.
+    pub head_fields: Option<u32>,
+    /// Requests of one connection: with the last of them it ends in order.
+    pub requests: Option<u32>,
+    /// Streams of one HTTP/2 connection at the same time.
+    pub streams: Option<u32>,
+    /// What may be sent on one stream of HTTP/2 before it is told to go on, in bytes.
+    pub stream_window: Option<u32>,
+    /// The same for all streams of a connection.
+    pub connection_window: Option<u32>,
 }
 
 /// A listener that finds out what is spoken.
@@ -141,13 +160,4 @@ pub enum RouteSource {
 pub struct Tracing {
     /// The share of requests without a caller's decision that are sampled.
     pub sampling: Fraction,
-}
-
-/// Opaque bytes go to one cluster.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct TcpListener {
-    /// A cluster that exists.
-    pub cluster: String,
-    /// How each connection is logged, if it is.
-    pub access_log: Option<Arc<AccessLog>>,
 }

@@ -64,18 +64,26 @@ fn snapshot(
     http: HttpVersion,
     tracing: Option<Tracing>,
 ) -> Snapshot {
-    let endpoint =
-        Endpoint { details: None, address: upstream, workload: String::new(), health: Health::Healthy, weight: 1 };
+    let endpoint = Endpoint {
+        details: None,
+        address: upstream,
+        workload: String::new(),
+        health: Health::Healthy,
+        weight: 1,
+    };
     let locality = LocalityEndpoints {
         locality: Locality::default(),
         priority: 0,
         weight: 1,
         endpoints: vec![endpoint],
     };
-    let cluster = Cluster { subsets: None,
+    let cluster = Cluster {
+        subsets: None,
         name: "app".to_owned(),
         kind: ClusterKind::Application,
-        discovery: Discovery::Static(Endpoints { drops: Vec::new(), weighted_priority_health: false,
+        discovery: Discovery::Static(Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: "app".to_owned(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,
@@ -96,7 +104,8 @@ fn snapshot(
         backoff_max: Duration::from_millis(250),
         ..RetryPolicy::default()
     };
-    let weighted = WeightedCluster { subset: None,
+    let weighted = WeightedCluster {
+        subset: None,
         cluster: "app".to_owned(),
         weight: 1,
         request_headers: HeaderMutation::default(),
@@ -127,8 +136,11 @@ fn snapshot(
         filters: None,
         options: None,
     };
-    let routes =
-        RouteSource::Inline(RouteConfiguration { name: "inbound".to_owned(), virtual_hosts: vec![host], options: None });
+    let routes = RouteSource::Inline(RouteConfiguration {
+        name: "inbound".to_owned(),
+        virtual_hosts: vec![host],
+        options: None,
+    });
     let listener = Listener {
         name: "inbound".to_owned(),
         address: Some(address),

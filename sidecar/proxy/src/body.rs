@@ -36,6 +36,8 @@ pub(crate) enum BodyError {
     Hyper(hyper::Error),
     /// The upstream's HTTP/2 stream.
     Http2(h2::Error),
+    /// It is larger than it may be.
+    TooLarge,
     /// A timeout of ours; carries the reset that tells the peer.
     Timeout(h2::Error),
 }
@@ -50,6 +52,7 @@ impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             BodyError::Hyper(_) | BodyError::Http2(_) => "the body broke off",
+            BodyError::TooLarge => "the body is too large",
             BodyError::Timeout(_) => "the body took too long",
         })
     }
@@ -60,6 +63,7 @@ impl std::error::Error for BodyError {
         match self {
             BodyError::Hyper(error) => Some(error),
             BodyError::Http2(error) | BodyError::Timeout(error) => Some(error),
+            BodyError::TooLarge => None,
         }
     }
 }
@@ -73,9 +77,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let whole = match &mut *self {
-            Body::Upload(upload) => {
-                return upload.poll(cx).map(|frame| frame.map(|frame| frame.map_err(BodyError::Hyper)));
-            }
+            Body::Upload(upload) => return upload.poll(cx),
             Body::Copied(copied) => return copied.poll_frame(cx),
             Body::Download(exchange) => return exchange.poll_frame(cx),
             Body::Empty => None,

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
+use weir_decide::client_hello::{ClientHello, HelloError, HelloReader};
 use weir_decide::detect::{self, Protocol};
+use weir_model::{Inspect, limits};
 use weir_runtime::io::Rewind;
 
 /// Finds out which HTTP it is, and gives the bytes back. `None` if the peer closed without having sent anything.
@@ -51,6 +53,84 @@ pub(crate) async fn whatever<S: AsyncRead + Unpin>(
         }
     };
     Ok((protocol, Rewind::with_prefix(stream, seen.freeze())))
+}
+
+/// What a client said first, as far as it was looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Said {
+    /// If it is TLS.
+    hello: bool,
+    server_name: Option<String>,
+    /// The protocols it offers, or the one it speaks.
+    pub(crate) protocols: Vec<Vec<u8>>,
+}
+
+impl Said {
+    /// The server name it asks for; empty if it asks for none.
+    pub(crate) fn server_name(&self) -> &str {
+        self.server_name.as_deref().unwrap_or_default()
+    }
+
+    /// What its bytes are wrapped in, in Envoy's words.
+    pub(crate) fn transport(&self) -> &'static str {
+        if self.hello { "tls" } else { "raw_buffer" }
+    }
+}
+
+/// Looks at what a client says first, as Envoy's inspectors do, and gives the bytes back. `None` if the connection is to be closed: its
+/// client is gone, says too little in its time, or begins TLS with a hello that is too large.
+pub(crate) async fn inspect<S: AsyncRead + Unpin>(
+    mut stream: S,
+    wanted: Inspect,
+) -> Option<(Said, Rewind<S>)> {
+    let mut seen = BytesMut::with_capacity(detect::SNIFFED);
+    let mut hello = wanted.tls.then(HelloReader::default);
+    let until = Instant::now() + wanted.wait;
+    let mut read = 0;
+    let said = loop {
+        match timeout_at(until, stream.read_buf(&mut seen)).await {
+            Err(_) if wanted.go_on => break Said::default(),
+            // It ended before it was clear what it is.
+            Err(_) | Ok(Err(_) | Ok(0)) => return None,
+            Ok(Ok(_)) => {}
+        }
+        let new = &seen[read..];
+        if let Some(reader) = &mut hello {
+            match reader.receive(new) {
+                Ok(Some(found)) => {
+                    let ClientHello { server_name, alpn } = found;
+                    break Said { hello: true, server_name, protocols: alpn };
+                }
+                // In records of a few bytes each it may come to several times its size.
+                Ok(None) if seen.len() > 2 * limits::CLIENT_HELLO_BYTES => return None,
+                Ok(None) => {
+                    read = seen.len();
+                    continue;
+                }
+                Err(HelloError::TooLarge) => return None,
+                Err(HelloError::NotTls | HelloError::Malformed(_)) => hello = None,
+            }
+        }
+        if !wanted.http {
+            break Said::default();
+        }
+        if let Some(protocol) = detect::sniff(&seen) {
+            let spoken: &[u8] = match protocol {
+                Protocol::Http2 => b"h2c",
+                Protocol::Http1 if is_http10(&seen) => b"http/1.0",
+                Protocol::Http1 => b"http/1.1",
+                Protocol::Tls | Protocol::Opaque => break Said::default(),
+            };
+            break Said { protocols: vec![spoken.to_vec()], ..Said::default() };
+        }
+    };
+    Some((said, Rewind::with_prefix(stream, seen.freeze())))
+}
+
+/// Whether a request line is one of HTTP/1.0.
+fn is_http10(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.find(|line| !line.is_empty()).is_some_and(|line| line.ends_with(b" HTTP/1.0"))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use weir_decide::framing::{Ambiguity, Framing, Place};
 use weir_model::{HttpLimits, Time, limits};
 use weir_runtime::io::{Lingering, Rewind};
 
+use crate::pinned::Pinned;
 use crate::pool::driving::write_gathered;
 use crate::route::Scope;
 use crate::tcp::Upgrade;
@@ -30,11 +31,15 @@ pub(crate) struct Downstream {
     pub(crate) peer: SocketAddr,
     /// Where the peer connected to; unknown until it is served.
     pub(crate) local: Cell<Option<SocketAddr>>,
+    /// Which of its listener's filter chains it took, if there are several ([`weir_config::Chains`]).
+    pub(crate) chain: Cell<Option<u64>>,
     /// What the last request was served from: the next one usually goes to the same authority.
     pub(crate) remembered: RefCell<Option<Rc<Scope>>>,
     /// Set when a response switches protocols: what the connection becomes.
     pub(crate) upgrade: RefCell<Option<Upgrade>>,
     requests: Cell<u32>,
+    /// How many requests it may serve.
+    most: Cell<Option<u32>>,
     /// Whether part of a request head has come.
     in_head: Cell<bool>,
     /// When it last became idle, or when the head began.
@@ -50,6 +55,8 @@ pub(crate) struct Downstream {
     starving: Cell<Option<Time>>,
     /// Whether the peer took too long over a head or a body.
     slow: Cell<bool>,
+    /// Whether it must not end in order.
+    aborted: Cell<bool>,
 }
 
 /// What the connection has to do.
@@ -75,9 +82,11 @@ impl Downstream {
             entrance,
             peer,
             local: Cell::new(None),
+            chain: Cell::new(None),
             remembered: RefCell::default(),
             upgrade: RefCell::default(),
             requests: Cell::new(0),
+            most: Cell::new(None),
             in_head: Cell::new(false),
             order: Cell::new(order),
             waker: RefCell::default(),
@@ -85,6 +94,7 @@ impl Downstream {
             ambiguity: Cell::new(None),
             starving: Cell::new(None),
             slow: Cell::new(false),
+            aborted: Cell::new(false),
         }
     }
 
@@ -101,11 +111,29 @@ impl Downstream {
         self.slow.get()
     }
 
+    /// It is to end with a reset.
+    pub(crate) fn abort(&self) {
+        self.aborted.set(true);
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.aborted.get()
+    }
+
     /// A request begins.
     pub(crate) fn begin(&self) {
         self.requests.set(self.requests.get() + 1);
         self.served.set(self.served.get() + 1);
         self.in_head.set(false);
+        if self.most.get().is_some_and(|most| self.served.get() >= u64::from(most)) {
+            self.order(Order::Finish);
+        }
+    }
+
+    /// Puts its listener's limits in force, which hold for as long as it is open.
+    pub(crate) fn limit(&self, limits: &HttpLimits) {
+        self.most.set(limits.requests);
     }
 
     /// Whether no request is under way.
@@ -167,7 +195,7 @@ impl Downstream {
         }
         let waited = now.since(self.since.get());
         if self.in_head.get() {
-            if waited >= limits::HEAD_TIMEOUT {
+            if waited >= limits.head.unwrap_or(limits::HEAD_TIMEOUT) {
                 self.slow.set(true);
                 self.order(Order::Close);
             }
@@ -176,11 +204,24 @@ impl Downstream {
         }
     }
 
+    /// What is spoken on it, as its listener says now.
+    pub(crate) fn kind<'a>(&self, pinned: &'a Pinned) -> Option<&'a ListenerKind> {
+        pinned.listener(self.entrance)?.kind.of_chain(self.chain.get())
+    }
+
     /// What its listener says now.
-    fn limits(&self) -> HttpLimits {
-        match self.worker.pinned().listener(self.entrance).map(|listener| &listener.kind) {
+    pub(crate) fn limits(&self) -> HttpLimits {
+        match self.kind(&self.worker.pinned()) {
             Some(ListenerKind::Http { limits, .. }) => *limits,
-            Some(ListenerKind::Tcp { .. }) | None => HttpLimits::default(),
+            Some(ListenerKind::Tcp(_) | ListenerKind::Chains(_)) | None => HttpLimits::default(),
+        }
+    }
+
+    /// What its listener makes of HTTP besides.
+    pub(crate) fn manner(&self) -> Option<std::sync::Arc<weir_model::Manner>> {
+        match self.kind(&self.worker.pinned()) {
+            Some(ListenerKind::Http { manner, .. }) => manner.clone(),
+            _ => None,
         }
     }
 

@@ -112,10 +112,7 @@ impl Exchange {
     }
 
     /// An opaque connection has come.
-    pub(crate) fn opaque(
-        downstream: &Rc<Downstream>,
-        recording: Option<Recording>,
-    ) -> Box<Exchange> {
+    pub(crate) fn opaque(downstream: &Rc<Downstream>, recording: Option<Recording>) -> Box<Exchange> {
         let mut exchange = Exchange::new(downstream.clone(), Method::CONNECT, Version::HTTP_11, false);
         exchange.opaque = true;
         exchange.recording = recording.map(Box::new);
@@ -360,7 +357,7 @@ impl Exchange {
             Poll::Ready(Some(Err(error))) if !matches!(self.source, Source::Broken(_)) => {
                 // What came before it is passed on first: the codecs drop what they have not written when a body breaks off.
                 self.failure = Some(broken(&error));
-                self.source = Source::Broken(Some(error));
+                self.source = Source::Broken(Some(Box::new(error)));
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

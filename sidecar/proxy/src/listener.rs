@@ -6,10 +6,11 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
-use weir_config::{Detection, ListenerKind};
+use weir_config::{Chains, Detection, ListenerKind, Tcp};
 use weir_decide::detect::Protocol;
 use weir_model::limits;
 use weir_runtime::io::Rewind;
@@ -18,7 +19,7 @@ use weir_runtime::net::{self, Acceptor, ConnectOptions};
 use crate::detect::{whatever, which_http};
 use crate::downstream::Downstream;
 use crate::worker::Worker;
-use crate::{http, tcp};
+use crate::{chain, http, sni, tcp};
 
 /// Accepts until draining begins, or another process does it.
 pub(crate) async fn serve(worker: Rc<Worker>, entrance: usize, mut acceptor: Acceptor) {
@@ -43,7 +44,12 @@ pub(crate) async fn serve(worker: Rc<Worker>, entrance: usize, mut acceptor: Acc
 }
 
 async fn next(worker: &Worker, entrance: usize, acceptor: &mut Acceptor) -> (TcpStream, SocketAddr) {
-    while !worker.is_on_demand(entrance) && worker.pinned().listener(entrance).is_none() {
+    let ready = || {
+        worker.is_on_demand(entrance)
+            || worker.tls(entrance).is_some()
+            || worker.pinned().listener(entrance).is_some()
+    };
+    while !ready() {
         worker.repinned().await;
     }
     worker.room().await;
@@ -65,9 +71,16 @@ fn start(worker: &Rc<Worker>, entrance: usize, stream: TcpStream, peer: SocketAd
 }
 
 /// Waits until a connection without a request has to end: its first one may be on its way.
-async fn finished(downstream: &Downstream) {
+pub(crate) async fn finished(downstream: &Downstream) {
     downstream.finishing().await;
     tokio::time::sleep(limits::LAST_REQUEST).await;
+}
+
+/// What listeners carry beside HTTP of which they know that it is.
+enum Special {
+    Bytes(Arc<Tcp>),
+    Unknown(Detection),
+    Chains(Arc<Chains>),
 }
 
 /// Serves one connection to its end.
@@ -75,17 +88,23 @@ async fn connection(downstream: Rc<Downstream>, stream: TcpStream) {
     // Fails only if the peer is already gone, which reading tells.
     let _ = net::configure(&stream, ConnectOptions::default());
     downstream.local.set(stream.local_addr().ok());
-    let (otherwise, opaque) =
-        match downstream.worker.pinned().listener(downstream.entrance).map(|listener| &listener.kind) {
-            Some(ListenerKind::Tcp { cluster, access_log }) => (None, Some((*cluster, access_log.clone()))),
-            Some(ListenerKind::Http { detection, .. }) => (detection.clone(), None),
-            None => (None, None),
-        };
-    if let Some((cluster, access_log)) = opaque {
-        return tcp::serve(&downstream, Rewind::new(stream), cluster, access_log.as_ref()).await;
+    if let Some(port) = downstream.worker.tls(downstream.entrance) {
+        return sni::serve(downstream, stream, port).await;
     }
-    if let Some(otherwise) = otherwise {
-        return detected(downstream, stream, otherwise).await;
+    let special = match downstream.kind(&downstream.worker.pinned()) {
+        Some(ListenerKind::Tcp(bytes)) => Some(Special::Bytes(bytes.clone())),
+        Some(ListenerKind::Chains(chains)) => Some(Special::Chains(chains.clone())),
+        Some(ListenerKind::Http { detection, .. }) => detection.clone().map(Special::Unknown),
+        None => None,
+    };
+    match special {
+        None => {}
+        Some(Special::Bytes(bytes)) => {
+            return tcp::serve(&downstream, Rewind::new(stream), bytes, "").await;
+        }
+        Some(Special::Unknown(otherwise)) => return detected(downstream, stream, otherwise).await,
+        // Boxed, since few listeners have them, and all connections would have to be as large.
+        Some(Special::Chains(chains)) => return Box::pin(chain::serve(downstream, stream, chains)).await,
     }
     let detected = tokio::select! {
         biased;
@@ -102,12 +121,12 @@ async fn connection(downstream: Rc<Downstream>, stream: TcpStream) {
 
 /// Serves a connection of which nobody said what it speaks.
 async fn detected(downstream: Rc<Downstream>, stream: TcpStream, otherwise: Detection) {
-    let Detection { cluster, access_log, wait } = otherwise;
+    let Detection { otherwise, wait } = otherwise;
     // A peer that is gone gets no answer.
     let Ok((protocol, stream)) = whatever(stream, wait).await else { return };
     let (protocol, stream) = if stream.prefix().is_empty() {
         let (_, stream) = stream.into_parts();
-        let silent = tcp::serve_silent(&downstream, stream, cluster, access_log.as_ref(), wait);
+        let silent = tcp::serve_silent(&downstream, stream, otherwise.clone(), wait);
         // Boxed, since few connections come to this, and all would have to be as large.
         let Some(spoken) = Box::pin(silent).await else { return };
         spoken
@@ -119,7 +138,7 @@ async fn detected(downstream: Rc<Downstream>, stream: TcpStream, otherwise: Dete
         Protocol::Http2 => http::serve_http2(downstream, stream).await,
         // Who speaks TLS speaks it with the application.
         Protocol::Tls | Protocol::Opaque => {
-            tcp::serve(&downstream, stream, cluster, access_log.as_ref()).await;
+            tcp::serve(&downstream, stream, otherwise, "").await;
         }
     }
 }

@@ -136,10 +136,14 @@ impl Kind {
 
     fn dimensions(&self) -> (Stage, Side, Safety) {
         match self {
-            Kind::Malformed(_) | Kind::TooManyFields | Kind::HeadTooLarge | Kind::BodyTooLarge => (Stage::Http, Side::Downstream, Safety::Never),
+            Kind::Malformed(_) | Kind::TooManyFields | Kind::HeadTooLarge | Kind::BodyTooLarge => {
+                (Stage::Http, Side::Downstream, Safety::Never)
+            }
             Kind::NotConfigured | Kind::NameUnknown(_) => (Stage::Route, Side::Local, Safety::Never),
             Kind::RateLimited { .. } | Kind::Aborted(_) => (Stage::Limit, Side::Local, Safety::Never),
-            Kind::NoSuchName | Kind::NoRoute | Kind::NoTunnel => (Stage::Route, Side::Downstream, Safety::Never),
+            Kind::NoSuchName | Kind::NoRoute | Kind::NoTunnel => {
+                (Stage::Route, Side::Downstream, Safety::Never)
+            }
             Kind::NoEndpoint => (Stage::Balance, Side::Upstream, Safety::Never),
             Kind::Dropped => (Stage::Balance, Side::Local, Safety::Never),
             Kind::Overflow(_) => (Stage::Pool, Side::Local, Safety::Never),

@@ -14,7 +14,7 @@ use weir_config::snapshot::filters::Filters;
 use weir_config::{Asked, ListenerKind, NameLookup, Routes};
 use weir_decide::authority;
 use weir_decide::route::{Head, RouteIndex};
-use weir_model::{Forwarded, HttpLimits, Paths, Time, Tracing, limits};
+use weir_model::{Forwarded, HttpLimits, Manner, Paths, Time, Tracing, limits};
 use weir_telemetry::access_log::Layout;
 
 use crate::downstream::Downstream;
@@ -46,6 +46,8 @@ pub(crate) struct Policy {
     pub(crate) forwarded: Forwarded,
     /// How long requests whose route does not say may take.
     pub(crate) limits: HttpLimits,
+    /// What is made of HTTP besides.
+    pub(crate) manner: Option<Arc<Manner>>,
 }
 
 /// The authority of a request: of its URI, which counts where it has one (RFC 9112 section 3.2.2), else its only `Host`.
@@ -77,7 +79,14 @@ pub(crate) async fn scope(downstream: &Downstream, authority: &str, now: Time) -
     let scope = match look_up(downstream, pinned, authority, now) {
         Found::Scope(scope) => scope,
         Found::Nothing(kind) => return Err(kind),
-        Found::Unknown => Box::pin(on_demand(downstream, authority, now)).await?,
+        Found::Unknown => {
+            let look_up = || match look_up(downstream, downstream.worker.pinned(), authority, now) {
+                Found::Scope(scope) => Some(Ok(scope)),
+                Found::Nothing(kind) => Some(Err(kind)),
+                Found::Unknown => None,
+            };
+            Box::pin(on_demand(&downstream.worker, authority, look_up)).await?
+        }
     };
     let scope = Rc::new(scope);
     downstream.remembered.replace(Some(scope.clone()));
@@ -109,10 +118,17 @@ enum Found {
 }
 
 fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Time) -> Found {
-    let listener = pinned.listener(downstream.entrance);
-    let (tracing, access_log, filters, forwarded) = match listener.map(|listener| &listener.kind) {
+    let (tracing, access_log, filters, forwarded) = match downstream.kind(&pinned) {
         Some(ListenerKind::Http {
-            routes, tracing, access_log, filters, paths, forwarded, limits, ..
+            routes,
+            tracing,
+            access_log,
+            filters,
+            paths,
+            forwarded,
+            limits,
+            manner,
+            ..
         }) => {
             if !routes.hosts.is_empty() {
                 let policy = Rc::new(Policy {
@@ -123,19 +139,21 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
                     paths: *paths,
                     forwarded: *forwarded,
                     limits: *limits,
+                    manner: manner.clone(),
                 });
                 return Found::Scope(Scope { pinned, policy, authority: None, looked_up: now });
             }
             (tracing.clone(), access_log.clone(), filters.clone(), *forwarded)
         }
         // It spoke HTTP when this connection was accepted; configuration has moved on.
-        Some(ListenerKind::Tcp { .. }) => return Found::Nothing(Kind::NotConfigured),
+        Some(ListenerKind::Tcp(_) | ListenerKind::Chains(_)) => return Found::Nothing(Kind::NotConfigured),
         None if downstream.worker.is_on_demand(downstream.entrance) => (None, None, None, Forwarded::Pass),
         None => return Found::Nothing(Kind::NotConfigured),
     };
     let found = match pinned.snapshot.name(authority, now) {
         NameLookup::Found(found) => found,
-        NameLookup::Absent => return Found::Nothing(Kind::NoSuchName),
+        // What carries bytes is no name for requests.
+        NameLookup::Bytes(_) | NameLookup::Absent => return Found::Nothing(Kind::NoSuchName),
         NameLookup::Unknown => return Found::Unknown,
     };
     let policy = Rc::new(Policy {
@@ -146,13 +164,17 @@ fn look_up(downstream: &Downstream, pinned: Rc<Pinned>, authority: &str, now: Ti
         paths: found.paths,
         forwarded,
         limits: found.limits,
+        manner: found.manner.clone(),
     });
     Found::Scope(Scope { pinned, policy, authority: Some(authority.into()), looked_up: now })
 }
 
 /// Asks for a name and waits until a snapshot knows it, or knows that there is none.
-async fn on_demand(downstream: &Downstream, authority: &str, now: Time) -> Result<Scope, Kind> {
-    let worker = &downstream.worker;
+pub(crate) async fn on_demand<T>(
+    worker: &Rc<Worker>,
+    authority: &str,
+    look_up: impl Fn() -> Option<Result<T, Kind>>,
+) -> Result<T, Kind> {
     match worker.demand.want(authority) {
         Asked::Sent => {}
         Asked::Full => return Err(Kind::NameUnknown("too many names are being asked for")),
@@ -165,10 +187,8 @@ async fn on_demand(downstream: &Downstream, authority: &str, now: Time) -> Resul
     let answered = async {
         loop {
             worker.repinned().await;
-            match look_up(downstream, worker.pinned(), authority, now) {
-                Found::Scope(scope) => return Ok(scope),
-                Found::Nothing(kind) => return Err(kind),
-                Found::Unknown => {}
+            if let Some(answer) = look_up() {
+                return answer;
             }
         }
     };

@@ -22,7 +22,8 @@ pub(crate) fn request<B>(downstream: &Downstream, request: &Request<B>) -> Resul
     }
     let headers = request.headers();
     // The HTTP/1 parser has its own bound; HTTP/2 knows one in bytes only.
-    if headers.len() > limits::HEAD_FIELDS {
+    if headers.len() > limits::HEAD_FIELDS && headers.len() > crate::manner::most_fields(&downstream.limits())
+    {
         return Err(Kind::TooManyFields);
     }
     if headers.len() > headers.keys_len() {

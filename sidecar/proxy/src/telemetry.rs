@@ -15,7 +15,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, StatusCode};
 use weir_config::ListenerKind;
 use weir_model::access_log as model;
-use weir_model::{ClusterKind, Time};
+use weir_model::{ClusterKind, Time, Tracing};
 use weir_telemetry::access_log::{AccessLog, AccessRecord, Entry, Layout};
 use weir_telemetry::context;
 use weir_telemetry::export::SpanSink;
@@ -23,6 +23,7 @@ use weir_telemetry::metrics::{Counter, Counters, Gauge, Histograms, Registry, Wo
 use weir_telemetry::sampling::{self, Sampler, Sampling};
 use weir_telemetry::span::Text;
 
+use crate::downstream::Downstream;
 use crate::exchange::Exchange;
 use crate::mirror::Outcome;
 use crate::reject::Kind;
@@ -165,15 +166,33 @@ impl Telemetry {
     }
 
     /// The request was refused before its policy was known: its line is written if the listener wants one.
-    pub(crate) fn refused<B>(&self, exchange: &mut Exchange, request: &Request<B>) {
-        let downstream = &exchange.downstream;
-        let pinned = downstream.worker.pinned();
-        let wanted = match pinned.listener(downstream.entrance).map(|listener| &listener.kind) {
-            Some(ListenerKind::Http { access_log, .. }) => self.layout(access_log.as_ref()),
-            Some(ListenerKind::Tcp { .. }) | None => None,
+    pub(crate) fn refused<B>(&self, exchange: &mut Exchange, request: &mut Request<B>) {
+        let (tracing, wanted) = self.said(&exchange.downstream);
+        let span = match tracing {
+            Some(tracing) if self.spans.is_enabled() => {
+                self.sample(exchange, tracing.sampling.0, request.headers_mut())
+            }
+            _ => None,
         };
-        if wanted.is_some() {
-            self.record(exchange, request, None, wanted);
+        if span.is_some() || wanted.is_some() {
+            self.record(exchange, request, span, wanted);
+        }
+    }
+
+    /// What is written of what came instead of a request, if the listener wants lines.
+    pub(crate) fn unreadable(&self, downstream: &Downstream) -> Option<Box<Recording>> {
+        let (_, layout) = self.said(downstream);
+        Some(Box::new(Recording::opaque(layout?, "")))
+    }
+
+    /// What the listener of a connection says of traces and lines.
+    fn said(&self, downstream: &Downstream) -> (Option<Tracing>, Option<Arc<Layout>>) {
+        let pinned = downstream.worker.pinned();
+        match downstream.kind(&pinned) {
+            Some(ListenerKind::Http { tracing, access_log, .. }) => {
+                (tracing.clone(), self.layout(access_log.as_ref()))
+            }
+            _ => (None, None),
         }
     }
 

@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use weir_decide::hop;
 use weir_model::{Time, limits};
 
+use crate::body::BodyError;
 use crate::pool::driving;
 use crate::timer::now;
 use tee::{Copied, Tee};
@@ -29,6 +30,8 @@ pub(crate) struct Source {
     kept: RefCell<Kept>,
     /// Bytes read from the downstream.
     bytes: Cell<u64>,
+    /// How many there may be.
+    limit: Cell<u64>,
     /// When the last of it was read, if anybody wants to know.
     whole: Cell<Whole>,
     /// Whether it broke off.
@@ -67,6 +70,7 @@ impl Source {
             incoming: RefCell::new(incoming),
             kept: RefCell::new(kept),
             bytes: Cell::new(0),
+            limit: Cell::new(u64::MAX),
             whole: Cell::new(Whole::Unasked),
             broken: Cell::new(false),
             readers: Cell::new(0),
@@ -85,6 +89,16 @@ impl Source {
         let (tee, copied) = tee::tee(self.incoming.borrow().size_hint().exact());
         self.copies.borrow_mut().push(tee);
         copied
+    }
+
+    /// Breaks it off where it turns out to have more bytes than this.
+    pub(crate) fn limit(&self, bytes: u64) {
+        self.limit.set(bytes);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.bytes.get() > self.limit.get()
     }
 
     /// Has the time noted at which the last of it is read.
@@ -204,7 +218,7 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// The next frame.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Kept::All { data, trailers, .. } = &*self.source.kept.borrow() {
             if let Some(chunk) = data.get(self.next) {
                 self.next += 1;
@@ -217,7 +231,8 @@ impl Upload {
             }
         }
         let incoming = &mut *self.source.incoming.borrow_mut();
-        let mut frame = ready!(driving::outside(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)));
+        let frame = ready!(driving::outside(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx)));
+        let mut frame = frame.map(|frame| frame.map_err(BodyError::Hyper));
         match &mut frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
@@ -225,6 +240,11 @@ impl Upload {
                 }
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 self.source.bytes.set(self.source.bytes.get() + length as u64);
+                if self.source.is_too_large() {
+                    self.source.broken.set(true);
+                    self.source.copies.take();
+                    return Poll::Ready(Some(Err(BodyError::TooLarge)));
+                }
                 self.source.keep(frame);
                 self.next += 1;
                 self.source.copy(frame, incoming.is_end_stream());

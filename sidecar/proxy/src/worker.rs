@@ -37,6 +37,8 @@ pub(crate) struct Entrance {
     pub(crate) inbound: bool,
     /// Whether authorities are resolved by asking the control plane, and it serves before it is configured.
     pub(crate) on_demand: bool,
+    /// The port of what TLS clients ask for by name, where they are resolved so.
+    pub(crate) tls: Option<u16>,
 }
 
 /// What the connections of one worker share.
@@ -121,6 +123,11 @@ impl Worker {
     /// Whether an entrance resolves authorities by asking for them.
     pub(crate) fn is_on_demand(&self, entrance: usize) -> bool {
         self.entrances.get(entrance).is_some_and(|entrance| entrance.on_demand)
+    }
+
+    /// The port of what an entrance's TLS clients ask for by name, if it is for them.
+    pub(crate) fn tls(&self, entrance: usize) -> Option<u16> {
+        self.entrances.get(entrance)?.tls
     }
 
     /// Whether an entrance leads to the application beside this sidecar.

@@ -56,6 +56,15 @@ fn written_cases_at_an_edge() {
     written(Oracle::start_with(&resources::edge_manager(), differences::EDGE));
 }
 
+#[test]
+fn written_cases_on_a_particular_listener() {
+    let mut oracle = Oracle::start_with(&resources::particular_manager(), differences::PARTICULAR);
+    for suite in written::particular() {
+        oracle.run(&suite);
+    }
+    oracle.judge(30);
+}
+
 /// Configurations of the generated run.
 const CONFIGURATIONS: usize = 210;
 /// The seed unless `ORACLE_SEED` says another.

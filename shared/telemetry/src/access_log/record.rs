@@ -110,6 +110,9 @@ pub struct TcpAccess {
     /// Envoy's short flags.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub response_flags: Text,
+    /// The server name that its client asks for in TLS, if it was looked at.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub server_name: Text,
 }
 
 /// What both kinds of records have.
@@ -159,7 +162,7 @@ impl AccessRecord {
                 &mut http.route,
                 &mut http.cluster,
             ],
-            AccessRecord::Tcp(tcp) => &mut [&mut tcp.cluster, &mut tcp.response_flags],
+            AccessRecord::Tcp(tcp) => &mut [&mut tcp.cluster, &mut tcp.response_flags, &mut tcp.server_name],
         };
         for text in texts {
             if text.len() > MAX_TEXT {

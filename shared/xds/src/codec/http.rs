@@ -78,7 +78,7 @@ fn weir_routes(
 /// The HTTP listener of a message.
 #[allow(deprecated, reason = "deprecated fields still change what Envoy does, so they are refused as well")]
 pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener> {
-    refuse!(message; codec_type, add_user_agent, scheme_header_transformation, request_timeout, original_ip_detection_extensions,
+    refuse!(message; codec_type, add_user_agent, scheme_header_transformation, request_timeout, original_ip_detection_extensions, proxy_100_continue,
         early_header_mutation_extensions, forward_client_cert_details, set_current_client_cert_details,
         forward_client_cert_matcher, request_id_extension, local_reply_config, path_normalization_options, proxy_status_config,
         typed_header_validation_config, append_x_forwarded_port, add_proxy_protocol_connection_state, forward_proto_config);

@@ -1,5 +1,5 @@
 //! What Envoy's connection manager does with HTTP where there is a choice: names it puts into fields, forms of the authority, request ids,
-//! HTTP/1.0, interim responses, tunnels.
+//! HTTP/1.0, tunnels.
 //!
 //! Weir's own listeners say what they leave alone that an Envoy would do unasked, so that it is left alone wherever they are read; from other
 //! control planes an absent field means what it means to Envoy. One default is not Envoy's: the name of the server, which stays that of
@@ -37,7 +37,6 @@ pub(super) fn encode(manner: Option<&Manner>, message: &mut hcm::HttpConnectionM
         HostPorts::StripAny => message.strip_port_mode = Some(StripPortMode::StripAnyHostPort(true)),
     }
     message.strip_trailing_host_dot = manner.strip_dot;
-    message.proxy_100_continue = manner.interim;
     let action = match manner.underscores {
         Underscores::Allow => Action::Allow,
         Underscores::Reject => Action::RejectRequest,
@@ -90,7 +89,6 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<Option<Arc<M
             tell: message.always_set_request_id_in_response,
         },
         strip_dot: message.strip_trailing_host_dot,
-        interim: message.proxy_100_continue,
         extended_connect: message
             .http2_protocol_options
             .as_ref()

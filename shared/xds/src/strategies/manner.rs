@@ -17,9 +17,9 @@ pub(super) fn manner() -> impl Strategy<Value = Manner> {
         any::<(bool, bool, bool)>().prop_map(|(generate, keep, tell)| RequestIds { generate, keep, tell });
     let server = (text(), any::<bool>()).prop_map(|(name, overwrite)| ServerName { name, overwrite });
     let texts = (of(server), of(text()), of(text()));
-    (texts, ports, underscores, request_id, any::<(bool, bool, bool, bool)>()).prop_map(
+    (texts, ports, underscores, request_id, any::<(bool, bool, bool)>()).prop_map(
         |((server, via, default_host), ports, underscores, request_id, switches)| {
-            let (strip_dot, proper_case, extended_connect, interim) = switches;
+            let (strip_dot, proper_case, extended_connect) = switches;
             Manner {
                 server,
                 via,
@@ -30,7 +30,6 @@ pub(super) fn manner() -> impl Strategy<Value = Manner> {
                 default_host,
                 proper_case,
                 extended_connect,
-                interim,
             }
         },
     )

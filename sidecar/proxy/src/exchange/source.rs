@@ -24,6 +24,8 @@ pub(crate) enum Source {
     Detached(Incoming),
     /// A stream of an HTTP/2 connection.
     Http2(http2::Receive),
+    /// It broke off, which is still to be told.
+    Broken(Option<Box<BodyError>>),
     /// There is no body: the connection speaks another protocol from here on.
     Upgraded(Box<Upgraded>),
 }
@@ -51,6 +53,7 @@ impl Source {
         match self {
             Source::None | Source::Upgraded(_) => true,
             Source::Local(bytes) => bytes.is_empty(),
+            Source::Broken(_) => false,
             Source::Http1 { body, .. } | Source::Detached(body) => body.is_end_stream(),
             Source::Http2(receive) => receive.is_end(),
         }
@@ -65,6 +68,7 @@ impl Source {
         };
         match self {
             Source::None | Source::Upgraded(_) => Poll::Ready(None),
+            Source::Broken(error) => Poll::Ready(error.take().map(|error| Err(*error))),
             Source::Local(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Source::Http1 { body, lease } => hyper(lease.poll_frame(body, cx)).map(sent_on),
             Source::Detached(body) => hyper(std::pin::Pin::new(body).poll_frame(cx)).map(sent_on),
@@ -79,6 +83,7 @@ impl Source {
             Source::None | Source::Upgraded(_) => SizeHint::with_exact(0),
             Source::Local(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Http1 { body, .. } | Source::Detached(body) => body.size_hint(),
+            Source::Broken(_) => SizeHint::default(),
             Source::Http2(receive) => receive.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }

@@ -16,7 +16,7 @@ async fn served() -> (Rc<Downstream>, TcpStream) {
     let client = TcpStream::connect(address).await.unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
     let telemetry = crate::pinned::tests::telemetry();
-    let entrance = Entrance { address, inbound: false, on_demand: true };
+    let entrance = Entrance { address, inbound: false, on_demand: true, tls: None };
     let (drain, demand) = (Drain::new().signal().worker(), Demand::detached(false).0);
     let kin = Arc::new(crate::Kin::new(1));
     let worker =

@@ -15,6 +15,7 @@ pub(crate) fn telemetry() -> Telemetry {
 
 pub(crate) fn cluster(name: &str, ports: &[u16]) -> weir_model::Cluster {
     let endpoint = |port: &u16| Endpoint {
+        details: None,
         address: SocketAddr::from(([127, 0, 0, 1], *port)),
         workload: String::new(),
         health: Health::Healthy,
@@ -23,9 +24,12 @@ pub(crate) fn cluster(name: &str, ports: &[u16]) -> weir_model::Cluster {
     let endpoints = ports.iter().map(endpoint).collect();
     let locality = LocalityEndpoints { locality: Locality::default(), priority: 0, weight: 1, endpoints };
     weir_model::Cluster {
+        subsets: None,
         name: name.to_owned(),
         kind: ClusterKind::Unknown,
         discovery: Discovery::Static(Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: name.to_owned(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,
@@ -87,7 +91,7 @@ fn pools_of_a_cluster_that_is_gone_retire() {
 fn an_entrance_finds_its_listener() {
     let mut linker = Linker::new(1);
     let address = SocketAddr::from(([127, 0, 0, 1], 80));
-    let tcp = weir_model::TcpListener { cluster: "a".to_owned(), access_log: None };
+    let tcp = weir_model::TcpListener::to("a");
     let listener = weir_model::Listener {
         name: "l".to_owned(),
         address: Some(address),
@@ -104,6 +108,7 @@ fn an_entrance_finds_its_listener() {
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         inbound: false,
         on_demand: false,
+        tls: None,
     };
     let pinned = Pinned::first(snapshot, &[entrance(81), entrance(80)], &telemetry());
     assert!(pinned.listener(0).is_none() && pinned.listener(2).is_none());

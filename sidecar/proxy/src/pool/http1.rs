@@ -66,7 +66,8 @@ impl EndpointPool {
         let _pending = self.pend(cluster, priority)?;
         loop {
             if let Some(counted) = self.permit(cluster, priority) {
-                let stream = self.connect(cluster.config.model.connect_timeout, super::keepalive(cluster)).await?;
+                let stream =
+                    self.connect(cluster.config.model.connect_timeout, super::keepalive(cluster)).await?;
                 return Ok(Lease {
                     connection: Http1::new(stream, counted, Life::new(cluster)).await?,
                     pool: self.clone(),

@@ -114,7 +114,8 @@ pub(super) fn flags(exchange: &Exchange) -> String {
     let mut flags: Vec<&str> = exchange.flag().into_iter().collect();
     let in_vain =
         exchange.spent || exchange.failure.as_ref().is_some_and(|kind| kind.safety() != Safety::Never);
-    let exhausted = exchange.retries > 0 && in_vain;
+    // Of an opaque connection Envoy says so even of the only attempt.
+    let exhausted = (exchange.retries > 0 && in_vain) || (exchange.opaque && exchange.spent);
     if exhausted {
         flags.push("URX");
     }

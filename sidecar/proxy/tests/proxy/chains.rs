@@ -31,7 +31,8 @@ pub fn hello(server_name: Option<&str>, protocols: &[&str]) -> Vec<u8> {
         let list: Vec<u8> = protocols.iter().flat_map(|name| vector(1, name.as_bytes())).collect();
         extensions.extend([&[0, 16][..], &vector(2, &vector(2, &list))].concat());
     }
-    let body = [&[3, 3][..], &[7; 32], &[0], &vector(2, &[0x13, 0x01]), &[1, 0], &vector(2, &extensions)].concat();
+    let body =
+        [&[3, 3][..], &[7; 32], &[0], &vector(2, &[0x13, 0x01]), &[1, 0], &vector(2, &extensions)].concat();
     let message = [&[1][..], &vector(3, &body)].concat();
     [&[22, 3, 1][..], &vector(2, &message)].concat()
 }
@@ -39,7 +40,10 @@ pub fn hello(server_name: Option<&str>, protocols: &[&str]) -> Vec<u8> {
 const TLS: Inspect = Inspect { tls: true, http: false, wait: Duration::from_secs(10), go_on: false };
 
 fn named(names: &[&str]) -> ChainMatch {
-    ChainMatch { server_names: names.iter().map(|name| (*name).to_owned()).collect(), ..ChainMatch::default() }
+    ChainMatch {
+        server_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..ChainMatch::default()
+    }
 }
 
 fn bytes(cluster: &str) -> ChainKind {
@@ -81,7 +85,7 @@ fn logged() -> (Proxy, Lines, weir_telemetry::access_log::AccessLogHandle) {
 
 fn format(text: &str) -> std::sync::Arc<LogModel> {
     let format = LogFormat::Text { template: Template::parse(text).unwrap(), omit_empty: false };
-    std::sync::Arc::new(LogModel { output: LogOutput::Stdout, format })
+    std::sync::Arc::new(LogModel { output: LogOutput::Stdout, format, ..LogModel::default() })
 }
 
 #[tokio::test]
@@ -140,7 +144,11 @@ async fn what_matches_no_chain_is_closed() {
     let mut half = TcpStream::connect(proxy.tcp).await.unwrap();
     half.write_all(&hello(Some("a"), &[])[..9]).await.unwrap();
     half.shutdown().await.unwrap();
-    assert_eq!(patient(half.read(&mut [0; 9])).await.unwrap_or(0), 0, "it ended before it was clear what it is");
+    assert_eq!(
+        patient(half.read(&mut [0; 9])).await.unwrap_or(0),
+        0,
+        "it ended before it was clear what it is"
+    );
     assert!(upstream.is_quiet().await);
     eventually("it is counted", || {
         let text = registry.render_prometheus();
@@ -201,9 +209,8 @@ async fn http_and_bytes_on_one_listener() {
     let chain = (plain, ChainKind::Http(Box::new(http)));
     let tls = (named(&["db"]), bytes("db"));
     let listener = build(&proxy, chain.clone(), tls.clone());
-    let clusters = || {
-        vec![Resource::Cluster(cluster("app", HttpVersion::Http1, &[app.address])), to("db", &db)]
-    };
+    let clusters =
+        || vec![Resource::Cluster(cluster("app", HttpVersion::Http1, &[app.address])), to("db", &db)];
     proxy.publish([clusters(), vec![listener]].concat(), &[]);
     let mut client = Peer::connect(proxy.tcp).await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -213,7 +220,9 @@ async fn http_and_bytes_on_one_listener() {
     proxy.publish([clusters(), vec![listener]].concat(), &[]);
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.message().await.1, "hi");
-    for first in [hello(Some("db"), &["http/1.1"]), b"PING\r\n\x01".to_vec(), b"GET / HTTP/1.0\r\n\r\n".to_vec()] {
+    for first in
+        [hello(Some("db"), &["http/1.1"]), b"PING\r\n\x01".to_vec(), b"GET / HTTP/1.0\r\n\r\n".to_vec()]
+    {
         let mut client = Peer::connect(proxy.tcp).await;
         client.send(&first).await;
         let mut server = db.accept().await;
@@ -263,8 +272,7 @@ async fn idle_connections_end_and_busy_ones_do_not() {
     let upstream = Upstream::bind().await;
     let access_log = Some(format("%RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT%\n"));
     let idle_timeout = Some(Duration::from_millis(400));
-    let listener =
-        listening(&proxy, TcpListener { access_log, idle_timeout, ..TcpListener::to("db") });
+    let listener = listening(&proxy, TcpListener { access_log, idle_timeout, ..TcpListener::to("db") });
     proxy.publish(vec![to("db", &upstream), listener], &[]);
     let mut client = Peer::connect(proxy.tcp).await;
     let mut server = upstream.accept().await;

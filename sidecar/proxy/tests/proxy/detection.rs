@@ -18,7 +18,7 @@ fn detecting(upstream: SocketAddr) -> Proxy {
     let routes = RouteSource::Inline(any_host("inbound", vec![route(forward("app"))]));
     let mut listener = http_listener(proxy.inbound, Direction::Inbound, routes, None, false);
     let Listener { kind: ListenerKind::Http(http), .. } = &mut listener else { unreachable!() };
-    let otherwise = TcpListener { cluster: "app".to_owned(), access_log: None };
+    let otherwise = TcpListener::to("app");
     http.detection = Some(Box::new(Detection { otherwise, wait: WAIT }));
     let app = cluster("app", HttpVersion::Http1, &[upstream]);
     proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);

@@ -3,6 +3,8 @@
 
 mod affinity;
 mod balancing;
+mod chains;
+mod clusters;
 mod detection;
 mod fallback;
 mod filters;
@@ -13,6 +15,7 @@ mod http1;
 mod http2;
 mod kin;
 mod life;
+mod manner;
 mod mirror;
 mod names;
 mod policy;
@@ -21,3 +24,4 @@ mod retries;
 mod streams;
 mod support;
 mod telemetry;
+mod tunnels;

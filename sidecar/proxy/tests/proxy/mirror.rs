@@ -52,7 +52,7 @@ async fn copies_are_what_the_upstream_gets_but_for_the_host() {
         mirrors: vec![mirror("one", ALL), Mirror { marks_host: false, ..mirror("two", ALL) }],
         ..forward_to(&[("app", 1)])
     };
-    forward.rewrite = Rewrite { host: None, path: Some(PathRewrite::Full("/new".to_owned())) };
+    forward.rewrite = Rewrite { host: None, path: Some(PathRewrite::Full("/new".to_owned())), more: None };
     let clusters = vec![http1("app", app.address), http1("one", one.address), http1("two", two.address)];
     let (proxy, registry) = counted(clusters, vec![route(RouteAction::Forward(forward))]);
     let mut client = Peer::connect(proxy.inbound).await;

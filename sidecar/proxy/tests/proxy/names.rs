@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use weir_model::{Direction, HttpVersion, Resource, RouteConfiguration, RouteSource};
 
 fn outbound(proxy: &Proxy) -> Resource {
-    let none = RouteConfiguration { name: "outbound".to_owned(), virtual_hosts: vec![] };
+    let none = RouteConfiguration { name: "outbound".to_owned(), virtual_hosts: vec![], options: None };
     Resource::Listener(http_listener(
         proxy.outbound,
         Direction::Outbound,

@@ -53,8 +53,11 @@ async fn endpoints_take_turns() {
 async fn fields_and_targets_change_as_the_route_says() {
     let upstream = Upstream::bind().await;
     let mut forward = forward_to(&[("app", 1)]);
-    forward.rewrite =
-        Rewrite { host: Some("inner".to_owned()), path: Some(PathRewrite::Prefix("/new".to_owned())) };
+    forward.rewrite = Rewrite {
+        host: Some("inner".to_owned()),
+        path: Some(PathRewrite::Prefix("/new".to_owned())),
+        more: None,
+    };
     forward.clusters[0].request_headers.add = vec![field_of("x-cluster", "1")];
     forward.clusters[0].response_headers.set = vec![field_of("x-from", "cluster")];
     let changed = Route {
@@ -91,8 +94,11 @@ async fn fields_and_targets_change_as_the_route_says() {
 async fn a_rewritten_host_is_the_authority_in_http2() {
     let upstream = Upstream::bind().await;
     let mut forward = forward_to(&[("app", 1)]);
-    forward.rewrite =
-        Rewrite { host: Some("inner:1".to_owned()), path: Some(PathRewrite::Full("/all".to_owned())) };
+    forward.rewrite = Rewrite {
+        host: Some("inner:1".to_owned()),
+        path: Some(PathRewrite::Full("/all".to_owned())),
+        more: None,
+    };
     let routes = vec![route(RouteAction::Forward(forward))];
     let proxy = Proxy::routes(vec![cluster("app", HttpVersion::Http2, &[upstream.address])], routes);
     let mut client = Client2::connect(proxy.inbound).await;
@@ -109,6 +115,7 @@ async fn redirects_and_direct_answers() {
         port: None,
         path: Some(PathRewrite::Full("/there".to_owned())),
         status: StatusCode::MOVED_PERMANENTLY,
+        strip_query: false,
     };
     let here = Route {
         matches: RouteMatch { path: PathMatch::Exact("/here".to_owned()), ..RouteMatch::default() },

@@ -209,10 +209,8 @@ pub fn named_listener(name: &str, routes: Vec<Route>) -> Listener {
 }
 
 pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
-    let kind = ListenerKind::Tcp(TcpModel {
-        access_log: Some(std::sync::Arc::default()),
-        ..TcpModel::to(cluster)
-    });
+    let kind =
+        ListenerKind::Tcp(TcpModel { access_log: Some(std::sync::Arc::default()), ..TcpModel::to(cluster) });
     Listener {
         name: format!("outbound-tcp/{address}"),
         address: Some(address),
@@ -222,7 +220,13 @@ pub fn tcp_listener(address: SocketAddr, cluster: &str) -> Listener {
 }
 
 pub fn any_host(name: &str, routes: Vec<Route>) -> RouteConfiguration {
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None, options: None };
+    let host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes,
+        filters: None,
+        options: None,
+    };
     RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host], options: None }
 }
 
@@ -239,7 +243,8 @@ pub fn route(action: RouteAction) -> Route {
 }
 
 pub fn forward_to(clusters: &[(&str, u32)]) -> Forward {
-    let weighted = |(cluster, weight): &(&str, u32)| WeightedCluster { subset: None,
+    let weighted = |(cluster, weight): &(&str, u32)| WeightedCluster {
+        subset: None,
         cluster: (*cluster).to_owned(),
         weight: *weight,
         request_headers: HeaderMutation::default(),
@@ -263,7 +268,8 @@ pub fn forward(cluster: &str) -> RouteAction {
 
 /// A static cluster in round robin.
 pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Cluster {
-    let endpoint = |(index, address): (usize, &SocketAddr)| Endpoint { details: None,
+    let endpoint = |(index, address): (usize, &SocketAddr)| Endpoint {
+        details: None,
         address: *address,
         workload: format!("{name}-{index}"),
         health: Health::Healthy,
@@ -272,10 +278,13 @@ pub fn cluster(name: &str, http: HttpVersion, addresses: &[SocketAddr]) -> Clust
     let mut endpoints: Vec<Endpoint> = addresses.iter().enumerate().map(endpoint).collect();
     endpoints.sort();
     let locality = LocalityEndpoints { locality: Locality::default(), priority: 0, weight: 1, endpoints };
-    Cluster { subsets: None,
+    Cluster {
+        subsets: None,
         name: name.to_owned(),
         kind: ClusterKind::Service { namespace: "default".to_owned(), name: name.to_owned(), port: 80 },
-        discovery: Discovery::Static(Endpoints { drops: Vec::new(), weighted_priority_health: false,
+        discovery: Discovery::Static(Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: name.to_owned(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,

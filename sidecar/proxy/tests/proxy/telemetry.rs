@@ -14,7 +14,13 @@ use weir_telemetry::metrics::Registry;
 
 /// Lines written by the log's thread.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl std::io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -313,8 +319,7 @@ async fn a_listener_says_what_its_lines_say() {
     let weir_model::ListenerKind::Http(http) = &mut listener.kind else { unreachable!() };
     http.access_log = Some(Arc::new(Model {
         output: LogOutput::Stderr,
-        format: LogFormat::Text { template, omit_empty: false },
-    }));
+        format: LogFormat::Text { template, omit_empty: false }, ..Model::default() }));
     proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);
     let mut client = Peer::connect(proxy.inbound).await;
     client.send("GET /path?query HTTP/1.1\r\nHost: Name\r\nX-A: one\r\nX-A: two\r\nTE: trailers\r\nConnection: te\r\n\r\n").await;

@@ -40,7 +40,7 @@ fn line(format: LogFormat, record: &AccessRecord) -> String {
         trailers: see(layout.trailers()),
     };
     let mut line = Vec::new();
-    layout.write(record, &seen, &mut line);
+    layout.write(&layout.lines()[0], record, &seen, &mut line);
     String::from_utf8(line).unwrap()
 }
 
@@ -95,7 +95,7 @@ fn what_is_not_there_is_a_dash() {
         &LogFormat::Default,
     );
     let mut unseen = Vec::new();
-    layout.write(&nothing, &Seen::default(), &mut unseen);
+    layout.write(&layout.lines()[0], &nothing, &Seen::default(), &mut unseen);
     assert_eq!(unseen, b"- -");
 }
 
@@ -167,7 +167,7 @@ fn a_default_is_what_the_process_was_started_with() {
     assert_eq!(layout.request().len(), 1);
     let own = Layout::new(&AccessLog::default(), &LogFormat::Default);
     let mut line = Vec::new();
-    own.write(&record(), &Seen::default(), &mut line);
+    own.write(&own.lines()[0], &record(), &Seen::default(), &mut line);
     assert!(line.starts_with(br#"{"type":"http","time":"2023-11-14T22:13:20.123456Z""#));
 }
 
@@ -180,4 +180,79 @@ fn what_is_seen_is_bounded() {
     let lengths =
         [&seen.request, &seen.response, &seen.trailers].map(|texts| texts[0].as_ref().unwrap().len());
     assert_eq!(lengths, [MAX_TEXT; 3]);
+}
+
+/// Whether a log with this filter has a line of a request with `x-a: yes`; the draw is always 500 000.
+fn passes(filter: LogFilter, record: &AccessRecord) -> bool {
+    let log = AccessLog { filter: Some(Box::new(filter)), ..AccessLog::default() };
+    let layout = Layout::new(&log, &LogFormat::Default);
+    let request = layout.request().iter().map(|field| (field.to_string() == "x-a").then(|| "yes".into()));
+    let seen = Seen { request: request.collect(), ..Seen::default() };
+    layout.wants(&layout.lines()[0], record, &seen, &mut || 500_000)
+}
+
+#[test]
+fn filters_choose_lines() {
+    use weir_model::access_log::Comparison::{AtLeast, AtMost, Equal, Unequal};
+    let header = |name: &str, exact: Option<&str>, inverted| LogFilter::Header {
+        name: name.parse().unwrap(),
+        exact: exact.map(str::to_owned),
+        inverted,
+    };
+    let flags = |flags: &[&str]| LogFilter::Flags(flags.iter().map(|flag| (*flag).to_owned()).collect());
+    let share = |share| LogFilter::Share(weir_model::Fraction(share));
+    let table = [
+        (LogFilter::Always, true),
+        (LogFilter::Status(AtLeast, 500), true),
+        (LogFilter::Status(AtLeast, 504), false),
+        (LogFilter::Status(Equal, 503), true),
+        (LogFilter::Status(Unequal, 503), false),
+        (LogFilter::Duration(AtLeast, 12), true),
+        (LogFilter::Duration(AtLeast, 13), false),
+        (LogFilter::Duration(AtMost, 12), true),
+        (flags(&[]), true),
+        (flags(&["UH", "URX"]), true),
+        (flags(&["UH"]), false),
+        (LogFilter::Traced, true),
+        (share(500_001), true),
+        (share(500_000), false),
+        (header("x-a", None, false), true),
+        (header("x-a", Some("yes"), false), true),
+        (header("x-a", Some("no"), false), false),
+        (header("x-a", Some("no"), true), true),
+        (header("x-b", None, false), false),
+        (LogFilter::All(vec![flags(&[]), LogFilter::Status(Equal, 200)]), false),
+        (LogFilter::Any(vec![LogFilter::Status(Equal, 200), flags(&[])]), true),
+    ];
+    for (filter, expected) in table {
+        assert_eq!(passes(filter.clone(), &record()), expected, "{filter:?}");
+    }
+    let good = AccessRecord::Http(HttpAccess { status: None, ..HttpAccess::default() });
+    assert!(!passes(flags(&[]), &good));
+    assert!(!passes(LogFilter::Traced, &good));
+    assert!(passes(LogFilter::Status(Equal, 0), &good), "no status is 0, as in Envoy");
+}
+
+#[test]
+fn several_logs_ask_together_and_write_apart() {
+    let second = AccessLog { format: text("%REQ(b)%"), output: LogOutput::Stderr, ..AccessLog::default() };
+    let log = AccessLog {
+        format: text("%REQ(a)%"),
+        also: Some(std::sync::Arc::new(second)),
+        ..AccessLog::default()
+    };
+    let layout = Layout::new(&log, &LogFormat::Default);
+    let names: Vec<_> = layout.request().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["a", "b"]);
+    let seen = Seen { request: vec![Some("one".into()), Some("two".into())], ..Seen::default() };
+    let lines: Vec<_> = layout
+        .lines()
+        .iter()
+        .map(|log| {
+            let mut line = Vec::new();
+            layout.write(log, &record(), &seen, &mut line);
+            (log.output, String::from_utf8(line).unwrap())
+        })
+        .collect();
+    assert_eq!(lines, [(LogOutput::Stdout, "one".to_owned()), (LogOutput::Stderr, "two".to_owned())]);
 }
