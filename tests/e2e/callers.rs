@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use std::time::Duration;
-use weir_tests::{Backend, ControlPlane, Sidecar, eventually, http};
+use weir_tests::backend::Backend;
+use weir_tests::{ControlPlane, Sidecar, eventually, http};
 
 const POLICY: &str = "
 apiVersion: v1
