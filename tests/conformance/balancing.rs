@@ -10,6 +10,9 @@
     clippy::disallowed_methods
 )]
 
+#[path = "balancing/clusters.rs"]
+mod others;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -47,9 +50,12 @@ struct Plane {
 impl Plane {
     fn envoy(dir: &Path, ads: &Ads) -> Self {
         let entrance = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let node = "{id: envoy, cluster: balancing}";
-        let bootstrap = Bootstrap { xds: ads.address, api: "DELTA_GRPC", node, more: "" };
+        let (node, (more, own)) = (others::node(), others::bootstrap());
+        let bootstrap = Bootstrap { xds: ads.address, api: "DELTA_GRPC", node: &node, more: &more };
         let mut command = bootstrap.command(dir, "envoy");
+        // Its clusters come last.
+        let mut file = std::fs::OpenOptions::new().append(true).open(dir.join("envoy.yaml")).unwrap();
+        file.write_all(own.as_bytes()).unwrap();
         let process = Process::start("envoy", dir, command.stdout(Stdio::null()));
         Self { name: "envoy", entrance, _process: process }
     }
@@ -58,6 +64,7 @@ impl Plane {
         let mut command = Command::new(binary("weir-sidecar"));
         command.args(["--xds", &ads.address.to_string(), "--node-id", "weir", "--workers", "1"]);
         command.args(["--admin-listen", "127.0.0.1:0", "--outbound", "127.0.0.1:0"]);
+        command.args(others::arguments());
         command.arg("--state-dir").arg(dir.join("state"));
         let said = dir.join("weir.out");
         let out = std::fs::File::create(&said).unwrap();
@@ -152,7 +159,7 @@ impl Both {
             let mut resources = vec![(resources::ROUTES.to_owned(), routes.clone())];
             let listener = resources::listener(plane.entrance, &resources::manager());
             resources.push((resources::LISTENER.to_owned(), pack(&listener)));
-            for cluster in clusters() {
+            for cluster in clusters().into_iter().chain(others::all()) {
                 resources.push((cluster.name.clone(), pack(&cluster)));
             }
             both.ads.put(plane.name, resources);
@@ -167,6 +174,7 @@ impl Both {
         for name in ["ejects", "checks"] {
             both.put(&resources::endpoints(name, &[all[0], gone, all[1]]));
         }
+        others::prepare(&both);
         both.settle();
         for plane in &both.planes {
             eventually(&format!("{} serves", plane.name), CHANGE, || {
@@ -279,7 +287,7 @@ fn routes() -> route::RouteConfiguration {
             regex_rewrite: None,
         })),
     };
-    let to = |path: &str, specifier: ClusterSpecifier| route::Route {
+    let asking = |path: &str, specifier: ClusterSpecifier, metadata_match| route::Route {
         name: path.to_owned(),
         r#match: Some(route::RouteMatch {
             path_specifier: Some(route::route_match::PathSpecifier::Path(format!("/{path}"))),
@@ -287,11 +295,13 @@ fn routes() -> route::RouteConfiguration {
         }),
         action: Some(route::route::Action::Route(route::RouteAction {
             cluster_specifier: Some(specifier),
+            metadata_match,
             hash_policy: vec![hash.clone()],
             ..Default::default()
         })),
         ..Default::default()
     };
+    let to = |path: &str, specifier| asking(path, specifier, None);
     let side = |name: &str, weight: u32| ClusterWeight {
         name: name.to_owned(),
         weight: Some(google::UInt32Value { value: weight }),
@@ -305,6 +315,9 @@ fn routes() -> route::RouteConfiguration {
     let plain = ["turns", "least", "ring", "sized", "maglev", "near", "ejects", "checks"];
     let mut routes: Vec<_> =
         plain.iter().map(|name| to(name, ClusterSpecifier::Cluster((*name).to_owned()))).collect();
+    for (path, cluster, wanted) in others::paths() {
+        routes.push(asking(path, ClusterSpecifier::Cluster(cluster.to_owned()), wanted));
+    }
     routes.push(to("split", ClusterSpecifier::WeightedClusters(split)));
     let host = route::VirtualHost {
         name: "all".to_owned(),
@@ -333,6 +346,9 @@ fn both_send_requests_to_the_same_places() {
     failover(&both);
     panicking(&both);
     ejection(&both);
+    others::subsets(&both);
+    others::zones(&both);
+    others::others(&both);
 }
 
 /// All endpoints are used below half of them, and only the healthy ones at half.

@@ -106,7 +106,8 @@ pub(crate) fn run(oracle: &mut Oracle) -> usize {
 /// Listeners and clusters: what it is, its type, itself, the field.
 fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
     use weir_proto::envoy::envoy::config::cluster::v3::cluster::{
-        ClusterDiscoveryType, CommonLbConfig, DiscoveryType, LbSubsetConfig, lb_subset_config::LbSubsetSelector,
+        ClusterDiscoveryType, CommonLbConfig, DiscoveryType, LbSubsetConfig,
+        lb_subset_config::LbSubsetSelector,
     };
     const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
     const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -239,10 +240,8 @@ fn others() -> Vec<(&'static str, &'static str, google::Any, &'static str)> {
             "connections that end with any change of endpoints",
             CLUSTER,
             cluster(&|cluster| {
-                cluster.common_lb_config = Some(CommonLbConfig {
-                    close_connections_on_host_set_change: true,
-                    ..Default::default()
-                });
+                cluster.common_lb_config =
+                    Some(CommonLbConfig { close_connections_on_host_set_change: true, ..Default::default() });
             }),
             "common_lb_config.close_connections_on_host_set_change",
         ),

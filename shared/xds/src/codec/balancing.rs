@@ -110,6 +110,11 @@ pub(super) fn encode_subsets(subsets: &SubsetConfig, message: &mut cluster::Clus
 /// How a cluster's message says to balance.
 pub(super) fn decode(message: &cluster::Cluster) -> Check<Found> {
     let common = message.common_lb_config.clone().unwrap_or_default();
+    let known = || {
+        refuse!(common; ignore_new_hosts_until_first_hc, close_connections_on_host_set_change);
+        Ok(())
+    };
+    known().at("common_lb_config")?;
     let mut found = match &message.load_balancing_policy {
         Some(list) => {
             // Envoy refuses the two together.

@@ -77,7 +77,7 @@ pub(super) fn encode(cluster: &Cluster) -> cluster::Cluster {
 pub(super) fn decode(message: &cluster::Cluster) -> Check<Cluster> {
     refuse!(message; transport_socket_matches, transport_socket_matcher, transport_socket,
         upstream_http_protocol_options, common_http_protocol_options, http_protocol_options,
-        http2_protocol_options, upstream_bind_config, protocol_selection, filters, typed_dns_resolver_config,
+        http2_protocol_options, upstream_bind_config, protocol_selection, filters, close_connections_on_host_health_failure,
         upstream_config, connection_pool_per_downstream_connection, queuing_policies);
     let name = wire::name("name", &message.name)?;
     let connect_timeout = wire::optional_duration("connect_timeout", message.connect_timeout.as_ref())?;

@@ -38,6 +38,7 @@ pub(super) fn encode(dns: &Dns, message: &mut cluster::Cluster) {
 /// The names of a cluster's message.
 #[allow(deprecated, reason = "the fields that everybody writes")]
 pub(super) fn decode(message: &cluster::Cluster, logical: bool) -> Check<Box<Dns>> {
+    refuse!(message; typed_dns_resolver_config, dns_resolution_config, dns_resolvers, use_tcp_for_dns_lookups);
     let assignment = required("load_assignment", message.load_assignment.as_ref())?;
     let hosts = from_localities(&assignment.endpoints).at("load_assignment")?;
     let total: usize = hosts.iter().map(|locality| locality.hosts.len()).sum();

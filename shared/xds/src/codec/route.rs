@@ -3,7 +3,9 @@
 use super::fault::{At, Check, Fault, each, refuse, required};
 use super::pb::{core, route};
 use super::rewrite::Edit;
-use super::{affinity, fallback, filters, forward, header, matches, metadata, options, retry, rewrite, start, wire};
+use super::{
+    affinity, fallback, filters, forward, header, matches, metadata, options, retry, rewrite, start, wire,
+};
 use http::StatusCode;
 use route::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use weir_model::node::Target;
@@ -179,7 +181,10 @@ fn from_one(route: &route::Route) -> Check<Route> {
         }
         None => return Err(Fault::of("action", "missing")),
     };
-    let mut filters = filters::decode(&route.typed_per_filter_config, &[affinity::FILTER, fallback::FILTER, start::FILTER])?;
+    let mut filters = filters::decode(
+        &route.typed_per_filter_config,
+        &[affinity::FILTER, fallback::FILTER, start::FILTER],
+    )?;
     if metadata::decode(route.metadata.as_ref(), LIMITS.0)? == Some(LIMITS.1)
         && let Some(limits) = filters.as_mut().and_then(|filters| filters.limits.as_mut())
     {

@@ -65,9 +65,7 @@ async fn a_route_reaches_the_subset_it_asks_for() {
 async fn a_dropped_share_never_reaches_the_cluster() {
     let upstream = Upstream::answering("one").await;
     let mut cluster = app(&[upstream.address]);
-    let drop = |share: u32| {
-        vec![DropOverload { category: "throttle".to_owned(), share: Fraction(share) }]
-    };
+    let drop = |share: u32| vec![DropOverload { category: "throttle".to_owned(), share: Fraction(share) }];
     endpoints(&mut cluster).drops = drop(1_000_000);
     let mut proxy = Proxy::routes(vec![cluster.clone()], vec![to(None)]);
     for _ in 0..5 {
@@ -98,7 +96,11 @@ async fn an_endpoint_is_checked_where_and_as_whom_it_says() {
         headers: Default::default(),
     });
     let check = HealthCheck::new(probe, Duration::from_secs(5), Duration::from_millis(20), 1, 1);
-    cluster.health = EndpointHealth { health_check: Some(Box::new(check)), ..EndpointHealth::default() };
+    cluster.health = EndpointHealth {
+        health_check: Some(Box::new(check)),
+        panic_threshold: 0,
+        ..EndpointHealth::default()
+    };
     endpoints(&mut cluster).localities[0].endpoints[0].details = EndpointDetails {
         check_address: Some(checked.address),
         check_host: "endpoint".to_owned(),
@@ -125,7 +127,11 @@ async fn an_endpoint_that_is_not_checked_is_healthy() {
     let mut cluster = app(&[upstream.address]);
     let probe = Probe::Tcp { send: b"?".to_vec(), receive: vec![b"never".to_vec()] };
     let check = HealthCheck::new(probe, Duration::from_secs(5), Duration::from_millis(20), 1, 1);
-    cluster.health = EndpointHealth { health_check: Some(Box::new(check)), ..EndpointHealth::default() };
+    cluster.health = EndpointHealth {
+        health_check: Some(Box::new(check)),
+        panic_threshold: 0,
+        ..EndpointHealth::default()
+    };
     endpoints(&mut cluster).localities[0].endpoints[0].details =
         EndpointDetails { unchecked: true, ..EndpointDetails::default() }.boxed();
     let proxy = Proxy::routes(vec![cluster], vec![to(None)]);

@@ -128,9 +128,25 @@ fn what_cannot_be_done_is_refused_by_name() {
     assert_eq!(message, "longer than 8192 bytes");
     let mut filtered = stdout(None);
     filtered[0].filter = Some(Default::default());
-    assert_eq!(refused(&filtered).0, "access_log[0].filter");
-    let two = [stdout(None), stdout(None)].concat();
-    assert_eq!(refused(&two), ("access_log".to_owned(), "2 logs; at most one is supported".to_owned()));
+    assert_eq!(refused(&filtered).0, "access_log[0].filter.filter_specifier");
+    use pb::accesslog::access_log_filter::FilterSpecifier;
+    let mut refused_filter = |specifier| {
+        filtered[0].filter = Some(pb::accesslog::AccessLogFilter { filter_specifier: Some(specifier) });
+        refused(&filtered).0
+    };
+    let table = [
+        (FilterSpecifier::GrpcStatusFilter(Default::default()), "grpc_status_filter"),
+        (FilterSpecifier::MetadataFilter(Default::default()), "metadata_filter"),
+        (FilterSpecifier::LogTypeFilter(Default::default()), "log_type_filter"),
+        (FilterSpecifier::StatusCodeFilter(Default::default()), "status_code_filter.comparison"),
+        (FilterSpecifier::AndFilter(Default::default()), "and_filter.filters"),
+        (FilterSpecifier::HeaderFilter(Default::default()), "header_filter.header"),
+    ];
+    for (specifier, field) in table {
+        assert_eq!(refused_filter(specifier), format!("access_log[0].filter.{field}"));
+    }
+    let many = vec![stdout(None).remove(0); weir_model::limits::ACCESS_LOGS + 1];
+    assert_eq!(refused(&many), ("access_log".to_owned(), "9 entries, at most 8 are taken".to_owned()));
 }
 
 #[test]

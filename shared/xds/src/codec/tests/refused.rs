@@ -187,7 +187,35 @@ fn listeners() {
     assert_eq!(unknown, format!("{chain}.path_with_escaped_slashes_action"));
     // Without use_remote_address it would say which address a request comes from.
     assert_eq!(refused_listener(|it| it.xff_num_trusted_hops = 1), format!("{chain}.xff_num_trusted_hops"));
-    assert_eq!(refused_listener(|it| it.via = "x".to_owned()), format!("{chain}.via"));
+    assert_eq!(refused_listener(|it| it.via = "a\nb".to_owned()), format!("{chain}.via"));
+    assert_eq!(refused_listener(|it| it.proxy_100_continue = true), format!("{chain}.proxy_100_continue"));
+    assert_eq!(
+        refused_listener(|it| it.server_header_transformation = 9),
+        format!("{chain}.server_header_transformation")
+    );
+    let large = refused_listener(|it| it.max_request_headers_kb = wire::wrap(1025));
+    assert_eq!(large, format!("{chain}.max_request_headers_kb"));
+    let http1 = |options: pb::core::Http1ProtocolOptions| {
+        refused_listener(|it| it.http_protocol_options = Some(options))
+    };
+    let relative = pb::core::Http1ProtocolOptions {
+        allow_absolute_url: Some(google::BoolValue { value: false }),
+        ..Default::default()
+    };
+    assert_eq!(http1(relative), format!("{chain}.http_protocol_options.allow_absolute_url"));
+    let lengths = pb::core::Http1ProtocolOptions { allow_chunked_length: true, ..Default::default() };
+    assert_eq!(http1(lengths), format!("{chain}.http_protocol_options.allow_chunked_length"));
+    let pings = refused_listener(|it| {
+        let connection_keepalive = Some(pb::core::KeepaliveSettings::default());
+        it.http2_protocol_options =
+            Some(pb::core::Http2ProtocolOptions { connection_keepalive, ..Default::default() });
+    });
+    assert_eq!(pings, format!("{chain}.http2_protocol_options.connection_keepalive"));
+    let both = refused_listener(|it| {
+        use pb::hcm::http_connection_manager::StripPortMode::StripAnyHostPort;
+        (it.strip_matching_host_port, it.strip_port_mode) = (true, Some(StripAnyHostPort(true)));
+    });
+    assert_eq!(both, format!("{chain}.strip_matching_host_port"));
     assert_eq!(refused_listener(|it| it.route_specifier = None), format!("{chain}.route_specifier"));
 }
 

@@ -293,11 +293,15 @@ fn a_listener_limits_what_its_routes_leave_open() {
     .unwrap();
     let expected = (Some(SECOND), Some(2 * SECOND), Some(3 * SECOND));
     assert_eq!((said.idle, said.stream, said.connection), expected);
-    let refused = read(&|it| {
-        it.common_http_protocol_options =
-            Some(pb::core::HttpProtocolOptions { max_headers_count: wire::wrap(5), ..Default::default() });
-    });
-    assert_eq!(refused, Err("common_http_protocol_options.max_headers_count".to_owned()));
+    let fields = |most| {
+        read(&|it| {
+            let max_headers_count = wire::wrap(most);
+            it.common_http_protocol_options =
+                Some(pb::core::HttpProtocolOptions { max_headers_count, ..Default::default() });
+        })
+    };
+    assert_eq!(fields(5).unwrap().head_fields, Some(5));
+    assert_eq!(fields(4097), Err("common_http_protocol_options.max_headers_count".to_owned()));
     let silent = read_idle(Some(Duration::ZERO));
     assert_eq!((silent, read_idle(None)), (Some(Duration::ZERO), None), "none at all is not the listener's");
 }
