@@ -1,8 +1,9 @@
 //! What must hold of a snapshot, whatever happened.
 
-use weir_config::{Action, ListenerKind, Routes, Snapshot};
+use weir_config::{Action, ListenerKind, Named, Routes, Snapshot, Tcp};
 use weir_model::{
-    ListenerKind as Kind, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration, RouteSource,
+    ChainKind, ListenerKind as Kind, Resource, ResourceSet, ResourceType, RouteAction, RouteConfiguration,
+    RouteSource, TcpListener,
 };
 
 /// Every index of a snapshot exists and means what the resource it was linked from says.
@@ -28,7 +29,7 @@ pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(),
                 let found = match address {
                     // Not by looking it up, which would count as a use.
                     None => match snapshot.names().find(|(known, _)| *known == name) {
-                        Some((_, Some(found))) => &found.routes,
+                        Some((_, Some(Named::Routes(found)))) => &found.routes,
                         other => return Err(format!("{name} is in force and resolves to {other:?}")),
                     },
                     Some(address) => match snapshot.listener(address).map(|listener| &listener.kind) {
@@ -40,14 +41,33 @@ pub(crate) fn linked(snapshot: &Snapshot, effective: &ResourceSet) -> Result<(),
             }
             (Kind::Tcp(tcp), Some(address)) => {
                 match snapshot.listener(address).map(|listener| &listener.kind) {
-                    Some(ListenerKind::Tcp { cluster, .. }) => index(snapshot, *cluster, &tcp.cluster)?,
+                    Some(ListenerKind::Tcp(linked)) => bytes(snapshot, linked, tcp)?,
                     other => return Err(format!("listener {name} is in force and linked as {other:?}")),
                 }
             }
-            (Kind::Tcp(_), None) => return Err(format!("{name} carries bytes and has no address")),
+            (Kind::Tcp(tcp), None) => match snapshot.names().find(|(known, _)| *known == name) {
+                Some((_, Some(Named::Bytes(linked)))) => bytes(snapshot, linked, tcp)?,
+                other => return Err(format!("{name} is in force and resolves to {other:?}")),
+            },
+            (Kind::Chains(model), Some(address)) => match snapshot.listener(address).map(|it| &it.kind) {
+                Some(ListenerKind::Chains(linked)) => {
+                    for (linked, model) in linked.kinds().zip(model.kinds()) {
+                        if let (ListenerKind::Tcp(linked), ChainKind::Tcp(tcp)) = (linked, model) {
+                            bytes(snapshot, linked, tcp)?;
+                        }
+                    }
+                }
+                other => return Err(format!("listener {name} is in force and linked as {other:?}")),
+            },
+            (Kind::Chains(_), None) => return Err(format!("{name} has chains and no address")),
         }
     }
     Ok(())
+}
+
+fn bytes(snapshot: &Snapshot, linked: &Tcp, model: &TcpListener) -> Result<(), String> {
+    let mut sides = linked.targets.iter().zip(&model.targets);
+    sides.try_for_each(|(linked, model)| index(snapshot, *linked, &model.cluster))
 }
 
 fn routes(snapshot: &Snapshot, linked: &Routes, model: &RouteConfiguration) -> Result<(), String> {

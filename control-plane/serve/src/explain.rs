@@ -15,6 +15,7 @@ use weir_model::{
 use weir_proto::policy::v1 as wire;
 
 mod action;
+mod stream;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,8 @@ struct Asked {
     path: String,
     query: Option<String>,
     headers: HeaderMap,
+    /// If it is no request but a connection.
+    stream: Option<stream::Stream>,
 }
 
 impl Asked {
@@ -78,6 +81,7 @@ impl Asked {
             path: uri.path().to_owned(),
             query: uri.query().map(str::to_owned),
             headers,
+            stream: stream::Stream::of_scheme(uri.scheme_str()),
         })
     }
 }
@@ -105,7 +109,9 @@ fn client_of(request: &wire::ExplainRequest) -> Node {
 
 fn explain_in(world: &World, mut node: Node, asked: &Asked, loads: &Loads) -> wire::ExplainResponse {
     let mut told = Told::default();
-    if node.target != Target::Envoy {
+    if let Some(stream) = asked.stream {
+        stream.ask(&mut node, &asked.authority);
+    } else if node.target != Target::Envoy {
         // A sidecar asks for what its requests name; so does this one.
         node.uses = BTreeSet::from([asked.authority.clone()]);
     }
@@ -115,7 +121,15 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked, loads: &Loads) -> wi
     } else {
         format!("{} ({})", node.id, node.target)
     };
-    match configuration(&resources, &node, &asked.authority) {
+    let scene = Scene { mesh: &world.mesh, resources: &resources, asked, loads };
+    let routes = match asked.stream {
+        Some(stream) => {
+            told.stream(&scene, stream, &who);
+            return told.answer(world);
+        }
+        None => configuration(&resources, &node, &asked.authority),
+    };
+    match routes {
         None => {
             told.step("service", format!("{who} knows no service {:?}: 404", asked.authority), vec![
                 "a service is called NAME (in its own namespace), NAME.NAMESPACE, NAME.NAMESPACE.svc or NAME.NAMESPACE.svc.cluster.local, \
@@ -126,17 +140,11 @@ fn explain_in(world: &World, mut node: Node, asked: &Asked, loads: &Loads) -> wi
         }
         Some(routes) => {
             told.step("service", format!("{who} finds {:?} in {}", asked.authority, routes.name), Vec::new());
-            let scene = Scene { mesh: &world.mesh, resources: &resources, asked, loads };
             told.withheld(&world.mesh, &node, &asked.authority);
             told.route(&scene, routes);
         }
     }
-    wire::ExplainResponse {
-        revision: world.revision.0,
-        steps: told.steps,
-        route: told.route,
-        outcomes: told.outcomes,
-    }
+    told.answer(world)
 }
 
 /// The routes that a node has for an authority.
@@ -190,6 +198,11 @@ impl Told {
 
     fn outcome(&mut self, target: String, share: f64, endpoints: Vec<String>) {
         self.outcomes.push(wire::ExplainOutcome { target, share, endpoints });
+    }
+
+    fn answer(self, world: &World) -> wire::ExplainResponse {
+        let Told { steps, route, outcomes } = self;
+        wire::ExplainResponse { revision: world.revision.0, steps, route, outcomes }
     }
 
     /// What is attached to the service and is for other callers.

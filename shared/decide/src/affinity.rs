@@ -47,7 +47,7 @@ pub fn hash(policies: &[HashPolicy], caller: &Caller<'_>, random: &mut Random) -
                     xxh64(value.as_bytes(), 0)
                 }),
             },
-            HashSource::SourceAddress => Some(xxh64(caller.source.to_string().as_bytes(), 0)),
+            HashSource::SourceAddress => Some(of_source(caller.source)),
             HashSource::Query(name) => {
                 caller.query.and_then(|query| parameter(query, name)).map(|value| xxh64(value.as_bytes(), 0))
             }
@@ -61,6 +61,11 @@ pub fn hash(policies: &[HashPolicy], caller: &Caller<'_>, random: &mut Random) -
         }
     }
     hashed
+}
+
+/// The hash of a client's address, as Envoy hashes it.
+pub fn of_source(address: std::net::IpAddr) -> u64 {
+    xxh64(address.to_string().as_bytes(), 0)
 }
 
 /// The side of a split that a caller keeps: at random where there is nothing to go by.

@@ -29,6 +29,11 @@ impl Split {
         Some(Self { ends, sole: shared.next().is_none().then_some(first) })
     }
 
+    /// One choice, which gets everything.
+    pub fn sole() -> Self {
+        Self { ends: Box::new([1]), sole: Some(0) }
+    }
+
     /// A choice at random, by weight. Draws nothing when only one has a share.
     pub fn pick(&self, random: &mut Random) -> usize {
         match self.sole {

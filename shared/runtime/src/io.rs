@@ -52,6 +52,19 @@ impl<S> Rewind<S> {
     }
 }
 
+impl<S> Rewind<Rewind<S>> {
+    /// The same stream, of which was looked at twice.
+    pub fn flatten(self) -> Rewind<S> {
+        let Rewind { prefix, stream: Rewind { prefix: second, stream } } = self;
+        let prefix = match (prefix.is_empty(), second.is_empty()) {
+            (_, true) => prefix,
+            (true, false) => second,
+            (false, false) => [prefix, second].concat().into(),
+        };
+        Rewind { prefix, stream }
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Rewind<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         if self.prefix.is_empty() {

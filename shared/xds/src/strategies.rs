@@ -201,10 +201,10 @@ pub fn listener() -> BoxedStrategy<Listener> {
     let detection =
         of((tcp(), duration()).prop_map(|(otherwise, wait)| Box::new(Detection { otherwise, wait })));
     let kind = prop_oneof![
-        (of(address()), http).boxed(),
-        (of(address()), tcp().prop_map(ListenerKind::Tcp)).boxed(),
+        2 => (of(address()), http).boxed(),
+        1 => (of(address()), tcp().prop_map(ListenerKind::Tcp)).boxed(),
         // Chains need an address to come in by.
-        (address().prop_map(Some), bytes::chains(http_listener()).prop_map(ListenerKind::Chains)).boxed(),
+        1 => (address().prop_map(Some), bytes::chains(http_listener()).prop_map(ListenerKind::Chains)).boxed(),
     ];
     let direction = prop_oneof![Just(Direction::Inbound), Just(Direction::Outbound)];
     (name(), direction, kind, detection)

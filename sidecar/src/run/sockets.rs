@@ -53,11 +53,12 @@ pub(crate) enum Way {
     Inbound,
     Outbound,
     OutboundTcp,
+    OutboundTls,
     Admin,
 }
 
 impl Way {
-    const ALL: [Way; 4] = [Way::Inbound, Way::Outbound, Way::OutboundTcp, Way::Admin];
+    const ALL: [Way; 5] = [Way::Inbound, Way::Outbound, Way::OutboundTcp, Way::OutboundTls, Way::Admin];
 
     /// Its name in announcements and offers.
     pub(crate) fn word(self) -> &'static str {
@@ -65,6 +66,7 @@ impl Way {
             Self::Inbound => "inbound",
             Self::Outbound => "outbound",
             Self::OutboundTcp => "outbound-tcp",
+            Self::OutboundTls => "outbound-tls",
             Self::Admin => "admin",
         }
     }
@@ -79,6 +81,7 @@ impl Way {
             Self::Inbound => "--inbound",
             Self::Outbound => "--outbound",
             Self::OutboundTcp => "--outbound-tcp",
+            Self::OutboundTls => "--outbound-tls",
             Self::Admin => "--admin-listen",
         }
     }
@@ -110,7 +113,7 @@ impl Sockets {
             kept: Vec::new(),
         };
         for inbound in &options.inbound {
-            let own = sockets.add(listen(Way::Inbound, inbound.listen, options.workers)?)?;
+            let own = sockets.add(listen(Way::Inbound, inbound.listen, options.workers)?, None)?;
             let reached = SocketAddr::new(inbound.advertised, own.port());
             if sockets.inbound.iter().any(|other| other.listen == reached) {
                 bail!(
@@ -125,26 +128,33 @@ impl Sockets {
             sockets.inbound.push(Inbound { name: inbound.name.clone(), listen: reached, app: inbound.app });
         }
         if let Some(address) = options.outbound {
-            let own = sockets.add(listen(Way::Outbound, address, options.workers)?)?;
+            let own = sockets.add(listen(Way::Outbound, address, options.workers)?, None)?;
             sockets.required.push(own);
             sockets.outbound = Some(own);
         }
         for (address, service) in &options.outbound_tcp {
-            let own = sockets.add(listen(Way::OutboundTcp, *address, options.workers)?)?;
+            let own = sockets.add(listen(Way::OutboundTcp, *address, options.workers)?, None)?;
             sockets.outbound_tcp.insert(own, service.clone());
+        }
+        for (address, port) in &options.outbound_tls {
+            sockets.add(listen(Way::OutboundTls, *address, options.workers)?, Some(*port))?;
         }
         sockets.announce(Way::Admin, admin_address);
         sockets.kept = kept;
         Ok(sockets)
     }
 
-    /// Gives each worker its share; the address.
-    fn add(&mut self, listening: Listening) -> anyhow::Result<SocketAddr> {
+    /// Gives each worker its share; the address. `tls` is the port of what TLS clients ask for by name.
+    fn add(&mut self, listening: Listening, tls: Option<u16>) -> anyhow::Result<SocketAddr> {
         let Listening { way, address, sockets } = listening;
         let shares = spread(sockets, self.workers.len()).context(way.flag())?;
         for (worker, share) in self.workers.iter_mut().zip(shares) {
-            let entrance =
-                |socket| Entrance { socket, inbound: way == Way::Inbound, on_demand: way == Way::Outbound };
+            let entrance = |socket| Entrance {
+                socket,
+                inbound: way == Way::Inbound,
+                on_demand: way == Way::Outbound,
+                tls,
+            };
             worker.extend(share.into_iter().map(entrance));
         }
         self.announce(way, address);

@@ -320,7 +320,7 @@ fn pinned(scene: &Scene<'_>, name: &str, pin: Pin) -> Option<String> {
 }
 
 /// The endpoints of a cluster, or the only one that counts, with what the control plane knows of each. Ejections are each sidecar's own.
-fn endpoints(scene: &Scene<'_>, cluster: &Cluster, only: Option<&str>) -> Vec<String> {
+pub(super) fn endpoints(scene: &Scene<'_>, cluster: &Cluster, only: Option<&str>) -> Vec<String> {
     let loads: BTreeMap<String, weir_proto::policy::v1::ServiceLoad> = scene.loads.of(&cluster.name);
     let all = list(scene, cluster).into_iter().flat_map(|list| list.iter());
     let all = all.filter(|(_, endpoint)| only.is_none_or(|only| endpoint.address.to_string() == only));

@@ -55,6 +55,49 @@ fn ask_of(
     explain_in(&world, client_of(&request), &asked, &plane.loads)
 }
 
+const STREAMS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {app: db}, ports: [{port: 5432, appProtocol: tls}, {port: 6432, appProtocol: tcp, name: pool}, {port: 80, name: web}]}
+---
+apiVersion: weir.dev/v1
+kind: Workload
+metadata: {name: db-1, labels: {app: db}}
+spec: {address: 10.0.0.1, ports: {pg: 5432, pool: 6432}}
+---
+apiVersion: gateway.networking.k8s.io/v1alpha3
+kind: TLSRoute
+metadata: {name: db}
+spec:
+  parentRefs: [{group: '', kind: Service, name: db, port: 5432}]
+  hostnames: [db.example.com]
+  rules: [{backendRefs: [{name: db, port: 5432}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1alpha2
+kind: TCPRoute
+metadata: {name: pool}
+spec:
+  parentRefs: [{group: '', kind: Service, name: db, port: 6432}]
+  rules: [{backendRefs: [{name: db, port: 6432, weight: 3}, {name: gone, port: 1, weight: 1}]}]
+";
+
+#[test]
+fn connections_are_explained_by_service_and_by_server_name() {
+    let ask = |url: &str| {
+        let told = ask_of(STREAMS, 4, wire::ExplainRequest { url: url.into(), ..Default::default() }, &[]);
+        told.outcomes.into_iter().map(|it| (it.target, it.share, it.endpoints.len())).collect::<Vec<_>>()
+    };
+    let db = "outbound/default/db:6432".to_owned();
+    let closed = "close (outbound/closed has no endpoint)".to_owned();
+    assert_eq!(ask("tcp://db:6432"), [(db, 0.75, 1), (closed, 0.25, 0)]);
+    assert_eq!(ask("tls://db.example.com:5432"), [("outbound/default/db:5432".to_owned(), 1.0, 1)]);
+    assert_eq!(ask("tcp://db:5432"), [("close, without one of these server names".to_owned(), 1.0, 0)]);
+    for nothing in ["tls://other.example.com:5432", "tcp://nobody:1", "tls://db:80"] {
+        assert_eq!(ask(nothing), [("close".to_owned(), 1.0, 0)], "{nothing}");
+    }
+}
+
 #[test]
 fn a_split_is_told_with_its_shares_and_endpoints_and_why_not_the_others() {
     let told = ask("http://reviews:9080/v2/x", &[("x-canary", "always")]);
