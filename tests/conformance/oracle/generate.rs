@@ -1,6 +1,7 @@
 //! Route configurations and requests from a seed: every configuration from its own, so that one runs again without those before it. The
 //! vocabulary is small, so that routes overlap and requests hit or nearly miss them.
 
+mod foreign;
 mod request;
 mod rule;
 
@@ -75,17 +76,21 @@ pub(crate) fn suite(seed: u64, number: usize) -> Suite {
         for _ in 0..1 + dice.below(6) {
             let host = dice.pick(&authorities);
             let (rule, sample) = rule::rule(&mut dice, host);
-            routes.push(rule);
+            routes.push(foreign::route(&mut dice, rule));
             samples.push(sample);
         }
         let domains = domains.into_iter().map(str::to_owned).collect();
         let routes = routes.into_iter().map(|Rule(route)| route).collect();
-        hosts.push(rules::pb::VirtualHost { domains, routes, ..Default::default() });
+        let mut host = rules::pb::VirtualHost { domains, routes, ..Default::default() };
+        foreign::host(&mut dice, &mut host);
+        hosts.push(host);
     }
     let requests: Vec<Request> = (0..REQUESTS).map(|_| request::request(&mut dice, &samples)).collect();
+    let mut routes = configuration(hosts);
+    foreign::configuration(&mut dice, &mut routes);
     Suite {
         name: format!("{number}"),
-        routes: configuration(hosts),
+        routes,
         requests,
         thorough: false,
         replay: format!(

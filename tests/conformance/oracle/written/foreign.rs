@@ -69,16 +69,28 @@ fn actions() -> Suite {
         changed(to("/absent"), &[("x-a", "1", absent), ("x-a", "2", absent), ("x-b", "1", absent)]),
         changed(to("/existing"), &[("x-a", "1", existing), ("x-a", "2", existing)]),
         changed(to("/over"), &[("x-a", "1", over), ("x-a", "2", over)]),
-        changed(to("/mixed"), &[("x-a", "1", append), ("x-a", "2", over), ("x-a", "3", absent), ("x-a", "4", existing)]),
-        changed(to("/removed").remove("x-a"), &[("x-a", "1", absent), ("x-a", "2", existing), ("x-a", "3", append)]),
+        changed(
+            to("/mixed"),
+            &[("x-a", "1", append), ("x-a", "2", over), ("x-a", "3", absent), ("x-a", "4", existing)],
+        ),
+        changed(
+            to("/removed").remove("x-a"),
+            &[("x-a", "1", absent), ("x-a", "2", existing), ("x-a", "3", append)],
+        ),
         changed(to("/empty"), &[("x-a", "", append), ("x-b", "", over)]),
         dropped(changed(to("/dropped"), &[("x-a", "", append), ("x-b", "", over), ("x-c", "", absent)])),
         dropped(changed(to("/blank"), &[("x-a", "%REQ(x-none)%", append), ("x-b", "%REQ(x-none)%", over)])),
         old(changed(to("/old-add"), &[("x-a", "1", append)]), true),
         old(changed(to("/old-set"), &[("x-a", "1", append)]), false),
-        changed_back(to("/back"), &[("x-a", "1", absent), ("x-b", "1", existing), ("x-c", "1", over), ("x-d", "1", append)]),
+        changed_back(
+            to("/back"),
+            &[("x-a", "1", absent), ("x-b", "1", existing), ("x-c", "1", over), ("x-d", "1", append)],
+        ),
     ]);
-    let targets = ["append", "absent", "existing", "over", "mixed", "removed", "empty", "dropped", "blank", "old-add", "old-set", "back"];
+    let targets = [
+        "append", "absent", "existing", "over", "mixed", "removed", "empty", "dropped", "blank", "old-add",
+        "old-set", "back",
+    ];
     let mut requests = vec![];
     for target in targets.map(|target| format!("/{target}")) {
         requests.push(get(&target));
@@ -117,7 +129,10 @@ fn formats() -> Suite {
             ],
         ),
         // Values are made of what there is when nothing but what is removed has changed.
-        changed(to("/swap").remove("x-c"), &[("x-a", "%REQ(x-b)%", over), ("x-b", "%REQ(x-a)%", over), ("x-d", "%REQ(x-c)%", over)]),
+        changed(
+            to("/swap").remove("x-c"),
+            &[("x-a", "%REQ(x-b)%", over), ("x-b", "%REQ(x-a)%", over), ("x-d", "%REQ(x-c)%", over)],
+        ),
         changed(to("/rewritten").rewrite_prefix("/new"), &[("x-path", "%REQ(:PATH)%", over)]),
     ]);
     suite(
@@ -220,7 +235,12 @@ fn levels(name: &str, most_specific_last: bool) -> Suite {
     routes.response_headers_to_remove = vec!["x-gone".to_owned()];
     let echo = "header=x-gone:0;header=x-host-gone:0;header=x-existing:0;header=x-absent:0";
     let ask = |target: &str| {
-        get(target).host("inner.test").with("x-gone", "0").with("x-host-gone", "0").with("x-existing", "0").echo(echo)
+        get(target)
+            .host("inner.test")
+            .with("x-gone", "0")
+            .with("x-host-gone", "0")
+            .with("x-existing", "0")
+            .echo(echo)
     };
     suite(
         name,
@@ -247,7 +267,10 @@ fn attempts() -> Suite {
         &["told.test"],
         [
             path("/retried").to("alpha").retry("5xx", 2),
-            changed(path("/set").to("alpha"), &[("x-copy", "%REQ(x-envoy-attempt-count)%", Action::OverwriteIfExistsOrAdd)]),
+            changed(
+                path("/set").to("alpha"),
+                &[("x-copy", "%REQ(x-envoy-attempt-count)%", Action::OverwriteIfExistsOrAdd)],
+            ),
             path("/said").answer(200, "said"),
             path("/sent").redirect(status(302).host("other.test")),
             path("/none").to("empty"),
@@ -321,7 +344,9 @@ fn fields() -> Suite {
     for at in ["/absent", "/present"] {
         requests.extend([get(at), get(at).with("x-n", ""), get(at).with("x-n", "1")]);
     }
-    for at in ["exact", "prefix", "suffix", "contains", "old-exact", "old-prefix", "old-suffix", "old-contains"] {
+    for at in
+        ["exact", "prefix", "suffix", "contains", "old-exact", "old-prefix", "old-suffix", "old-contains"]
+    {
         let at = format!("/{at}");
         for value in ["a.b", "A.B", "aab", "xa.Bx", "a.bx", "xa.b", ""] {
             requests.push(get(&at).with("x-n", value));
@@ -341,7 +366,8 @@ fn inverted() -> Suite {
     let any = || text(matcher::string_matcher::MatchPattern::SafeRegex(rules::expr("a*")), false);
     let present = |there| Some(Specifier::PresentMatch(there));
     let mut listed = vec![];
-    let forms: [(&str, fn(&mut pb::HeaderMatcher)); 3] = [("invert", invert), ("empty", empty), ("both", both)];
+    let forms: [(&str, fn(&mut pb::HeaderMatcher)); 3] =
+        [("invert", invert), ("empty", empty), ("both", both)];
     for (name, change) in forms {
         let to = |what: &str| path(&format!("/{name}-{what}")).to("beta");
         listed.push(on(to("exact"), "x-n", exact("a"), change));
@@ -352,7 +378,9 @@ fn inverted() -> Suite {
     }
     let targets: Vec<String> = forms
         .iter()
-        .flat_map(|(name, _)| ["exact", "any", "range", "present", "absent"].map(|what| format!("/{name}-{what}")))
+        .flat_map(|(name, _)| {
+            ["exact", "any", "range", "present", "absent"].map(|what| format!("/{name}-{what}"))
+        })
         .collect();
     let mut all = host(&["*"], []);
     all.routes = listed.into_iter().chain([prefix("/").to("alpha")]).map(|rule| rule.0).collect();
@@ -375,14 +403,24 @@ fn parts() -> Suite {
     let routes = everywhere([
         on(prefix("/authority").to("beta"), ":authority", exact("svc.test"), as_is),
         on(prefix("/authority").to("gamma"), ":authority", text(pattern("svc\\.test:.*"), false), as_is),
-        on(prefix("/any-authority").to("beta"), ":authority", text(MatchPattern::Exact("SVC.test".to_owned()), true), as_is),
+        on(
+            prefix("/any-authority").to("beta"),
+            ":authority",
+            text(MatchPattern::Exact("SVC.test".to_owned()), true),
+            as_is,
+        ),
         on(prefix("/path").to("beta"), ":path", exact("/path?a=b"), as_is),
         on(prefix("/path").to("gamma"), ":path", text(MatchPattern::Suffix("x".to_owned()), false), as_is),
         on(prefix("/scheme").to("beta"), ":scheme", exact("http"), as_is),
         on(prefix("/method").to("beta"), ":method", exact("GET"), invert),
         on(prefix("/verbs").to("beta"), ":method", text(pattern("PUT|DELETE"), false), as_is),
         on(prefix("/any-method").to("beta"), ":method", None, as_is),
-        on(on(prefix("/two").to("beta"), ":method", exact("GET"), as_is), ":method", text(pattern("G.*"), false), as_is),
+        on(
+            on(prefix("/two").to("beta"), ":method", exact("GET"), as_is),
+            ":method",
+            text(pattern("G.*"), false),
+            as_is,
+        ),
         prefix("/").to("alpha"),
     ]);
     suite(
@@ -435,7 +473,8 @@ fn queries() -> Suite {
     ]);
     let mut requests = vec![];
     for at in ["/absent", "/present", "/unsaid", "/exact", "/prefix", "/contains"] {
-        for query in ["", "?", "?q", "?q=", "?q=ab", "?q=aB1", "?q=1AB1", "?qq=ab", "?a=1&q=ab", "?q=1&q=ab"] {
+        for query in ["", "?", "?q", "?q=", "?q=ab", "?q=aB1", "?q=1AB1", "?qq=ab", "?a=1&q=ab", "?q=1&q=ab"]
+        {
             requests.push(get(&format!("{at}{query}")));
         }
     }
@@ -483,10 +522,8 @@ fn grpc_and_cookies() -> Suite {
         rule.0.r#match.get_or_insert_default().grpc = Some(pb::route_match::GrpcRouteMatchOptions {});
         rule
     };
-    let routes = everywhere([
-        grpc(prefix("/grpc").to("beta").timeout_ms(0)),
-        prefix("/").to("alpha").timeout_ms(0),
-    ]);
+    let routes =
+        everywhere([grpc(prefix("/grpc").to("beta").timeout_ms(0)), prefix("/").to("alpha").timeout_ms(0)]);
     let with = |kind: &str| call("POST", "/grpc/x").with("content-type", kind);
     suite(
         "grpc-conditions",
@@ -597,7 +634,10 @@ fn hosts() -> Suite {
             action.cluster_specifier = Some(cluster);
         }),
         prefix("/alone").to("alpha").with(|action| action.append_x_forwarded_host = true),
-        changed(with("/made", header(), false), &[("x-to", "made.%REQ(:AUTHORITY)%", Action::OverwriteIfExistsOrAdd)]),
+        changed(
+            with("/made", header(), false),
+            &[("x-to", "made.%REQ(:AUTHORITY)%", Action::OverwriteIfExistsOrAdd)],
+        ),
     ]);
     suite(
         "hosts-of-others",
@@ -633,7 +673,8 @@ fn ports() -> Suite {
         host(&["*"], [prefix("/").to("delta")]),
     ]);
     routes.ignore_port_in_host_matching = true;
-    let asked = ["a.test", "a.test:80", "A.test:", "x.b.test:8080", "c.test", "c.test:80", "[::1]:80", "d.test:1"];
+    let asked =
+        ["a.test", "a.test:80", "A.test:", "x.b.test:8080", "c.test", "c.test:80", "[::1]:80", "d.test:1"];
     let requests = asked.iter().map(|host| get("/").host(host)).collect();
     Suite { requests, thorough: false, ..suite("ports-left-out", routes, []) }
 }
