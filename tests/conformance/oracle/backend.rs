@@ -2,7 +2,7 @@
 //!
 //! Commands stand in the request header `x-echo`, separated by `;`:
 //! `status=N`, `delay=MILLIS`, `header=NAME:VALUE`, `body=TEXT`, `chunked`, `trailer=NAME:VALUE` (with `chunked`), `close` (no answer),
-//! `drip=MILLIS` (so long between the halves of the body), `cut` (half an answer), `until-close` (no length), `times=N` (the status only for the first N requests with this `x-key`).
+//! `drip=MILLIS` (so long between the halves of the body), `cut` (half an answer), `until-close` (no length), `times=N` (the status and the delay only for the first N requests with this `x-key`).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -73,6 +73,7 @@ impl Reply {
                     *count += 1;
                     if *count > value.parse().unwrap() {
                         reply.status = 200;
+                        reply.delay = Duration::ZERO;
                         reply.close = false;
                     }
                 }

@@ -216,6 +216,16 @@ pub(crate) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
+        what: "hedging of requests that may have an effect",
+        reason: "two attempts of one request run side by side, so weir hedges what may be done twice (RFC 9110 section 9.2.2) and has no body; Envoy hedges everything",
+        is: |case| {
+            let once = case.envoy.seen.len() == 2 && case.weir.seen.len() == 1;
+            once && case.request.method == "POST"
+                && case.request.target == "/hedge"
+                && case.weir.answer.status == 504
+        },
+    },
+    Intended {
         what: "the unit of `grpc-timeout`, and the time that was spent",
         reason: "weir takes off what was spent, and rounds later than to milliseconds",
         is: |case| {

@@ -278,6 +278,12 @@ impl Rule {
         })
     }
 
+    /// An attempt over its time goes on beside the next one.
+    pub(crate) fn hedge(self) -> Self {
+        let policy = pb::HedgePolicy { hedge_on_per_try_timeout: true, ..Default::default() };
+        self.with(|action| action.hedge_policy = Some(policy))
+    }
+
     /// How long an attempt may be silent.
     pub(crate) fn quiet_ms(self, millis: u64) -> Self {
         self.with(|action| {

@@ -3,7 +3,7 @@
 
 use super::suite;
 use crate::oracle::Suite;
-use crate::request::{Request, call, get};
+use crate::request::{Request, call, get, post};
 use crate::rules::{Rule, everywhere, path};
 
 pub(super) fn suites() -> Vec<Suite> {
@@ -42,6 +42,7 @@ fn attempts() -> Suite {
     let routes = everywhere([
         to("/once").try_ms(LIMIT),
         to("/twice").retry("reset", 1).try_ms(LIMIT),
+        to("/hedge").retry("5xx", 1).try_ms(LIMIT).hedge(),
         to("/quiet").quiet_ms(LIMIT),
         to("/quiet-twice").retry("reset", 1).quiet_ms(LIMIT),
     ]);
@@ -55,6 +56,9 @@ fn attempts() -> Suite {
             get("/once").echo("body=some and more;drip=800"),
             get("/twice").echo("delay=800"),
             call("PUT", "/twice").chunks(&["one", "two"]).slowly(300).echo("delay=800"),
+            get("/hedge").echo("delay=1200;times=1").with("x-key", "hedge-get"),
+            get("/hedge").echo("delay=600").with("x-key", "hedge-first"),
+            post("/hedge", "body").echo("delay=1200;times=1").with("x-key", "hedge-post"),
             slow("/quiet"),
             get("/quiet").echo("delay=800"),
             get("/quiet").echo("body=some and more;drip=800").alone(),
