@@ -36,6 +36,8 @@ pub const ACCESS_LOGS: usize = 8;
 pub const LOG_CONDITIONS: usize = 64;
 /// Largest body kept for a possible retry, in bytes; a larger one is sent once.
 pub const RETRY_BODY_BYTES: usize = 64 * 1024;
+/// Pieces of a body that are kept for a retry, or wait in a copy of it: what comes in tiny ones would take many times its length.
+pub const BODY_PIECES: usize = 1024;
 /// Most attempts a retry policy may ask for, the first one not counted.
 pub const RETRIES: u32 = 10;
 /// Conditions on header fields in one retry policy, for requests and for responses each.

@@ -1,7 +1,8 @@
 //! A request body on its way up, kept for another attempt as far as that may be needed.
 //!
 //! The body is read once, by whichever attempt is the current one. If a retry may need it, what was read is also kept, up to
-//! [`limits::RETRY_BODY_BYTES`]; beyond that it is let go and the request can no longer be repeated. Nothing is read ahead.
+//! [`limits::RETRY_BODY_BYTES`]; beyond that it is let go and the request can no longer be repeated. Nothing is read ahead. The pieces are
+//! counted too ([`limits::BODY_PIECES`]), so that a body that comes in tiny ones takes no more memory than others.
 
 pub(crate) mod tee;
 
@@ -197,15 +198,23 @@ impl Source {
         let Kept::All { data, bytes, trailers } = &mut *kept else { return };
         if let Some(chunk) = frame.data_ref() {
             *bytes += chunk.len();
-            if *bytes > limits::RETRY_BODY_BYTES {
+            if *bytes > limits::RETRY_BODY_BYTES || data.len() >= limits::BODY_PIECES {
                 *kept = Kept::Nothing;
             } else {
-                data.push(chunk.clone());
+                data.push(apart(chunk));
             }
         } else if let Some(fields) = frame.trailers_ref() {
             *trailers = Some(fields.clone());
         }
     }
+}
+
+/// Pieces smaller than this are copied where they are kept.
+const SMALL: usize = 1024;
+
+/// A piece to keep. A small one must not hold on to the whole buffer that it was read into.
+fn apart(chunk: &Bytes) -> Bytes {
+    if chunk.len() < SMALL { Bytes::copy_from_slice(chunk) } else { chunk.clone() }
 }
 
 /// One attempt's view of the body.

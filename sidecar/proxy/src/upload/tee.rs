@@ -1,6 +1,6 @@
 //! A copy of a request body that goes elsewhere, as it is read.
 //!
-//! What was read and not yet sent in the copy waits, up to [`limits::MIRROR_BODY_BYTES`]. A copy that lags further behind is cut: its
+//! What was read and not yet sent in the copy waits, up to [`limits::MIRROR_BODY_BYTES`] in [`limits::BODY_PIECES`]. A copy that lags further behind is cut: its
 //! reader gets an error, and nobody else notices. The original is never read for the copy's sake, nor held up by it.
 
 use std::cell::RefCell;
@@ -61,11 +61,11 @@ impl Tee {
         }
         if let Some(data) = frame.data_ref() {
             shared.bytes += data.len();
-            if shared.bytes > limits::MIRROR_BODY_BYTES {
+            if shared.bytes > limits::MIRROR_BODY_BYTES || shared.waiting.len() >= limits::BODY_PIECES {
                 shared.become_state(State::Cut);
                 return;
             }
-            shared.waiting.push_back(Frame::data(data.clone()));
+            shared.waiting.push_back(Frame::data(super::apart(data)));
         } else if let Some(trailers) = frame.trailers_ref() {
             shared.waiting.push_back(Frame::trailers(trailers.clone()));
         }

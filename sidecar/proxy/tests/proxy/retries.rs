@@ -133,6 +133,33 @@ async fn a_body_too_large_to_keep_is_sent_once() {
     assert_eq!(client.message().await.1, "once");
 }
 
+/// What would take many times its length to keep is not kept either.
+#[tokio::test]
+async fn a_body_of_too_many_pieces_is_sent_once() {
+    for (pieces, attempts) in [(limits::BODY_PIECES, 2), (limits::BODY_PIECES + 1, 1)] {
+        let upstream = Upstream::bind().await;
+        let app = cluster("app", HttpVersion::Http1, &[upstream.address]);
+        let policy =
+            RetryPolicy { attempts: 1, ..retrying(on_status(StatusCode::BAD_GATEWAY)).retry.unwrap() };
+        let proxy = proxy(app, Forward { retry: Some(policy), ..forward_to(&[("app", 1)]) });
+        let mut client = Peer::connect(proxy.inbound).await;
+        let body = "1\r\nx\r\n".repeat(pieces);
+        client
+            .send(format!("PUT / HTTP/1.1\r\nHost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}0\r\n\r\n"))
+            .await;
+        let mut server = upstream.accept().await;
+        for attempt in 0..attempts {
+            if attempt > 0 {
+                server = Peer { stream: reused_or_new(&upstream, server).await };
+            }
+            server.head().await;
+            server.until("\r\n0\r\n\r\n").await;
+            server.send("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\nlast").await;
+        }
+        assert_eq!(client.message().await.1, "last", "{pieces}");
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_may_take_too_long() {
     let upstream = Upstream::bind().await;

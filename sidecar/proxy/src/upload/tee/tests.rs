@@ -79,3 +79,26 @@ fn nothing_waits_for_a_reader_that_is_gone() {
     tee.offer(&data(4));
     assert_eq!(tee.0.borrow().waiting.len(), 0);
 }
+
+/// A body that comes in tiny pieces takes no more memory than others.
+#[test]
+fn a_copy_of_many_pieces_is_cut_whatever_their_length() {
+    let (tee, copy) = tee(None);
+    let watch = copy.watch();
+    for _ in 0..limits::BODY_PIECES {
+        tee.offer(&data(1));
+    }
+    assert!(!watch.is_cut());
+    tee.offer(&data(1));
+    assert!(watch.is_cut());
+}
+
+/// A small piece of a large buffer does not hold on to all of it.
+#[test]
+fn small_pieces_are_kept_apart_from_what_they_were_read_into() {
+    let read = Bytes::from(vec![7; 16 * 1024]);
+    let (small, large) = (read.slice(..100), read.slice(100..));
+    assert_ne!(crate::upload::apart(&small).as_ptr(), small.as_ptr());
+    assert_eq!(crate::upload::apart(&small), small);
+    assert_eq!(crate::upload::apart(&large).as_ptr(), large.as_ptr());
+}
