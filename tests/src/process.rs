@@ -150,9 +150,15 @@ impl ControlPlane {
 
     /// Starts one on these addresses, as after a crash.
     pub fn start_on(dir: &Path, policy: &str, xds: &str) -> Self {
+        Self::start_with(dir, policy, xds, &[])
+    }
+
+    /// Starts one on these addresses with more arguments.
+    pub fn start_with(dir: &Path, policy: &str, xds: &str, more: &[&str]) -> Self {
         let mut command = Command::new(binary("weir-control-plane"));
         command.arg("--data-dir").arg(dir.join("data"));
         command.args(["--policy-listen", policy, "--xds-listen", xds, "--admin-listen", "127.0.0.1:0"]);
+        command.args(more);
         let mut process = Process::start("weir-control-plane", dir, command.stdout(Stdio::piped()));
         let addresses = process.addresses("weir-control-plane");
         let one = |key: &str| *addresses[key].first().unwrap();

@@ -181,7 +181,7 @@ pub fn decide(
 fn identify(peer: &Peer, bearer: Option<Bearer>) -> Result<Caller, Refusal> {
     let caller = |who, until| Ok(Caller { who, until });
     if *peer == (Peer::Plain { trusted: false }) {
-        let message = "plain text is not taken from other machines: connect with TLS (https://), or start the control plane with \
+        let message = "plain text is not taken from there: connect with TLS (https://), or start the control plane with \
                        --plaintext any where the network is trusted";
         return Err(Refusal { reason: Reason::Plaintext, message: message.to_owned() });
     }

@@ -145,6 +145,13 @@ impl Identities {
         self.current.read().bundle.clone()
     }
 
+    /// The pin to give to newcomers: of the root that vouches for this control plane now.
+    pub fn pin(&self) -> String {
+        let current = Arc::clone(&self.current.read());
+        let first = || current.bundle.pins().next().map(|(pin, _)| pin);
+        current.authority.pin().or_else(first).map(|pin| pin.to_string()).unwrap_or_default()
+    }
+
     /// The tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens

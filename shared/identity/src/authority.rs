@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use time::OffsetDateTime;
 
 use crate::certificate::AuthorityCertificate;
-use crate::{Bundle, IdentityError, PrivateKey, SigningRequest, SpiffeId, TrustDomain};
+use crate::{Bundle, IdentityError, Pin, PrivateKey, SigningRequest, SpiffeId, TrustDomain};
 
 /// How long a leaf is valid.
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -110,6 +110,11 @@ impl Authority {
     /// SHA-256 of its public key.
     pub fn public(&self) -> [u8; 32] {
         self.chain.first().map(|own| own.public).unwrap_or_default()
+    }
+
+    /// The pin of the root it is, if it vouches for itself.
+    pub fn pin(&self) -> Option<Pin> {
+        self.chain.first().filter(|own| own.self_issued).map(|own| Pin(own.public))
     }
 
     /// Until when it can sign, in seconds since 1970.

@@ -157,8 +157,7 @@ impl IdentityAdminService for Service {
                 role = about.role,
                 "a token was made"
             );
-            let trust_pin =
-                identities.bundle().pins().next().map(|(pin, _)| pin.to_string()).unwrap_or_default();
+            let trust_pin = identities.pin();
             Ok(wire::CreateTokenResponse { token: secret.to_string(), about: Some(about), trust_pin })
         })
         .await
