@@ -48,12 +48,7 @@ pub(crate) fn request(exchange: &Exchange, route: &Route, target: &Target, head:
 }
 
 /// The same, where the route does more.
-fn request_besides(
-    exchange: &Exchange,
-    (route, more): (&Route, &More),
-    target: &Target,
-    head: &mut Parts,
-) {
+fn request_besides(exchange: &Exchange, (route, more): (&Route, &More), target: &Target, head: &mut Parts) {
     if more.tell_attempts {
         head.headers.insert(ATTEMPTS, HeaderValue::from(exchange.retries + 1));
     }

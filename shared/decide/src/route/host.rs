@@ -48,7 +48,8 @@ impl Affixes {
 
     /// The host of the longest one that is the part of a name which `cut` makes of its length, and leaves something for the star.
     fn longest<'a>(&self, name: &'a str, cut: impl Fn(&'a str, usize) -> Option<&'a str>) -> Option<usize> {
-        let shorter = self.lengths.range(Reverse(name.len())..).filter(|Reverse(length)| *length < name.len());
+        let shorter =
+            self.lengths.range(Reverse(name.len())..).filter(|Reverse(length)| *length < name.len());
         shorter.map(|Reverse(length)| *length).find_map(|length| self.hosts.get(cut(name, length)?).copied())
     }
 }
@@ -89,7 +90,9 @@ impl Names {
             }
             _ => {
                 let forms = "must be host, host:port, *suffix, prefix* or *";
-                return Err(format!("{domain:?} {forms}; there is one star at most, at the beginning or the end"));
+                return Err(format!(
+                    "{domain:?} {forms}; there is one star at most, at the beginning or the end"
+                ));
             }
         };
         match earlier {

@@ -100,7 +100,9 @@ fn parse(replacement: &str, groups: usize) -> Result<Box<[Part]>, String> {
                 continue;
             }
             ('\\', Some(digit @ '0'..='9')) => digit.to_digit(10).unwrap_or_default() as usize,
-            ('\\', _) => return Err("a lone backslash; write \\0 to \\9 for groups and \\\\ for itself".to_owned()),
+            ('\\', _) => {
+                return Err("a lone backslash; write \\0 to \\9 for groups and \\\\ for itself".to_owned());
+            }
             (char, _) => {
                 text.push(char);
                 continue;

@@ -44,7 +44,13 @@ pub(super) fn exact(text: &str) -> StringMatch {
 /// One virtual host for everything.
 pub(super) fn configuration(matches: impl IntoIterator<Item = RouteMatch>) -> RouteConfiguration {
     let routes = matches.into_iter().map(route).collect();
-    let host = VirtualHost { name: "all".to_owned(), domains: vec!["*".to_owned()], routes, filters: None, options: None };
+    let host = VirtualHost {
+        name: "all".to_owned(),
+        domains: vec!["*".to_owned()],
+        routes,
+        filters: None,
+        options: None,
+    };
     RouteConfiguration { name: "test".to_owned(), virtual_hosts: vec![host], options: None }
 }
 

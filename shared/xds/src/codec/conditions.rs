@@ -1,6 +1,6 @@
 //! The conditions that few routes have: on parts of the head, on what is missing, on numbers, with the result inverted, on cookies.
 
-use super::fault::{At, Check, Fault, each};
+use super::fault::{At, Check, Fault, each, required};
 use super::pb::{kind, route};
 use super::{matches, text, wire};
 use route::header_matcher::HeaderMatchSpecifier;
@@ -24,7 +24,9 @@ pub(super) fn encode(more: &MoreConditions, message: &mut route::RouteMatch) {
     message.query_parameters.extend(parameters);
     message.cookies.extend(more.cookies.iter().map(|cookie| route::CookieMatcher {
         name: cookie.name.clone(),
-        string_match: text::encode(&cookie.value),
+        // There is no word for a cookie that is merely there.
+        string_match:
+            text::encode(&cookie.value).or_else(|| text::encode(&StringMatch::Regex(".*".to_owned()))),
         invert_match: cookie.invert,
     }));
 }
@@ -87,10 +89,8 @@ pub(super) fn from_field(matcher: &route::HeaderMatcher) -> Check<FieldCondition
 /// Conditions on cookies.
 pub(super) fn from_cookies(matchers: &[route::CookieMatcher]) -> Check<Vec<CookieCondition>> {
     each("cookies", matchers, limits::HEAD_FIELDS, |matcher| {
-        let value = match &matcher.string_match {
-            Some(value) => text::decode(value).at("string_match")?,
-            None => StringMatch::Present,
-        };
+        let value =
+            text::decode(required("string_match", matcher.string_match.as_ref())?).at("string_match")?;
         Ok(CookieCondition { name: wire::name("name", &matcher.name)?, value, invert: matcher.invert_match })
     })
 }

@@ -68,6 +68,7 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
             host.routes.iter_mut().for_each(|route| route.filters = None);
         }
     }
+    let envoys_order = routes.in_envoys_order();
     for route in routes.virtual_hosts.iter_mut().flat_map(|host| &mut host.routes) {
         // Only weir is told what answers instead.
         if let (RouteAction::Forward(forward), Target::Envoy | Target::Grpc) = (&mut route.action, target) {
@@ -98,7 +99,7 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
         }
         match (&mut route.action, target) {
             (RouteAction::Forward(forward), Target::Envoy)
-                if forward::changes_again(forward, &route.request_headers) =>
+                if !envoys_order && forward::changes_again(forward, &route.request_headers) =>
             {
                 let before = std::mem::take(&mut route.request_headers);
                 for cluster in &mut forward.clusters {

@@ -80,7 +80,8 @@ pub(super) fn conditions() -> impl Strategy<Value = Option<Box<MoreConditions>>>
     let field = prop_oneof![of_part, of_header].prop_map(|(field, value, (invert, missing_is_empty))| {
         FieldCondition { field, value, invert, missing_is_empty }
     });
-    let cookie = (name(), string_match(), any::<bool>()).prop_map(|(name, value, invert)| CookieCondition {
+    let said = string_match().prop_filter("there is no word for it", |value| *value != StringMatch::Present);
+    let cookie = (name(), said, any::<bool>()).prop_map(|(name, value, invert)| CookieCondition {
         name,
         value,
         invert,

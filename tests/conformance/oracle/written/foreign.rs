@@ -22,7 +22,8 @@ pub(super) fn suites() -> Vec<Suite> {
         parts(),
         queries(),
         any_case(),
-        grpc_and_cookies(),
+        grpc(),
+        cookies(),
         substitutions(),
         redirects(),
         hosts(),
@@ -517,8 +518,8 @@ fn any_case() -> Suite {
     .untaken()
 }
 
-fn grpc_and_cookies() -> Suite {
-    let grpc = |mut rule: Rule| {
+fn grpc() -> Suite {
+    let only = |mut rule: Rule| {
         rule.0.r#match.get_or_insert_default().grpc = Some(pb::route_match::GrpcRouteMatchOptions {});
         rule
     };
@@ -538,6 +539,36 @@ fn grpc_and_cookies() -> Suite {
             call("POST", "/other").with("content-type", "application/grpc"),
         ],
     )
+}
+
+fn cookies() -> Suite {
+    use matcher::string_matcher::MatchPattern;
+    let on = |mut rule: Rule, pattern: MatchPattern, invert_match: bool| {
+        let string_match = matcher::StringMatcher { match_pattern: Some(pattern), ignore_case: false };
+        let matcher =
+            pb::CookieMatcher { name: "user".to_owned(), string_match: Some(string_match), invert_match };
+        rule.0.r#match.get_or_insert_default().cookies.push(matcher);
+        rule
+    };
+    let me = || MatchPattern::Exact("me".to_owned());
+    let routes = everywhere([
+        on(path("/me").to("beta"), me(), false),
+        on(path("/other").to("beta"), me(), true),
+        on(path("/pattern").to("beta"), MatchPattern::SafeRegex(rules::expr("m.*")), false),
+        prefix("/").to("alpha"),
+    ]);
+    let mut requests = vec![];
+    for at in ["/me", "/other", "/pattern"] {
+        requests.push(get(at));
+        for line in
+            ["user=me", "a=b; user=me; c=d", "user=you", "user=you; user=me", "auser=me", "user=", "user"]
+        {
+            requests.push(get(at).with("cookie", line));
+        }
+        requests.push(get(at).with("cookie", "user=\"me\""));
+        requests.push(get(at).with("cookie", "a=b").with("cookie", "user=me").http2());
+    }
+    Suite { requests, ..suite("cookie-conditions", routes, []) }
 }
 
 fn substitutions() -> Suite {

@@ -23,13 +23,18 @@ fn every_match_is_replaced() {
         ("absent", "x", "/as/it/was", "/as/it/was"),
     ];
     for (pattern, replacement, text, expected) in table {
-        assert_eq!(substitute(pattern, replacement).unwrap().apply(text), expected, "{pattern} {replacement}");
+        assert_eq!(
+            substitute(pattern, replacement).unwrap().apply(text),
+            expected,
+            "{pattern} {replacement}"
+        );
     }
 }
 
 #[test]
 fn what_cannot_be_meant_is_refused() {
-    let refused = |pattern: &str, replacement: &str| substitute(pattern, replacement).unwrap_err().to_string();
+    let refused =
+        |pattern: &str, replacement: &str| substitute(pattern, replacement).unwrap_err().to_string();
     assert!(refused("a(", "").starts_with("pattern.regex: is not a regular expression"));
     assert!(refused("(a)", "\\2").starts_with("substitution: \\2 is no group"));
     assert!(refused("(a)", "\\x").starts_with("substitution: a lone backslash"));

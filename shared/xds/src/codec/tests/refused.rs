@@ -103,7 +103,7 @@ fn conditions_that_cannot_be_checked() {
         let header = route::HeaderMatcher { name: "x".to_owned(), invert_match: true, ..Default::default() };
         it.retry_policy.as_mut().unwrap().retriable_headers.push(header);
     });
-    assert_eq!(retriable, "virtual_hosts[0].routes[0].route.retry_policy.retriable_headers[0].invert_match");
+    assert_eq!(retriable, "virtual_hosts[0].routes[0].route.retry_policy.retriable_headers[1].invert_match");
     let slash = refused_routes(|it| {
         it.r#match.as_mut().unwrap().path_specifier =
             Some(PathSpecifier::PathSeparatedPrefix("/a/".to_owned()));
