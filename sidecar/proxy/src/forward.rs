@@ -162,6 +162,7 @@ async fn forward(
         Action::Direct(direct) => {
             let mut response = respond::direct(direct, exchange.grpc);
             respond::changed(exchange, &mut response, route, None);
+            respond::untyped(&mut response, direct, exchange.grpc);
             return Ok(response);
         }
     };

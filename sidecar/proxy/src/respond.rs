@@ -117,6 +117,13 @@ pub(crate) fn typed(response: &mut Response<Source>, content_type: Option<&Heade
     }
 }
 
+/// Takes away what a route says of the body of its own answer, where that has none, as Envoy does.
+pub(crate) fn untyped(response: &mut Response<Source>, direct: &DirectResponse, is_grpc: bool) {
+    if direct.body.is_empty() && !is_grpc {
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+}
+
 /// The response that sends the caller elsewhere.
 pub(crate) fn redirected<B>(
     redirect: &Redirect,

@@ -1,12 +1,13 @@
 //! What is done with requests before they go anywhere: limits, faults, CORS.
 
 use crate::support::*;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use std::time::Duration;
 use tokio::time::Instant;
 use weir_model::{
-    Abort, AbortAnswer, Cors, Delay, Fault, Filters, Fraction, HeaderMatch, HttpVersion, KeyedLimit,
-    LimitKey, Listener, ListenerKind, PathMatch, RateLimits, Resource, Route, StringMatch, TokenBucket,
+    Abort, AbortAnswer, Cors, Delay, DirectResponse, Fault, Filters, Fraction, HeaderMatch, HttpVersion,
+    KeyedLimit, LimitKey, Listener, ListenerKind, PathMatch, RateLimits, Resource, Route, RouteAction,
+    StringMatch, TokenBucket,
 };
 use weir_proxy::TelemetryArgs;
 use weir_telemetry::metrics::Registry;
@@ -315,5 +316,21 @@ async fn routes_that_share_a_limit_count_together_and_others_apart() {
         assert_eq!(found, statuses, "shared: {shared}");
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert!(client.message().await.0.starts_with("HTTP/1.1 200 "), "what has no limit has none");
+    }
+}
+
+/// What a route says of the body of its own answer holds where there is one.
+#[tokio::test]
+async fn an_answer_of_a_routes_own_says_what_its_body_is() {
+    for (body, kind) in [("{}", Some("application/json")), ("", None)] {
+        let answer = DirectResponse { status: StatusCode::OK, body: body.to_owned() };
+        let mut answering = route(RouteAction::Direct(answer));
+        let json = HeaderValue::from_static("application/json");
+        answering.response_headers.set.push((http::header::CONTENT_TYPE, json));
+        let proxy = Proxy::routes(vec![], vec![answering]);
+        let mut client = Peer::connect(proxy.inbound).await;
+        let (head, said) = ask(&mut client, "").await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!((said.as_str(), field(&head, "content-type")), (body, kind), "{head}");
     }
 }
