@@ -130,6 +130,8 @@ fn pick(policy: &LoadBalancing, of: usize, weighted: bool) -> f64 {
         policy,
         &weir_model::Spread::default(),
         &Endpoints {
+            drops: Vec::new(),
+            weighted_priority_health: false,
             name: String::new(),
             localities: vec![locality],
             overprovisioning: weir_model::OVERPROVISIONING,

@@ -110,7 +110,8 @@ async fn connecting_is_bounded_and_says_where_it_failed() {
 #[tokio::test]
 async fn keepalive_is_set_even_from_silly_values() {
     let listener = bind(any(), BindOptions::default()).unwrap();
-    let options = ConnectOptions { nodelay: false, keepalive: Some(Keepalive::after(Duration::from_millis(1))) };
+    let options =
+        ConnectOptions { nodelay: false, keepalive: Some(Keepalive::after(Duration::from_millis(1))) };
     let stream = connect(listener.local_addr().unwrap(), Duration::from_secs(5), options).await.unwrap();
     assert!(SockRef::from(&stream).keepalive().unwrap());
     assert!(!stream.nodelay().unwrap());
@@ -169,7 +170,10 @@ async fn names_and_addresses_are_looked_up() {
     let time = Duration::from_secs(5);
     assert_eq!(lookup("127.0.0.7", 80, time).await.unwrap(), [SocketAddr::from(([127, 0, 0, 7], 80))]);
     let local = lookup("localhost", 81, time).await.unwrap();
-    assert!(!local.is_empty() && local.iter().all(|it| it.ip().is_loopback() && it.port() == 81), "{local:?}");
+    assert!(
+        !local.is_empty() && local.iter().all(|it| it.ip().is_loopback() && it.port() == 81),
+        "{local:?}"
+    );
     assert!(lookup("no such name", 80, time).await.is_err());
 }
 

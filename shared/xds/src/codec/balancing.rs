@@ -86,7 +86,6 @@ pub(super) fn encode(balancing: &LoadBalancing, spread: &Spread, message: &mut c
                 table_size: wide(*table_size),
                 locality_weighted_lb_config: weighted(),
                 consistent_hashing_lb_config: hashing(),
-                ..lb::maglev::v3::Maglev::default()
             };
             vec![policy("envoy.load_balancing_policies.maglev", wire::pack(&maglev))]
         }
