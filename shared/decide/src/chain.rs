@@ -7,7 +7,7 @@
 //! Built once per listener, then only read; finding a chain costs as many look-ups as there are criteria, whatever the number of names.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use weir_model::{ChainMatch, IpNet, SourceType, limits};
 
 /// What is known of a connection before it is served.
@@ -206,10 +206,7 @@ impl Node {
                 let protocol = std::str::from_utf8(protocol).ok()?;
                 self.texts.get(protocol).copied()
             }),
-            Criterion::SourceType => {
-                let local = facts.source.ip().is_loopback() || facts.source.ip() == facts.destination.ip();
-                self.kinds[if local { LOCAL } else { EXTERNAL }]
-            }
+            Criterion::SourceType => self.kinds[if is_local(facts) { LOCAL } else { EXTERNAL }],
         };
         found.or(self.any)
     }
@@ -226,6 +223,13 @@ impl Node {
         let suffixes = name.match_indices('.').filter(|(dot, _)| *dot > 0).map(|(dot, _)| &name[dot..]);
         std::iter::once(name).chain(suffixes).find_map(|key| self.texts.get(key).copied())
     }
+}
+
+/// Whether a client is on this host: as Envoy has it, of the loopback's addresses only the first one is.
+fn is_local(facts: &Facts<'_>) -> bool {
+    let source = facts.source.ip();
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    loopback.contains(&source) || source == facts.destination.ip()
 }
 
 /// The values of a criterion in a match. A wildcard is kept without its star.

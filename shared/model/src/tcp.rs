@@ -135,7 +135,7 @@ pub enum SourceType {
     /// It does not matter.
     #[default]
     Any,
-    /// It is: the connection comes from the loopback, or from the address it goes to.
+    /// It is: the connection comes from `127.0.0.1` or `::1`, or from the address it goes to.
     Local,
     /// It is not.
     External,

@@ -49,7 +49,9 @@ fn naive(matches: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
         )
     });
     narrow(&|it| net(&it.direct_sources, facts.source.ip()));
-    let local = facts.source.ip().is_loopback() || facts.source.ip() == facts.destination.ip();
+    let source = facts.source.ip().to_string();
+    let local =
+        ["127.0.0.1", "::1"].contains(&source.as_str()) || facts.source.ip() == facts.destination.ip();
     narrow(&|it| match it.source_type {
         SourceType::Any => Some((0, String::new())),
         SourceType::Local => local.then(|| (1, String::new())),
@@ -82,9 +84,19 @@ fn nets() -> Vec<IpNet> {
 }
 
 fn addresses() -> Vec<IpAddr> {
-    ["10.1.2.3", "10.1.9.9", "10.9.9.9", "127.0.0.1", "192.168.1.1", "fd00::1", "::1", "200.0.0.1"]
-        .map(|address| address.parse().unwrap())
-        .to_vec()
+    [
+        "10.1.2.3",
+        "10.1.9.9",
+        "10.9.9.9",
+        "127.0.0.1",
+        "127.0.0.2",
+        "192.168.1.1",
+        "fd00::1",
+        "::1",
+        "200.0.0.1",
+    ]
+    .map(|address| address.parse().unwrap())
+    .to_vec()
 }
 
 const NAMES: [&str; 7] =
