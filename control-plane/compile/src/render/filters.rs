@@ -1,7 +1,7 @@
 //! What is done with requests besides, as lines.
 
 use super::{Lines, percent, time};
-use weir_model::{AbortAnswer, Filters, LimitKey, StringMatch, TokenBucket};
+use weir_model::{AbortAnswer, BodyLimit, Filters, LimitKey, StringMatch, TokenBucket};
 
 /// The lines of what one level says.
 pub(super) fn filters(out: &mut Lines, indent: usize, it: Option<&Filters>) {
@@ -23,6 +23,11 @@ pub(super) fn filters(out: &mut Lines, indent: usize, it: Option<&Filters>) {
             };
             out.line(indent, format_args!("limit by {by} {}, {answer}", rate(&limit.bucket)));
         }
+    }
+    match it.body {
+        Some(BodyLimit::Bytes(bytes)) => out.line(indent, format_args!("bodies of at most {bytes} bytes")),
+        Some(BodyLimit::Off) => out.line(indent, "bodies of any size"),
+        None => {}
     }
     if let Some(fault) = &it.fault {
         let of = fault.headers.iter().map(|header| match &header.value {
