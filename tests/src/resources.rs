@@ -116,8 +116,7 @@ pub fn particular_manager() -> Manager {
     manager.server_header_transformation = 0;
     manager.via = "1.1 particular".to_owned();
     manager.strip_trailing_host_dot = true;
-    manager.strip_port_mode =
-        Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true));
+    manager.strip_port_mode = Some(hcm::http_connection_manager::StripPortMode::StripAnyHostPort(true));
     manager.max_request_headers_kb = Some(google::UInt32Value { value: 8 });
     manager.always_set_request_id_in_response = true;
     manager.common_http_protocol_options = Some(core::HttpProtocolOptions {
@@ -144,9 +143,8 @@ pub fn particular_manager() -> Manager {
     // Beside the one that is compared: one of failures, to where nobody looks.
     let mut failures = log();
     failures.name = "envoy.access_loggers.stderr".to_owned();
-    failures.config_type = Some(accesslog::access_log::ConfigType::TypedConfig(pack(
-        &stream_log::StderrAccessLog::default(),
-    )));
+    failures.config_type =
+        Some(accesslog::access_log::ConfigType::TypedConfig(pack(&stream_log::StderrAccessLog::default())));
     failures.filter = Some(accesslog::AccessLogFilter {
         filter_specifier: Some(accesslog::access_log_filter::FilterSpecifier::StatusCodeFilter(
             accesslog::StatusCodeFilter {

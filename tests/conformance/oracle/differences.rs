@@ -147,7 +147,10 @@ pub(crate) const INTENDED: &[Intended] = &[
     Intended {
         what: "a path that a rewrite leaves without its first slash",
         reason: "it is no request target (RFC 9112 section 3.2), and an upstream may take it for anything; weir answers 400, Envoy sends it",
-        is: |case| case.weir.answer.status == 400 && case.weir.answer.body.contains("its rewritten path is not a path"),
+        is: |case| {
+            case.weir.answer.status == 400
+                && case.weir.answer.body.contains("its rewritten path is not a path")
+        },
     },
     Intended {
         what: "a fragment in the request target",
@@ -258,12 +261,13 @@ pub(crate) const UNASKED: &[Intended] = &[
         is: |case| case.part("answer.header.server") && case.difference.envoy == "\"envoy\"",
     },
     Intended {
-        what: "`x-request-id` of a request that has none",
-        reason: "weir's own trace context identifies requests; an id of the caller's is passed on",
+        what: "the value of `x-request-id` of a request that has none",
+        reason: "both make one up: a random UUID",
         is: |case| {
             let part = &case.difference.part;
             let seen = part.starts_with("seen[") && part.ends_with("].header.x-request-id");
-            seen && case.difference.weir.is_empty()
+            let unsaid = !case.request.headers.iter().any(|(name, _)| name == "x-request-id");
+            seen && unsaid && is_uuid(&case.difference.envoy) && is_uuid(&case.difference.weir)
         },
     },
     Intended {
@@ -309,8 +313,8 @@ pub(crate) const EDGE: &[Intended] = &[
         },
     },
     Intended {
-        what: "the words for an escaped NUL, and its line in the log",
-        reason: "weir says why it refuses, before there is a listener's log to write to",
+        what: "the words for an escaped NUL, and its flag",
+        reason: "weir says why it refuses, and that it is the caller's doing (DPE); Envoy says neither",
         is: |case| case.request.target.contains("%00") && case.weir.answer.status == case.envoy.answer.status,
     },
 ];
@@ -322,7 +326,36 @@ pub(crate) const PARTICULAR: &[Intended] = &[
         reason: "weir counts while it passes on; Envoy holds the body back and knows its length",
         is: |case| {
             let parts = ["seen[0].header.content-length", "seen[0].header.transfer-encoding"];
-            matches!(case.request.body, Payload::Chunked(..)) && parts.iter().any(|part| case.part(part))
+            // The caller over HTTP/2 says no length.
+            let unsaid = matches!(case.request.body, Payload::Chunked(..))
+                || case.request.version == crate::request::Version::Http2;
+            unsaid && parts.iter().any(|part| case.part(part))
+        },
+    },
+    Intended {
+        what: "a body over HTTP/2 that is too large and comes whole with the end of its stream",
+        reason: "weir measures every body; Envoy only what it has to hold back, and there is nothing to wait for",
+        is: |case| {
+            let http2 = case.request.version == crate::request::Version::Http2;
+            http2 && case.envoy.answer.status == 200 && case.weir.answer.status == 413
+        },
+    },
+    Intended {
+        what: "the cluster in the line of a body that is too large",
+        reason: "weir refuses it before it looks for a cluster; Envoy's route had named one",
+        is: |case| {
+            let both = [case.envoy, case.weir].iter().all(|outcome| outcome.answer.status == 413);
+            both && case.part("log.cluster") && case.difference.weir.is_empty()
+        },
+    },
+    Intended {
+        what: "names and words in the answer to a head that is too large",
+        reason: "the codec gives it, before there is a request; it says nothing but the status",
+        is: |case| {
+            let both = [case.envoy, case.weir].iter().all(|outcome| outcome.answer.status == 431);
+            let parts = ["answer.body", "answer.header.content-length", "answer.header.content-type"];
+            let named = case.part("answer.header.server") || case.part("answer.header.via");
+            both && (named || parts.iter().any(|part| case.part(part)))
         },
     },
     Intended {
@@ -344,6 +377,13 @@ pub(crate) const PARTICULAR: &[Intended] = &[
         },
     },
 ];
+
+/// Whether a quoted value is a random UUID.
+fn is_uuid(value: &str) -> bool {
+    let parts: Vec<&str> = value.trim_matches('"').split('-').collect();
+    let hexadecimal = parts.iter().all(|part| part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]) && hexadecimal
+}
 
 /// The seconds of the day of a quoted date as HTTP has it.
 fn seconds(date: &str) -> Option<u32> {

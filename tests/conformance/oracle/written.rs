@@ -16,8 +16,16 @@ use crate::rules::pb;
 
 /// All suites.
 pub(crate) fn suites() -> Vec<Suite> {
-    [paths::suites(), hosts::suites(), headers::suites(), actions::suites(), foreign::suites(), messages::suites(), timeouts::suites()]
-        .concat()
+    [
+        paths::suites(),
+        hosts::suites(),
+        headers::suites(),
+        actions::suites(),
+        foreign::suites(),
+        messages::suites(),
+        timeouts::suites(),
+    ]
+    .concat()
 }
 
 /// Those for a listener that makes use of what there is to say of HTTP.

@@ -11,7 +11,8 @@ pub(super) fn suites() -> Vec<Suite> {
 }
 
 fn sizes() -> Suite {
-    let routes = everywhere([path("/1").to("alpha"), path("/2").to("delta"), prefix("/").answer(200, "said")]);
+    let routes =
+        everywhere([path("/1").to("alpha"), path("/2").to("delta"), prefix("/").answer(200, "said")]);
     let (fits, more) = ("x".repeat(1000), "x".repeat(1001));
     let half = "x".repeat(600);
     let head = "v".repeat(7000);

@@ -44,7 +44,7 @@ fn a_stock_envoy_finds_out_what_is_spoken_and_logs_as_it_is_told() {
     let mut resources = bootstrap::bootstrap::StaticResources::default();
     resources.clusters.extend([control_plane(), repack(Resource::Cluster(cluster()))]);
     let mut detections = 0;
-    for port in 20_000..20_040 {
+    for port in 20_000..20_100 {
         let mut listener = strategies::listener().new_tree(&mut runner).unwrap().current();
         listener.name = format!("{}-{port}", listener.name);
         listener.address = Some(([127, 0, 0, 1], port).into());
