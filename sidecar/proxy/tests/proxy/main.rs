@@ -4,6 +4,7 @@
 mod affinity;
 mod balancing;
 mod chains;
+mod changes;
 mod clusters;
 mod detection;
 mod fallback;
