@@ -62,7 +62,7 @@ const TABLE: &[Row] = &[
     Row { name: "weir-store", uses: &[], bans: &["prost", "tonic", "hyper", "http", "serde_json"] },
     Row {
         name: "weir-compile",
-        uses: &["weir-model"],
+        uses: &["weir-model", "weir-decide"],
         bans: &["prost", "tonic", "tokio", "hyper", "serde", "serde_json", "regex"],
     },
     Row {

@@ -1,4 +1,4 @@
-//! What ties the callers of a route to where they were, and which localities come first for a node.
+//! What ties the callers of a route to where they were; which localities come first for a node is in [`crate::near`].
 //!
 //! | | weir | stock Envoy | proxyless gRPC |
 //! |---|---|---|---|
@@ -17,11 +17,11 @@ use crate::outbound_name;
 use crate::service::port_of;
 use crate::share::is_apart;
 use std::collections::BTreeSet;
-use weir_model::mesh::{Distribution, LocalityFailover, Mesh, Name, Near, Service};
+use weir_model::mesh::{Mesh, Name};
 use weir_model::node::Target;
 use weir_model::{
-    Affinity, Diagnostic, Endpoints, Forward, HashPolicy, HashSource, Locality, OVERPROVISIONING, Route,
-    RouteAction, Session, StickySplit, WeightedCluster,
+    Affinity, Diagnostic, Forward, HashPolicy, HashSource, Route, RouteAction, Session, StickySplit,
+    WeightedCluster,
 };
 
 /// What the weights of a sticky split sum to. Constant, so that only the boundaries move when weights change.
@@ -182,70 +182,6 @@ fn level(clusters: &mut [WeightedCluster]) {
         let end = (u128::from(before) * u128::from(SUM) / u128::from(sum.max(1))) as u32;
         cluster.weight = end - begin;
         begin = end;
-    }
-}
-
-/// What comes first for the callers of a service, and how soon others help.
-pub(crate) struct Nearness {
-    steps: &'static [Step],
-    overprovisioning: u32,
-}
-
-/// What two places have in common.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Node,
-    Zone,
-    Region,
-}
-
-/// What a policy says of near localities, or else the service itself; nothing if all are one.
-pub(crate) fn nearness(failover: Option<(&Name, &LocalityFailover)>, service: &Service) -> Option<Nearness> {
-    if let Some((_, failover)) = failover {
-        let steps: &[Step] = match failover.prefer {
-            Near::Zone => &[Step::Zone, Step::Region],
-            Near::Region => &[Step::Region],
-        };
-        let overprovisioning = failover.overprovisioning.unwrap_or(OVERPROVISIONING);
-        return Some(Nearness { steps, overprovisioning });
-    }
-    let steps: &[Step] = match service.distribution? {
-        Distribution::SameZone => &[Step::Zone, Step::Region],
-        Distribution::SameNode => &[Step::Node, Step::Zone, Step::Region],
-    };
-    Some(Nearness { steps, overprovisioning: OVERPROVISIONING })
-}
-
-impl Nearness {
-    /// As much of a node's place as counts: nodes for which it is the same prefer the same.
-    pub(crate) fn of(&self, node: &Locality) -> Locality {
-        let part = |text: &str, counts: bool| if counts { text.to_owned() } else { String::new() };
-        Locality {
-            region: node.region.clone(),
-            zone: part(&node.zone, self.steps.contains(&Step::Zone)),
-            sub_zone: part(&node.sub_zone, self.steps.contains(&Step::Node)),
-        }
-    }
-
-    /// Puts what is near a node first: priorities from 0 on without a gap, as gRPC wants them.
-    pub(crate) fn prefer(&self, node: &Locality, endpoints: &mut Endpoints) {
-        endpoints.overprovisioning = self.overprovisioning;
-        let distance = |locality: &Locality| {
-            let region = !node.region.is_empty() && node.region == locality.region;
-            let zone = region && !node.zone.is_empty() && node.zone == locality.zone;
-            let same = |step: &Step| match step {
-                // A machine's name is a sub-zone.
-                Step::Node => zone && !node.sub_zone.is_empty() && node.sub_zone == locality.sub_zone,
-                Step::Zone => zone,
-                Step::Region => region,
-            };
-            self.steps.iter().position(same).unwrap_or(self.steps.len())
-        };
-        let found: BTreeSet<usize> = endpoints.localities.iter().map(|it| distance(&it.locality)).collect();
-        for it in &mut endpoints.localities {
-            it.priority = found.range(..distance(&it.locality)).count() as u32;
-        }
-        endpoints.localities.sort_by_key(|it| it.priority);
     }
 }
 

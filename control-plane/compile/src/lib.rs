@@ -5,7 +5,7 @@
 //! 1. `scope`: which services this node gets, and under which names ([`resolve`] and [`authorities`] say what a name means).
 //! 2. `callers`: which rules are for the node's requests; `route`: the routes of a service's port, in order of precedence.
 //!    `extension`: what rules have beyond the Gateway API.
-//! 3. `affinity`: what ties callers to where they were, and which localities come first.
+//! 3. `affinity`: what ties callers to where they were; `near`: which localities come first.
 //! 4. `express`, `health`: what the node's target cannot do is replaced by what is safe.
 //! 5. `service`: the clusters those routes refer to, and their endpoints.
 //! 6. `stream`: where connections go that nobody reads.
@@ -27,6 +27,7 @@ mod health;
 mod inbound;
 mod index;
 mod memo;
+mod near;
 mod render;
 mod route;
 mod scope;

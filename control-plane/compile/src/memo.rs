@@ -1,11 +1,12 @@
 //! What nodes have in common, compiled once. Lives as long as one mesh: nothing here is ever out of date.
 
 use crate::callers::RuleId;
+use crate::near::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use weir_model::mesh::Name;
 use weir_model::node::Target;
-use weir_model::{Diagnostic, Filters, Locality, Resource, Route, Version};
+use weir_model::{Diagnostic, Filters, Resource, Route, Version};
 
 /// A resource and its version.
 pub(crate) type Versioned = (Version, Arc<Resource>);
@@ -27,7 +28,7 @@ pub(crate) struct Memo {
 }
 
 /// Where the same endpoints apply: for a service's port, and where near ones come first, for all nodes of one place.
-pub(crate) type EndpointsKey = (ServicePort, Option<Locality>);
+pub(crate) type EndpointsKey = (ServicePort, Option<Place>);
 
 /// Where the same routes apply.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -14,7 +14,7 @@ use crate::index::{Index, Policy};
 use crate::memo::{Memo, Routes, RoutesKey, ServicePort, Versioned};
 use crate::service::port_of;
 use crate::stream::Streams;
-use crate::{Compiled, affinity, authority, inbound, outbound_name, route, service};
+use crate::{Compiled, authority, inbound, near, outbound_name, route, service};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -279,12 +279,13 @@ impl<'a> Pass<'a> {
         let cluster = Arc::clone(
             cluster.or_insert_with(|| Arc::new(service::cluster(mesh, index, name, port, target))),
         );
-        let at = &self.node.locality;
-        let near = affinity::nearness(index.policy(mesh, name, number).failover(), found);
-        let endpoints = self.memo.endpoints.entry((key, near.map(|near| near.of(at))));
-        let endpoints = Arc::clone(
-            endpoints.or_insert_with(|| Arc::new(service::endpoints(mesh, index, (name, found), port, at))),
-        );
+        let near = near::nearness(index.policy(mesh, name, number).failover(), found);
+        let place = near.as_ref().map(|near| near.of(self.node));
+        let near = near.zip(place.clone());
+        let endpoints = self.memo.endpoints.entry((key, place));
+        let endpoints = Arc::clone(endpoints.or_insert_with(|| {
+            Arc::new(service::endpoints(mesh, index, (name, found), port, near.as_ref()))
+        }));
         self.insert_versioned(&cluster.resource);
         self.insert_versioned(&endpoints.resource);
         self.found.extend(cluster.diagnostics.iter().chain(&endpoints.diagnostics).cloned());

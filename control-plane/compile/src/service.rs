@@ -2,7 +2,8 @@
 
 use crate::index::Index;
 use crate::memo::{self, versioned};
-use crate::{affinity, express, health, outbound_name};
+use crate::near::{Nearness, Place};
+use crate::{express, health, outbound_name};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use weir_model::mesh::{AppProtocol, Mesh, Name, Service, ServicePort};
@@ -70,7 +71,7 @@ pub(crate) fn endpoints(
     index: &Index,
     (name, service): (&Name, &Service),
     port: &ServicePort,
-    node: &Locality,
+    near: Option<&(Nearness, Place)>,
 ) -> memo::Endpoints {
     let mut found: BTreeMap<&Locality, BTreeMap<SocketAddr, Endpoint>> = BTreeMap::new();
     let mut addresses = std::collections::BTreeSet::new();
@@ -113,8 +114,8 @@ pub(crate) fn endpoints(
         localities: localities.collect(),
         overprovisioning: weir_model::OVERPROVISIONING,
     };
-    if let Some(near) = affinity::nearness(index.policy(mesh, name, port.port).failover(), service) {
-        near.prefer(node, &mut resource);
+    if let Some((near, place)) = near {
+        near.prefer(mesh, index, place, &mut resource);
     }
     let mut diagnostics = Vec::new();
     if beyond > 0 {
