@@ -276,7 +276,7 @@ async fn idle_connections_end_and_busy_ones_do_not() {
     proxy.publish(vec![to("db", &upstream), listener], &[]);
     let mut client = Peer::connect(proxy.tcp).await;
     let mut server = upstream.accept().await;
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     // Either direction counts.
     for _ in 0..6 {
         tokio::time::sleep(Duration::from_millis(100)).await;

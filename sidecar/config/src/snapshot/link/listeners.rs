@@ -206,3 +206,6 @@ fn tree(chains: &FilterChains) -> Result<chain::Chains, LinkError> {
         LinkError::new(format!("filter_chains[{chain}].filter_chain_match"), error.to_string())
     })
 }
+
+#[cfg(test)]
+mod tests;
