@@ -524,7 +524,7 @@ fn grpc() -> Suite {
         rule
     };
     let routes =
-        everywhere([grpc(prefix("/grpc").to("beta").timeout_ms(0)), prefix("/").to("alpha").timeout_ms(0)]);
+        everywhere([only(prefix("/grpc").to("beta").timeout_ms(0)), prefix("/").to("alpha").timeout_ms(0)]);
     let with = |kind: &str| call("POST", "/grpc/x").with("content-type", kind);
     suite(
         "grpc-conditions",
