@@ -357,3 +357,6 @@ Examples:
   weir status                                who serves what
   weir explain http://reviews:9080/          why a request goes where it goes
   weir rollback 41                           back to revision 41";
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,11 @@ pub(crate) async fn connect(
     let trust = trust(credentials)?;
     let url = url(server, trust.is_some())?;
     let bearer = bearer(credentials)?;
+    if bearer.0.is_some() && !is_safe(&url) {
+        bail!(
+            "--token-file: the token could be read on its way to {server}; connect with TLS (--trust-pin or --trust-bundle)"
+        );
+    }
     let endpoint = Endpoint::from_shared(url.clone())
         .with_context(|| format!("--server {server:?} is no address; write ADDR:PORT"))?;
     let endpoint = endpoint.connect_timeout(Duration::from_secs(5)).timeout(timeout).tcp_nodelay(true);
@@ -110,8 +115,7 @@ fn url(server: &str, trusted: bool) -> anyhow::Result<String> {
         (Some(_), _) => Ok(server.to_owned()),
         (None, true) => Ok(format!("https://{server}")),
         (None, false) => {
-            let host = server.rsplit_once(':').map_or(server, |(host, _)| host).trim_matches(['[', ']']);
-            if host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+            if is_local(server) {
                 return Ok(format!("http://{server}"));
             }
             bail!(
@@ -119,6 +123,20 @@ fn url(server: &str, trusted: bool) -> anyhow::Result<String> {
                  http://{server} to speak plain text in a network that is trusted"
             )
         }
+    }
+}
+
+fn is_local(authority: &str) -> bool {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether nobody else can read what is sent there.
+fn is_safe(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("https", _)) => true,
+        Some((_, authority)) => is_local(authority.trim_end_matches('/')),
+        None => false,
     }
 }
 
@@ -174,3 +192,6 @@ pub(crate) fn told(status: &Status) -> anyhow::Error {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

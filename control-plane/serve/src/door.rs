@@ -1,5 +1,5 @@
-//! How connections come in: TLS and, from where that is trusted, plain text, told apart by their first byte. A slow or silent caller keeps
-//! nobody else waiting, and a wrong certificate ends here.
+//! How connections come in: TLS and, from where that is trusted, plain text, told apart by their first byte. A wrong certificate ends here. Slow
+//! and silent callers keep others waiting only where there are [`HANDSHAKES`] of them, and then for [`HANDSHAKE_TIMEOUT`] at most.
 
 use crate::access::{Entrance, Peer, Reason};
 use crate::identity::Identities;
@@ -235,3 +235,6 @@ impl AsyncWrite for Incoming {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
