@@ -10,9 +10,9 @@ use weir_config::{Answer, Snapshot, Status};
 use weir_model::access_log::{AccessLog, JsonTemplate, LogFormat};
 use weir_model::node::Node;
 use weir_model::{
-    Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, HttpListener, Listener, ListenerKind,
-    LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy, Route, RouteAction,
-    RouteConfiguration, RouteMatch, RouteSource, StringMatch,
+    Cluster, ClusterKind, Discovery, Endpoints, Forward, Forwarded, HeaderMutation, HttpListener, Listener,
+    ListenerKind, LoadBalancing, PathMatch, PathRewrite, Redirect, Resource, ResourceType, RetryPolicy,
+    Route, RouteAction, RouteConfiguration, RouteMatch, RouteSource, StringMatch,
 };
 
 use super::clusters::health;

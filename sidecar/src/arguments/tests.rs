@@ -159,7 +159,8 @@ fn access_logs() {
     assert!(on && matches!(format, LogFormat::Text { .. }));
     let (on, format) = log(r#"--access-log --access-log-format {"a":"%DURATION%"}"#);
     assert!(on && matches!(format, LogFormat::Json { .. }));
-    let mistakes = |flags: &str| check(&format!("--xds http://a:1 --outbound :0 {flags}")).unwrap_err().join("\n");
+    let mistakes =
+        |flags: &str| check(&format!("--xds http://a:1 --outbound :0 {flags}")).unwrap_err().join("\n");
     assert!(
         mistakes("--access-log xml").contains("--access-log xml: is no kind of lines; write json or text")
     );
@@ -181,7 +182,14 @@ fn whom_to_trust_means_tls() {
     assert!(line("--join-token-file a --service-account-token-file b").is_err());
     assert!(check("--xds weir:1 --outbound :0 --trust-pin sha256:1").is_err());
     assert!(check("--xds weir:1 --outbound :0").unwrap_err().join("\n").contains("--trust-pin"));
-    assert!(check("--xds weir:1 --outbound :0 --join-token-file a").unwrap_err().join("\n").contains("--trust-pin"));
-    let missing = check("--xds weir:1 --outbound :0 --trust-bundle /nowhere --join-token-file a").unwrap_err().join("\n");
+    assert!(
+        check("--xds weir:1 --outbound :0 --join-token-file a")
+            .unwrap_err()
+            .join("\n")
+            .contains("--trust-pin")
+    );
+    let missing = check("--xds weir:1 --outbound :0 --trust-bundle /nowhere --join-token-file a")
+        .unwrap_err()
+        .join("\n");
     assert!(missing.contains("--trust-bundle") && missing.contains("is not there"), "{missing}");
 }

@@ -319,7 +319,9 @@ async fn a_listener_says_what_its_lines_say() {
     let weir_model::ListenerKind::Http(http) = &mut listener.kind else { unreachable!() };
     http.access_log = Some(Arc::new(Model {
         output: LogOutput::Stderr,
-        format: LogFormat::Text { template, omit_empty: false }, ..Model::default() }));
+        format: LogFormat::Text { template, omit_empty: false },
+        ..Model::default()
+    }));
     proxy.publish(vec![Resource::Cluster(app), Resource::Listener(listener)], &[]);
     let mut client = Peer::connect(proxy.inbound).await;
     client.send("GET /path?query HTTP/1.1\r\nHost: Name\r\nX-A: one\r\nX-A: two\r\nTE: trailers\r\nConnection: te\r\n\r\n").await;

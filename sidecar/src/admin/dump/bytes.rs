@@ -22,9 +22,7 @@ pub(super) fn chains(it: &FilterChains) -> Value {
         ChainKind::Http(it) => json!({"http": http(it)}),
         ChainKind::Tcp(it) => json!({"tcp": tcp(it)}),
     };
-    let chain = |chain: &weir_model::FilterChain| {
-        json!({"name": chain.name, "match": matches(&chain.matches), "kind": kind(&chain.kind)})
-    };
+    let chain = |chain: &weir_model::FilterChain| json!({"name": chain.name, "match": matches(&chain.matches), "kind": kind(&chain.kind)});
     json!({
         "inspect": it.inspect.map(|inspect| json!({
             "tls": inspect.tls,
