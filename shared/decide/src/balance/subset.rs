@@ -1,6 +1,6 @@
 //! Subsets: which part of a cluster's endpoints a request may go to, by the labels that its route asks for (Envoy's subset load balancer).
 //!
-//! For each selector there is a [`Part`] for every combination of values that an endpoint has under all of its keys: the indices of its
+//! For each selector there is a `Part` for every combination of values that an endpoint has under all of its keys: the indices of its
 //! endpoints and a [`Table`] of its own, so that shares, rings, priorities and panic are the subset's. A route asks by exactly the keys of
 //! a selector. Where there is no such part, the selector's fallback decides, else the cluster's.
 //!
