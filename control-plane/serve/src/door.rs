@@ -1,5 +1,5 @@
 //! How connections come in: TLS and, from where that is trusted, plain text, told apart by their first byte. A wrong certificate ends here. Slow
-//! and silent callers keep others waiting only where there are [`HANDSHAKES`] of them, and then for [`HANDSHAKE_TIMEOUT`] at most.
+//! and silent callers keep others waiting only where there are 256 of them, and then for ten seconds at most.
 
 use crate::access::{Entrance, Peer, Reason};
 use crate::identity::Identities;

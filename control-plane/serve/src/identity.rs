@@ -3,7 +3,7 @@
 //! On disk, below the data directory: `identity/` holds a store (roots, tokens as digests; the mechanism policy is kept with) and each root's key
 //! in a file closed to others. A key is on the disk before the store names its root, so that a crash leaves at most a key nobody uses.
 //!
-//! [`service`] is what data planes ask, [`admin`] what operators do; [`roots`] decides how one root follows another, [`tokens`] which token opens
+//! [`service`] is what data planes ask, [`admin`] what operators do; `roots` decides how one root follows another, [`tokens`] which token opens
 //! what, [`kubernetes`] which service-account tokens are believed.
 
 pub mod admin;

@@ -1,4 +1,4 @@
-//! Stands before every service of a door: no request reaches one that [`decide`](super::decide) did not let through. What it learned of the
+//! Stands before every service of a door: no request reaches one that [`decide`] did not let through. What it learned of the
 //! caller travels in the request's extensions.
 
 use super::{Caller, Entrance, Reason, Refusal, decide};
