@@ -3,6 +3,8 @@
 use super::*;
 use proptest::prelude::*;
 use regex::bytes::Regex;
+use weir_model::access_log::LogField;
+use weir_model::{FieldCondition, MoreConditions, ValueCondition};
 
 const PATH_REGEXES: [&str; 9] =
     [".*", "/a.*", "/a/[ab]+", "/a/b(/.*)?", "/(a|ab)/.*", "(?i)/A/B", r"/a\b.*", r"/\w+", "/v2$|/v2/.*"];
@@ -22,8 +24,18 @@ fn string_matches(expected: &StringMatch, actual: &[u8]) -> bool {
     }
 }
 
-fn path_matches(expected: &PathMatch, actual: &str) -> bool {
-    match expected {
+/// Both in lower case, where case does not matter; expressions say it themselves.
+fn path_matches(expected: &PathMatch, actual: &str, ignore_case: bool) -> bool {
+    let ignore_case = ignore_case && !matches!(expected, PathMatch::Regex(_));
+    let lower = |text: &String| if ignore_case { text.to_ascii_lowercase() } else { text.clone() };
+    let actual = &*lower(&actual.to_owned());
+    let expected = match expected {
+        PathMatch::Exact(path) => PathMatch::Exact(lower(path)),
+        PathMatch::Prefix(path) => PathMatch::Prefix(lower(path)),
+        PathMatch::Characters(path) => PathMatch::Characters(lower(path)),
+        PathMatch::Regex(path) => PathMatch::Regex(path.clone()),
+    };
+    match &expected {
         PathMatch::Exact(exact) => exact == actual,
         PathMatch::Prefix(prefix) => {
             let bare = prefix.strip_suffix('/').unwrap_or(prefix);
@@ -63,7 +75,27 @@ fn parameter(query: Option<&str>, name: &str) -> Option<Vec<u8>> {
 }
 
 fn route_matches(matches: &RouteMatch, head: &Head<'_>) -> bool {
-    path_matches(&matches.path, head.path)
+    let default = weir_model::MoreConditions::default();
+    let more = matches.more.as_deref().unwrap_or(&default);
+    path_matches(&matches.path, head.path, more.ignore_case)
+        && more.absent_query.iter().all(|name| parameter(head.query, name).is_none())
+        && more.fields.iter().all(|condition| {
+            let LogField::Header(name) = &condition.field else { panic!("only header fields are made here") };
+            let mut values: Vec<&[u8]> =
+                head.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            if values.is_empty() && condition.missing_is_empty {
+                values.push(b"");
+            }
+            match &condition.value {
+                ValueCondition::Absent => values.is_empty() != condition.invert,
+                ValueCondition::Text(StringMatch::Present) => values.is_empty() == condition.invert,
+                ValueCondition::Text(_) | ValueCondition::Range(..) if values.is_empty() => false,
+                ValueCondition::Text(text) => {
+                    values.iter().any(|value| string_matches(text, value)) != condition.invert
+                }
+                ValueCondition::Range(..) => panic!("none is made here"),
+            }
+        })
         && matches.method.as_ref().is_none_or(|method| method == head.method)
         && matches.headers.iter().all(|condition| {
             let mut fields = head.headers.get_all(&condition.name).iter();
@@ -104,7 +136,7 @@ fn reference(configuration: &RouteConfiguration, head: &Head<'_>) -> Option<Rout
 
 fn a_path() -> impl Strategy<Value = String> {
     prop_oneof![
-        12 => "(/(a|b|ab|v2|v2x|é)?){0,4}",
+        12 => "(/(a|b|ab|v2|V2|v2x|é|A)?){0,4}",
         1 => Just("*".to_owned()),
     ]
 }
@@ -138,9 +170,32 @@ fn a_match() -> impl Strategy<Value = RouteMatch> {
     let query = prop::collection::vec(parameter, 0..2);
     let fraction = prop::option::weighted(0.1, prop::sample::select(vec![Fraction(0), Fraction(1_000_000)]));
     let method = prop::option::weighted(0.3, a_method());
-    (a_path_match(), method, headers, query, fraction).prop_map(|(path, method, headers, query, fraction)| {
-        RouteMatch { path, method, headers, query, fraction, more: None }
-    })
+    let more = prop::option::weighted(0.3, more());
+    (a_path_match(), method, headers, query, fraction, more).prop_map(
+        |(path, method, headers, query, fraction, more)| RouteMatch {
+            path,
+            method,
+            headers,
+            query,
+            fraction,
+            more,
+        },
+    )
+}
+
+/// What few routes ask.
+fn more() -> impl Strategy<Value = Box<MoreConditions>> {
+    let value = prop_oneof![a_value().prop_map(ValueCondition::Text), Just(ValueCondition::Absent)];
+    let name = prop::sample::select(vec!["x-a", "x-b", "x-c"]);
+    let field = (name, value, any::<(bool, bool)>()).prop_map(|(name, value, (invert, missing_is_empty))| {
+        let field = LogField::Header(HeaderName::from_static(name));
+        FieldCondition { field, value, invert, missing_is_empty }
+    });
+    (any::<bool>(), prop::collection::vec(field, 0..2), prop::collection::vec("[pq]", 0..2)).prop_map(
+        |(ignore_case, fields, absent_query)| {
+            Box::new(MoreConditions { ignore_case, fields, absent_query, ..MoreConditions::default() })
+        },
+    )
 }
 
 /// Routes of few different paths, so that many share one.
