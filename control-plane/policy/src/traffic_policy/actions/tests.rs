@@ -97,6 +97,8 @@ fn one(spec: Value, expected: &str) {
 fn limits_that_cannot_be_kept() {
     let limit = |limit: Value| json!({"rateLimits": [limit]});
     one(limit(json!({})), "spec.rateLimits[0].requests: it is missing");
+    one(json!({"maxRequestBytes": 0}), "spec.maxRequestBytes: 0 is not an integer");
+    one(json!({"maxRequestBytes": "1Mi"}), "spec.maxRequestBytes: ");
     one(limit(json!({"requests": 0})), "spec.rateLimits[0].requests: 0 is not an integer");
     one(limit(json!({"requests": 1, "interval": "10ms"})), "spec.rateLimits[0].interval: 10ms is too short");
     one(limit(json!({"requests": 1, "by": "Header"})), "spec.rateLimits[0].header: it is missing");
