@@ -42,7 +42,8 @@ impl IdentityArguments {
         let pin = wanted.optional("--trust-pin", self.trust_pin, |text| {
             text.parse::<Pin>().map_err(|error| error.to_string())
         });
-        let bundle = wanted.optional("--trust-bundle", self.trust_bundle, |text| bundle(text, domain.as_ref()));
+        let bundle =
+            wanted.optional("--trust-bundle", self.trust_bundle, |text| bundle(text, domain.as_ref()));
         let given = [
             wanted.optional("--join-token-file", self.join_token_file, path).map(Proof::JoinTokenFile),
             wanted
@@ -70,9 +71,12 @@ impl IdentityArguments {
                 wanted.mistake("--join-token-file", "", mend.to_owned());
                 None
             }
-            (Some(trust), proof) => {
-                Some(IdentityOptions { trust, proof, state_dir: state_dir.map(Path::to_owned), seed: entropy_seed() })
-            }
+            (Some(trust), proof) => Some(IdentityOptions {
+                trust,
+                proof,
+                state_dir: state_dir.map(Path::to_owned),
+                seed: entropy_seed(),
+            }),
             (None, Some(_)) => {
                 let mend = "is needed before a token is shown to anybody (or --trust-bundle); weir identity show tells it";
                 wanted.mistake("--trust-pin", "", mend.to_owned());

@@ -58,4 +58,3 @@ fn innermost(error: &dyn std::error::Error) -> String {
     }
     error.to_string()
 }
-
