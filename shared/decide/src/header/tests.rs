@@ -63,10 +63,8 @@ fn edits_are_made_in_envoys_order() {
     use weir_model::HeaderEdit;
     let name = |name: &'static str| HeaderName::from_static(name);
     let literal = |text: &'static str| EditValue::Literal(HeaderValue::from_static(text));
-    let template = |text: &str, keep_empty| EditValue::Template {
-        template: Template::parse(text).unwrap(),
-        keep_empty,
-    };
+    let template =
+        |text: &str, keep_empty| EditValue::Template { template: Template::parse(text).unwrap(), keep_empty };
     let edit = |field, value, action| HeaderEdit { name: name(field), value, action };
     let edits = HeaderEdits {
         remove: vec![name("x-gone"), name("x-moved")],
@@ -97,6 +95,15 @@ fn edits_are_made_in_envoys_order() {
     found.sort();
     assert_eq!(
         found,
-        ["x-both=added", "x-both=over", "x-copy=old", "x-kept=", "x-moved=back", "x-new=1", "x-new=2", "x-there=yes"]
+        [
+            "x-both=added",
+            "x-both=over",
+            "x-copy=old",
+            "x-kept=",
+            "x-moved=back",
+            "x-new=1",
+            "x-new=2",
+            "x-there=yes"
+        ]
     );
 }

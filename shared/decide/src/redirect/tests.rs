@@ -50,7 +50,8 @@ fn the_port_follows_from_port_scheme_and_request() {
         ((None, None), "http", "[::1]:8080", "http://[::1]:8080/p"),
     ];
     for ((scheme, port), of, authority, expected) in table {
-        let original = Original { scheme: of, authority, path: "/p", query: None, prefix: None, substitute: None };
+        let original =
+            Original { scheme: of, authority, path: "/p", query: None, prefix: None, substitute: None };
         assert_eq!(to(&redirect(scheme, None, port), &original), expected);
     }
 }
