@@ -65,6 +65,7 @@ fn role(random: &mut Random, index: usize, style: Style) -> Role {
         target,
         namespace: namespace.to_owned(),
         service: service.to_owned(),
+        service_account: weir_model::mesh::SERVICE_ACCOUNT.to_owned(),
         labels: [("app", app), ("version", version)]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
