@@ -254,6 +254,7 @@ fn circuit_breakers(spec: &TrafficPolicySpec) -> Option<CircuitBreakers> {
         connection: ConnectionLimits {
             max_requests: limits.max_connection_requests,
             max_duration: limits.max_connection_duration,
+            max_streams: None,
             keepalive: None,
         },
         high: Thresholds {

@@ -270,6 +270,8 @@ pub struct ConnectionLimits {
     pub max_requests: Option<u32>,
     /// Time after which it takes no more requests.
     pub max_duration: Option<Duration>,
+    /// Streams that an HTTP/2 connection carries at once, where its peer allows more (Envoy's `max_concurrent_streams`).
+    pub max_streams: Option<u32>,
     /// Whether the kernel asks a silent peer whether it is there (Envoy's `upstream_connection_options.tcp_keepalive`).
     pub keepalive: Option<TcpKeepalive>,
 }

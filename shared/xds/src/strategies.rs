@@ -79,8 +79,11 @@ pub fn cluster() -> BoxedStrategy<Cluster> {
                 (load_balancing, spread, health, subsets),
                 http,
                 (connect_timeout, idle_timeout),
-                circuit_breakers,
+                mut circuit_breakers,
             )| {
+                if http == HttpVersion::Http1 {
+                    circuit_breakers.connection.max_streams = None;
+                }
                 // Envoy wants the one with the other.
                 let aware = spread.by_locality;
                 let subsets = subsets.map(|mut subsets| {
@@ -370,8 +373,13 @@ fn load_balancing() -> BoxedStrategy<LoadBalancing> {
 }
 
 fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
-    let connection = (of(1..u32::MAX), of(duration()), of(clusters::keepalive())).prop_map(
-        |(max_requests, max_duration, keepalive)| ConnectionLimits { max_requests, max_duration, keepalive },
+    let connection = (of(1..u32::MAX), of(duration()), of(1..u32::MAX), of(clusters::keepalive())).prop_map(
+        |(max_requests, max_duration, max_streams, keepalive)| ConnectionLimits {
+            max_requests,
+            max_duration,
+            max_streams,
+            keepalive,
+        },
     );
     (thresholds(), thresholds(), of(any::<u32>()), connection)
         .prop_map(|(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {

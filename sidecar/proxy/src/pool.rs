@@ -109,6 +109,8 @@ pub(crate) fn limit(breakers: &CircuitBreakers, word: Word, priority: Priority) 
 #[derive(Clone, Copy, Debug)]
 struct Life {
     requests: u32,
+    /// Of HTTP/2, at once.
+    streams: usize,
     until: Option<Time>,
 }
 
@@ -116,7 +118,8 @@ impl Life {
     fn new(cluster: &WorkerCluster) -> Life {
         let limits = &cluster.config.model.circuit_breakers.connection;
         let until = limits.max_duration.map(|limit| crate::timer::now() + limit);
-        Life { requests: limits.max_requests.unwrap_or(u32::MAX), until }
+        let streams = limits.max_streams.map_or(usize::MAX, |most| most as usize);
+        Life { requests: limits.max_requests.unwrap_or(u32::MAX), streams, until }
     }
 
     /// Whether it takes another request. Reads no clock where there is no limit.

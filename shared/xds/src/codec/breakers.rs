@@ -61,7 +61,7 @@ pub(super) fn from_connection(options: &core::HttpProtocolOptions) -> Check<Conn
     let max_requests = options.max_requests_per_connection.as_ref().and_then(from_requests);
     let field = "max_connection_duration";
     let max_duration = wire::timeout(field, options.max_connection_duration.as_ref())?;
-    Ok(ConnectionLimits { max_requests, max_duration, keepalive: None })
+    Ok(ConnectionLimits { max_requests, max_duration, max_streams: None, keepalive: None })
 }
 
 /// The message of how the kernel asks silent peers.

@@ -135,7 +135,10 @@ fn from_discovery(message: &cluster::Cluster, name: &str) -> Check<Discovery> {
 
 fn protocol(cluster: &Cluster) -> HttpProtocolOptions {
     let http1 = core::Http1ProtocolOptions::default;
-    let http2 = core::Http2ProtocolOptions::default;
+    let http2 = || core::Http2ProtocolOptions {
+        max_concurrent_streams: cluster.circuit_breakers.connection.max_streams.and_then(wire::wrap),
+        ..core::Http2ProtocolOptions::default()
+    };
     let explicit = |config| {
         UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) })
     };
@@ -201,15 +204,22 @@ fn from_protocol(options: &google::Any) -> Check<Options> {
         request_mirror_policies, hash_policy, retry_policy);
     let common = options.common_http_protocol_options.unwrap_or_default();
     let limits = || {
-        refuse!(common; max_stream_duration, headers_with_underscores_action);
+        refuse!(common; max_stream_duration, headers_with_underscores_action, max_headers_count);
         let idle = wire::optional_duration("idle_timeout", common.idle_timeout.as_ref())?;
         Ok((idle.unwrap_or(IDLE_TIMEOUT), breakers::from_connection(&common)?))
     };
-    let (idle_timeout, connection) = limits().at("common_http_protocol_options")?;
+    let (idle_timeout, mut connection) = limits().at("common_http_protocol_options")?;
     let http = match options.upstream_protocol_options {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(explicit)) => match explicit.protocol_config {
-            Some(ProtocolConfig::HttpProtocolOptions(_)) => HttpVersion::Http1,
-            Some(ProtocolConfig::Http2ProtocolOptions(_)) => HttpVersion::Http2,
+            Some(ProtocolConfig::HttpProtocolOptions(http1)) => {
+                from_http1(&http1).at("explicit_http_config.http_protocol_options")?;
+                HttpVersion::Http1
+            }
+            Some(ProtocolConfig::Http2ProtocolOptions(http2)) => {
+                let at = "explicit_http_config.http2_protocol_options";
+                connection.max_streams = from_http2(&http2).at(at)?;
+                HttpVersion::Http2
+            }
             Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
                 return Err(Fault::unsupported("explicit_http_config.http3_protocol_options"));
             }
@@ -218,14 +228,31 @@ fn from_protocol(options: &google::Any) -> Check<Options> {
         Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
             let inner = || {
                 refuse!(config; http3_protocol_options);
-                Ok(HttpVersion::Downstream)
+                from_http1(&config.http_protocol_options.unwrap_or_default()).at("http_protocol_options")?;
+                from_http2(&config.http2_protocol_options.unwrap_or_default()).at("http2_protocol_options")
             };
-            inner().at("use_downstream_protocol_config")?
+            connection.max_streams = inner().at("use_downstream_protocol_config")?;
+            HttpVersion::Downstream
         }
         Some(UpstreamProtocolOptions::AutoConfig(_)) => return Err(Fault::unsupported("auto_config")),
         None => return Err(Fault::of("upstream_protocol_options", "missing")),
     };
     Ok(Options { http, idle_timeout, connection })
+}
+
+/// Says nothing of how fields are written that weir would do otherwise. What servers read (`accept_http_10` and its like) means nothing here.
+fn from_http1(options: &core::Http1ProtocolOptions) -> Check<()> {
+    refuse!(options; header_key_format);
+    Ok(())
+}
+
+/// How many streams a connection carries. Windows are weir's own.
+fn from_http2(options: &core::Http2ProtocolOptions) -> Check<Option<u32>> {
+    refuse!(options; allow_connect, allow_metadata, custom_settings_parameters, connection_keepalive);
+    match &options.max_concurrent_streams {
+        Some(streams) if streams.value == 0 => Err(Fault::of("max_concurrent_streams", "0 is less than 1")),
+        streams => Ok(streams.as_ref().map(|streams| streams.value)),
+    }
 }
 
 fn kind(kind: &ClusterKind) -> Option<core::Metadata> {

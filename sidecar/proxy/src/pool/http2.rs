@@ -210,7 +210,8 @@ impl Http2 {
     }
 
     fn has_room(&self) -> bool {
-        self.streams.get() < self.sender.borrow().current_max_send_streams()
+        let allowed = self.sender.borrow().current_max_send_streams().min(self.life.get().streams);
+        self.streams.get() < allowed
     }
 }
 

@@ -321,6 +321,28 @@ async fn a_connection_carries_so_many_streams() {
 }
 
 #[tokio::test]
+async fn a_connection_carries_so_many_streams_at_once() {
+    let upstream = Upstream::bind().await;
+    let mut app = cluster("app", HttpVersion::Http2, &[upstream.address]);
+    app.circuit_breakers.connection.max_streams = Some(1);
+    let proxy = Proxy::inbound(app);
+    let mut client = Client2::connect(proxy.inbound).await;
+    let mut open = vec![];
+    for status in [201, 202] {
+        let request = http::Request::get("http://a/").body(()).unwrap();
+        let (response, _) = client.sender.send_request(request, true).unwrap();
+        // A connection for each, although the first one would take a hundred.
+        let mut server = Server2::accept(&upstream).await;
+        let (_request, respond) = server.request().await;
+        open.push((response, server, respond, status));
+    }
+    for (response, _server, mut respond, status) in open {
+        respond.send_response(Response::builder().status(status).body(()).unwrap(), true).unwrap();
+        assert_eq!(patient(response).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_grows_so_old() {
     let upstream = Upstream::bind().await;
     let mut app = to(&[upstream.address]);

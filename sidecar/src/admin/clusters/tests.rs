@@ -8,7 +8,8 @@ use weir_model::{
 
 /// A cluster of two endpoints that are checked and start slowly.
 fn snapshot() -> Snapshot {
-    let endpoint = |port: u16| Endpoint { details: None,
+    let endpoint = |port: u16| Endpoint {
+        details: None,
         address: ([127, 0, 0, 1], port).into(),
         workload: format!("w{port}"),
         health: Health::Healthy,
@@ -20,11 +21,17 @@ fn snapshot() -> Snapshot {
         weight: 1,
         endpoints: vec![endpoint(1), endpoint(2)],
     };
-    let endpoints =
-        Endpoints { drops: Vec::new(), weighted_priority_health: false, name: "a".to_owned(), localities: vec![locality], overprovisioning: OVERPROVISIONING };
+    let endpoints = Endpoints {
+        drops: Vec::new(),
+        weighted_priority_health: false,
+        name: "a".to_owned(),
+        localities: vec![locality],
+        overprovisioning: OVERPROVISIONING,
+    };
     let second = Duration::from_secs(1);
     let check = HealthCheck::new(Probe::Tcp { send: vec![], receive: vec![] }, second, second, 1, 1);
-    let cluster = weir_model::Cluster { subsets: None,
+    let cluster = weir_model::Cluster {
+        subsets: None,
         name: "a".to_owned(),
         kind: ClusterKind::Unknown,
         discovery: Discovery::Static(endpoints),

@@ -357,6 +357,9 @@ fn fields() -> Suite {
     Suite { requests, ..suite("field-conditions", routes, []) }
 }
 
+/// Says something more of a condition.
+type Change = fn(&mut pb::HeaderMatcher);
+
 fn inverted() -> Suite {
     let invert = |matcher: &mut pb::HeaderMatcher| matcher.invert_match = true;
     let empty = |matcher: &mut pb::HeaderMatcher| matcher.treat_missing_header_as_empty = true;
@@ -367,8 +370,7 @@ fn inverted() -> Suite {
     let any = || text(matcher::string_matcher::MatchPattern::SafeRegex(rules::expr("a*")), false);
     let present = |there| Some(Specifier::PresentMatch(there));
     let mut listed = vec![];
-    let forms: [(&str, fn(&mut pb::HeaderMatcher)); 3] =
-        [("invert", invert), ("empty", empty), ("both", both)];
+    let forms: [(&str, Change); 3] = [("invert", invert), ("empty", empty), ("both", both)];
     for (name, change) in forms {
         let to = |what: &str| path(&format!("/{name}-{what}")).to("beta");
         listed.push(on(to("exact"), "x-n", exact("a"), change));

@@ -260,6 +260,33 @@ fn breakers_are_those_of_each_priority() {
 }
 
 #[test]
+fn streams_of_a_connection_are_counted_and_other_options_refused() {
+    use pb::core::{Http2ProtocolOptions, KeepaliveSettings};
+    use pb::upstreams::HttpProtocolOptions;
+    use pb::upstreams::http_protocol_options::explicit_http_config::ProtocolConfig;
+    use pb::upstreams::http_protocol_options::{ExplicitHttpConfig, UpstreamProtocolOptions};
+    let read = |http2: Http2ProtocolOptions| {
+        breakers(|message| {
+            let protocol_config = Some(ProtocolConfig::Http2ProtocolOptions(http2.clone()));
+            let explicit =
+                UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config });
+            let options =
+                HttpProtocolOptions { upstream_protocol_options: Some(explicit), ..Default::default() };
+            message.typed_extension_protocol_options =
+                [(HttpProtocolOptions::full_name(), wire::pack(&options))].into();
+        })
+    };
+    let streams =
+        |count| Http2ProtocolOptions { max_concurrent_streams: wire::wrap(count), ..Default::default() };
+    assert_eq!(read(streams(7)).unwrap().connection.max_streams, Some(7));
+    assert_eq!(read(Http2ProtocolOptions::default()).unwrap().connection.max_streams, None);
+    assert!(read(streams(0)).unwrap_err().field.ends_with("http2_protocol_options.max_concurrent_streams"));
+    let asked = Some(KeepaliveSettings::default());
+    let asked = Http2ProtocolOptions { connection_keepalive: asked, ..Default::default() };
+    assert!(read(asked).unwrap_err().field.ends_with("http2_protocol_options.connection_keepalive"));
+}
+
+#[test]
 fn a_listener_limits_what_its_routes_leave_open() {
     use pb::hcm::HttpConnectionManager;
     let read = |change: &dyn Fn(&mut HttpConnectionManager)| {
