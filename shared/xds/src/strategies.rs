@@ -373,14 +373,13 @@ fn load_balancing() -> BoxedStrategy<LoadBalancing> {
 }
 
 fn circuit_breakers() -> BoxedStrategy<CircuitBreakers> {
-    let connection = (of(1..u32::MAX), of(duration()), of(1..u32::MAX), of(clusters::keepalive())).prop_map(
-        |(max_requests, max_duration, max_streams, keepalive)| ConnectionLimits {
+    let connection = (of(1..u32::MAX), of(duration()), of(1..=u32::MAX >> 1), of(clusters::keepalive()))
+        .prop_map(|(max_requests, max_duration, max_streams, keepalive)| ConnectionLimits {
             max_requests,
             max_duration,
             max_streams,
             keepalive,
-        },
-    );
+        });
     (thresholds(), thresholds(), of(any::<u32>()), connection)
         .prop_map(|(thresholds, high, max_endpoint_connections, connection)| CircuitBreakers {
             max_connections: thresholds.max_connections,

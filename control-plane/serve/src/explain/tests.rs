@@ -41,8 +41,8 @@ fn ask_of(
     request: wire::ExplainRequest,
     headers: &[(&str, &str)],
 ) -> wire::ExplainResponse {
-    let (objects, _) = weir_policy::parse_yaml(policy);
-    assert_eq!(objects.len(), count);
+    let (objects, mistakes) = weir_policy::parse_yaml(policy);
+    assert_eq!(objects.len(), count, "{mistakes:?}");
     let mesh = weir_policy::to_mesh(&objects);
     let dir = tempfile::tempdir().unwrap();
     let store = weir_store::Embedded::open(dir.path(), weir_store::Options::default()).unwrap();
@@ -59,7 +59,7 @@ const STREAMS: &str = "
 apiVersion: v1
 kind: Service
 metadata: {name: db}
-spec: {selector: {app: db}, ports: [{port: 5432, appProtocol: tls}, {port: 6432, appProtocol: tcp, name: pool}, {port: 80, name: web}]}
+spec: {selector: {app: db}, ports: [{port: 5432, appProtocol: tls, name: pg}, {port: 6432, appProtocol: tcp, name: pool}, {port: 80, name: web}]}
 ---
 apiVersion: weir.dev/v1
 kind: Workload

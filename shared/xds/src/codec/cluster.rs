@@ -21,6 +21,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's own idle time where a message does not say.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// As many streams as HTTP/2 can have at once (RFC 9113 section 5.1.1).
+const MAX_STREAMS: u32 = u32::MAX >> 1;
+
 /// Metadata that names the service port a cluster stands for.
 const SERVICE: &str = "service";
 /// Metadata of the cluster of the application beside the sidecar.
@@ -250,7 +253,10 @@ fn from_http1(options: &core::Http1ProtocolOptions) -> Check<()> {
 fn from_http2(options: &core::Http2ProtocolOptions) -> Check<Option<u32>> {
     refuse!(options; allow_connect, allow_metadata, custom_settings_parameters, connection_keepalive);
     match &options.max_concurrent_streams {
-        Some(streams) if streams.value == 0 => Err(Fault::of("max_concurrent_streams", "0 is less than 1")),
+        Some(streams) if !(1..=MAX_STREAMS).contains(&streams.value) => {
+            let message = format!("{} is not from 1 to {MAX_STREAMS}", streams.value);
+            Err(Fault::of("max_concurrent_streams", message))
+        }
         streams => Ok(streams.as_ref().map(|streams| streams.value)),
     }
 }

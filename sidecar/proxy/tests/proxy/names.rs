@@ -34,6 +34,9 @@ async fn authorities_lead_to_their_routes() {
     ];
     proxy.publish(resources, &["nobody"]);
     let mut client = Peer::connect(proxy.outbound).await;
+    // The first one may come before the worker has the snapshot, and be waited for.
+    assert_eq!(ask(&mut client, "one").await.1, "one");
+    while proxy.wanted.try_recv().is_ok() {}
     for (host, body) in [
         ("one", "one"),
         ("two.default:80", "two"),

@@ -218,6 +218,8 @@ fn errors_name_the_field() {
     assert!(error.starts_with("route_config.virtual_hosts[0].routes[0]"), "{error}");
     let Resource::Listener(mut nowhere) = tcp(1, "a") else { unreachable!() };
     nowhere.address = None;
+    let chains = weir_model::FilterChains { inspect: None, chains: vec![], otherwise: None };
+    nowhere.kind = weir_model::ListenerKind::Chains(Box::new(chains));
     assert!(refused(Resource::Listener(nowhere)).starts_with("address: "));
     assert!(refused(cluster("c", "")).starts_with("eds_cluster_config.service_name: "));
     assert!(refused(cluster("", "e")).starts_with("name: "));
