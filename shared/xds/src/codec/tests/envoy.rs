@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use weir_model::{Listener, ListenerKind, RouteMatch, VirtualHost};
+use weir_model::{IpNet, Listener, ListenerKind, RouteMatch, VirtualHost};
 use weir_proto::envoy::envoy::config::bootstrap::v3 as bootstrap;
 
 /// How many times it is started, each time with some of every kind of resource.
@@ -185,7 +185,22 @@ fn acceptable_listener(mut listener: Listener, cluster: Option<String>) -> Liste
         ListenerKind::Chains(chains) => {
             // Each match another one, since two of the same are refused.
             for (index, chain) in chains.chains.iter_mut().enumerate() {
-                chain.matches.destination_port = u16::try_from(index + 1).ok();
+                let matches = &mut chain.matches;
+                matches.destination_port = u16::try_from(index + 1).ok();
+                // It refuses the same value twice, too.
+                let once = |nets: &mut Vec<IpNet>| {
+                    nets.sort_unstable();
+                    nets.dedup();
+                };
+                [&mut matches.destinations, &mut matches.direct_sources, &mut matches.sources]
+                    .into_iter()
+                    .for_each(once);
+                for texts in [&mut matches.server_names, &mut matches.application_protocols] {
+                    texts.sort_unstable();
+                    texts.dedup();
+                }
+                matches.source_ports.sort_unstable();
+                matches.source_ports.dedup();
             }
             for kind in chains.chains.iter_mut().map(|chain| &mut chain.kind).chain(&mut chains.otherwise) {
                 // Routes have a test of their own.
