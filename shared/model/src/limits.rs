@@ -172,6 +172,8 @@ pub const RATE_LIMITS: usize = 16;
 pub const RATE_LIMIT_CELLS: usize = 4 * 8192;
 /// Origins, methods or fields that one CORS policy may list.
 pub const CORS_ENTRIES: usize = 64;
+/// Protocols that a listener may list as those a connection may be upgraded to.
+pub const UPGRADES: usize = 16;
 /// The longest delay that a fault may cause.
 pub const FAULT_DELAY: Duration = Duration::from_secs(300);
 /// Body of a response that a route gives itself, in bytes.

@@ -27,6 +27,9 @@ pub struct Manner {
     pub proper_case: bool,
     /// Whether clients of HTTP/2 may ask for tunnels (RFC 8441).
     pub extended_connect: bool,
+    /// Which protocols a connection may be upgraded to, compared without regard to case (Envoy's `upgrade_configs`); any if absent. Who asks
+    /// for another one is refused (403).
+    pub upgrades: Option<Vec<String>>,
 }
 
 impl Manner {

@@ -337,8 +337,9 @@ fn behave(
 
 /// Whether nothing more is read of an HTTP/1 connection after a refusal: what follows may be part of what was refused.
 fn closes(exchange: &Exchange, kind: &Kind) -> bool {
-    let suspect = matches!(kind, Kind::Malformed(_) | Kind::SlowRequest | Kind::BodyTooLarge)
-        || exchange.method == Method::CONNECT;
+    let suspect =
+        matches!(kind, Kind::Malformed(_) | Kind::SlowRequest | Kind::BodyTooLarge | Kind::NoTunnel)
+            || exchange.method == Method::CONNECT;
     exchange.version < Version::HTTP_2 && suspect
 }
 

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use http::header::{HOST, SERVER, VIA};
+use http::header::{CONNECTION, HOST, SERVER, UPGRADE, VIA};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use weir_decide::authority;
@@ -58,6 +58,9 @@ pub(crate) fn request<B>(
     random: &mut Random,
 ) -> Result<(), Kind> {
     underscores(request.headers_mut(), manner.underscores)?;
+    if let Some(listed) = &manner.upgrades {
+        upgrade(request.headers(), listed)?;
+    }
     if manner.ports != HostPorts::Keep || manner.strip_dot {
         strip(request, manner, local.map(|local| local.port()))?;
     }
@@ -92,6 +95,19 @@ pub(crate) fn response(headers: &mut HeaderMap, manner: &Manner, id: Option<Head
 /// What identifies a request, if its response is to say so.
 pub(crate) fn request_id(headers: &HeaderMap, manner: &Manner) -> Option<HeaderValue> {
     headers.get(REQUEST_ID).filter(|_| manner.request_id.tell).cloned()
+}
+
+/// Refuses to become what the listener does not list. `h2c` is nobody's to ask for between here and an upstream, and left out later.
+fn upgrade(headers: &HeaderMap, listed: &[String]) -> Result<(), Kind> {
+    let Some(asked) = headers.get(UPGRADE).map(HeaderValue::as_bytes) else { return Ok(()) };
+    let is = |name: &str| asked.eq_ignore_ascii_case(name.as_bytes());
+    let means_it = || {
+        let all =
+            headers.get_all(CONNECTION).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+        all.map(<[u8]>::trim_ascii).any(|token| token.eq_ignore_ascii_case(b"upgrade"))
+    };
+    let refused = !is("h2c") && means_it() && !listed.iter().any(|name| is(name));
+    if refused { Err(Kind::NoTunnel) } else { Ok(()) }
 }
 
 fn underscores(headers: &mut HeaderMap, action: Underscores) -> Result<(), Kind> {

@@ -174,7 +174,7 @@ impl fmt::Display for Kind {
             Kind::NoSuchName => f.write_str("no service has this name"),
             Kind::NameUnknown(why) => write!(f, "cannot tell whether a service has this name: {why}"),
             Kind::NoRoute => f.write_str("no route matches"),
-            Kind::NoTunnel => f.write_str("tunnels are not open here"),
+            Kind::NoTunnel => f.write_str("this protocol is not spoken here"),
             Kind::RateLimited { .. } => f.write_str("too many requests: rate limit reached"),
             Kind::Aborted(_) => f.write_str("aborted on purpose (fault injection)"),
             Kind::NoEndpoint => f.write_str("no healthy upstream"),

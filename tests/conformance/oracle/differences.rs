@@ -90,6 +90,17 @@ pub(crate) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
+        what: "the route and the words of an upgrade that is not taken",
+        reason: "the listener refuses it, whatever its route; weir does before it is routed, and says why",
+        is: |case| {
+            let parts = ["answer.body", "answer.header.content-length", "answer.header.content-type"];
+            let parts = parts.into_iter().chain(["log.route", "log.cluster"]);
+            let refused = case.envoy.answer.status == 403 && case.weir.answer.status == 403;
+            let asked = case.request.headers.iter().any(|(name, _)| name == "upgrade");
+            refused && asked && case.local() && parts.into_iter().any(|part| case.part(part))
+        },
+    },
+    Intended {
         what: "`connection: close` where an answer comes before the request's body was read",
         reason: "weir reads what is left, within a bound, and keeps the connection; Envoy closes it",
         is: |case| {

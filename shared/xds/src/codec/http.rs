@@ -1,6 +1,6 @@
 //! HTTP on a listener: Envoy's connection manager with the router as its only filter.
 //!
-//! Envoy's own limits that weir's model does not have are switched off (idle streams), and upgrades are allowed as weir always does.
+//! Envoy's own limits that weir's model does not have are switched off (idle streams).
 
 use super::fault::{At, Check, Fault, refuse};
 use super::pb::stateful_session::StatefulSession;
@@ -11,9 +11,6 @@ use hcm::http_connection_manager::{self as parts, RouteSpecifier};
 use prost::Name;
 use weir_model::node::Target;
 use weir_model::{EscapedSlashes, Forwarded, Fraction, HttpListener, Paths, RouteSource, Tracing, limits};
-
-/// Protocols a connection may be upgraded to; weir tunnels any.
-const UPGRADE: &str = "websocket";
 
 /// The message of an HTTP listener.
 pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm::HttpConnectionManager {
@@ -48,10 +45,6 @@ pub(super) fn encode(name: &str, listener: &HttpListener, target: Target) -> hcm
                 ..hcm::HttpFilter::default()
             }])
             .collect(),
-        upgrade_configs: vec![parts::UpgradeConfig {
-            upgrade_type: UPGRADE.to_owned(),
-            ..parts::UpgradeConfig::default()
-        }],
         // Absent would mean five minutes.
         stream_idle_timeout: Some(listener.limits.stream_idle.map(wire::duration).unwrap_or_default()),
         common_http_protocol_options: timing::listener(&listener.limits),
@@ -82,9 +75,6 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<HttpListener
         early_header_mutation_extensions, forward_client_cert_details, set_current_client_cert_details,
         forward_client_cert_matcher, request_id_extension, local_reply_config, path_normalization_options, proxy_status_config,
         typed_header_validation_config, append_x_forwarded_port, add_proxy_protocol_connection_state, forward_proto_config);
-    for (index, upgrade) in message.upgrade_configs.iter().enumerate() {
-        from_upgrade(upgrade).at_index("upgrade_configs", index)?;
-    }
     let filters = from_filters(&message.http_filters)?;
     let routes = match &message.route_specifier {
         Some(RouteSpecifier::Rds(rds)) => {
@@ -153,14 +143,6 @@ fn from_forwarded(message: &hcm::HttpConnectionManager) -> Check<Forwarded> {
     }
     refuse!(message; xff_num_trusted_hops);
     Ok(Forwarded::Pass)
-}
-
-fn from_upgrade(upgrade: &parts::UpgradeConfig) -> Check<()> {
-    refuse!(upgrade; filters);
-    if upgrade.upgrade_type.eq_ignore_ascii_case("connect") {
-        return Err(Fault::of("upgrade_type", "CONNECT is not supported"));
-    }
-    Ok(())
 }
 
 /// The router, and besides it what weir has and what says itself that it may be left out.

@@ -5,15 +5,23 @@
 //! control planes an absent field means what it means to Envoy. One default is not Envoy's: the name of the server, which stays that of
 //! whoever answered unless there is a `server_name`.
 
-use super::fault::{At, Check, Fault, refuse};
+use super::fault::{At, Check, Fault, each, refuse};
 use super::pb::{core, google, hcm};
+use super::wire;
 use core::http_protocol_options::HeadersWithUnderscoresAction as Action;
 use core::http1_protocol_options::header_key_format::HeaderFormat;
 use core::http1_protocol_options::{HeaderKeyFormat, header_key_format};
-use hcm::http_connection_manager::{ServerHeaderTransformation as Transformation, StripPortMode};
+use hcm::http_connection_manager::{
+    ServerHeaderTransformation as Transformation, StripPortMode, UpgradeConfig,
+};
 use std::sync::Arc;
 use weir_model::node::Target;
 use weir_model::{HeaderValue, HostPorts, Manner, RequestIds, ServerName, Underscores, limits};
+
+/// What says in weir's own listeners that any protocol will do.
+const ANY: &str = "*";
+/// What an Envoy is told in its place.
+const WEBSOCKET: &str = "websocket";
 
 /// Writes what a listener does besides.
 pub(super) fn encode(manner: Option<&Manner>, message: &mut hcm::HttpConnectionManager, target: Target) {
@@ -46,6 +54,12 @@ pub(super) fn encode(manner: Option<&Manner>, message: &mut hcm::HttpConnectionM
         message.common_http_protocol_options.get_or_insert_default().headers_with_underscores_action =
             action as i32;
     }
+    let upgrade = |name: &str| UpgradeConfig { upgrade_type: name.to_owned(), ..UpgradeConfig::default() };
+    message.upgrade_configs = match &manner.upgrades {
+        None if target == Target::Weir => vec![upgrade(ANY)],
+        None => vec![upgrade(WEBSOCKET)],
+        Some(listed) => listed.iter().map(|name| upgrade(name)).collect(),
+    };
     if manner.extended_connect {
         message.http2_protocol_options.get_or_insert_default().allow_connect = true;
     }
@@ -89,6 +103,7 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<Option<Arc<M
             tell: message.always_set_request_id_in_response,
         },
         strip_dot: message.strip_trailing_host_dot,
+        upgrades: from_upgrades(&message.upgrade_configs)?,
         extended_connect: message
             .http2_protocol_options
             .as_ref()
@@ -96,6 +111,19 @@ pub(super) fn decode(message: &hcm::HttpConnectionManager) -> Check<Option<Arc<M
         ..from_http1(message.http_protocol_options.as_ref()).at("http_protocol_options")?
     };
     Ok((!manner.is_plain()).then(|| Arc::new(manner)))
+}
+
+fn from_upgrades(listed: &[UpgradeConfig]) -> Check<Option<Vec<String>>> {
+    let named = each("upgrade_configs", listed, limits::UPGRADES, |upgrade| {
+        refuse!(upgrade; filters);
+        let name = wire::name("upgrade_type", &upgrade.upgrade_type)?;
+        if name.eq_ignore_ascii_case("connect") {
+            return Err(Fault::of("upgrade_type", "CONNECT is not supported"));
+        }
+        Ok(upgrade.enabled.is_none_or(|enabled| enabled.value).then_some(name))
+    })?;
+    let named: Vec<String> = named.into_iter().flatten().collect();
+    Ok((!named.iter().any(|name| name == ANY)).then_some(named))
 }
 
 fn from_server(message: &hcm::HttpConnectionManager) -> Check<Option<ServerName>> {

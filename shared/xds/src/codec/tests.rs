@@ -31,7 +31,9 @@ fn lowered(mut resource: Resource, target: Target) -> Resource {
             if target != Target::Weir {
                 // Others go on doing what they do unasked.
                 let manner = http.manner.get_or_insert_default();
-                std::sync::Arc::make_mut(manner).request_id.generate = true;
+                let manner = std::sync::Arc::make_mut(manner);
+                manner.request_id.generate = true;
+                manner.upgrades.get_or_insert_with(|| vec!["websocket".to_owned()]);
             }
             told(&mut http.access_log, Http);
             let otherwise = http.detection.as_mut().map(|detection| &mut detection.otherwise);

@@ -1,5 +1,6 @@
 //! What listeners make of HTTP.
 
+use proptest::collection::btree_set;
 use proptest::option::of;
 use proptest::prelude::*;
 use weir_model::{HeaderValue, HostPorts, Manner, RequestIds, ServerName, Underscores};
@@ -17,8 +18,9 @@ pub(super) fn manner() -> impl Strategy<Value = Manner> {
         any::<(bool, bool, bool)>().prop_map(|(generate, keep, tell)| RequestIds { generate, keep, tell });
     let server = (text(), any::<bool>()).prop_map(|(name, overwrite)| ServerName { name, overwrite });
     let texts = (of(server), of(text()), of(text()));
-    (texts, ports, underscores, request_id, any::<(bool, bool, bool)>()).prop_map(
-        |((server, via, default_host), ports, underscores, request_id, switches)| {
+    let upgrades = of(btree_set("[a-z]{2,5}", 0..3).prop_map(|names| names.into_iter().collect()));
+    (texts, ports, underscores, request_id, any::<(bool, bool, bool)>(), upgrades).prop_map(
+        |((server, via, default_host), ports, underscores, request_id, switches, upgrades)| {
             let (strip_dot, proper_case, extended_connect) = switches;
             Manner {
                 server,
@@ -30,6 +32,7 @@ pub(super) fn manner() -> impl Strategy<Value = Manner> {
                 default_host,
                 proper_case,
                 extended_connect,
+                upgrades,
             }
         },
     )

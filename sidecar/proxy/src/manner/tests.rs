@@ -40,6 +40,34 @@ fn ports_and_dots_of_authorities_go_as_they_are_to() {
 }
 
 #[test]
+fn upgrades_are_those_that_are_listed() {
+    let listed = |names: &[&str]| Manner {
+        upgrades: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+        ..Manner::default()
+    };
+    let asked =
+        |connection, upgrade| get("/", &[("host", "a"), ("connection", connection), ("upgrade", upgrade)]);
+    let ask = |manner: &Manner, connection, upgrade| {
+        apply(manner, Forwarded::Pass, &mut asked(connection, upgrade)).is_ok()
+    };
+    let websocket = listed(&["websocket"]);
+    for (connection, upgrade, taken) in [
+        ("upgrade", "websocket", true),
+        ("keep-alive, Upgrade", "WebSocket", true),
+        ("upgrade", "echo", false),
+        ("keep-alive , UPGRADE", "echo", false),
+        ("upgrade", "h2c", true),
+        ("keep-alive", "echo", true),
+    ] {
+        assert_eq!(ask(&websocket, connection, upgrade), taken, "{connection} {upgrade}");
+    }
+    assert!(!ask(&listed(&[]), "upgrade", "websocket"), "none at all");
+    assert!(ask(&Manner::default(), "upgrade", "echo"), "any");
+    let refused = apply(&websocket, Forwarded::Pass, &mut asked("upgrade", "echo"));
+    assert!(matches!(refused, Err(Kind::NoTunnel)));
+}
+
+#[test]
 fn underscores_pass_go_or_are_refused() {
     let asked = || get("/", &[("host", "a"), ("x_a", "1"), ("x-b", "2")]);
     let with = |underscores| Manner { underscores, ..Manner::default() };

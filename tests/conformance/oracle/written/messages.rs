@@ -68,6 +68,7 @@ fn hops() -> Suite {
             get("/2").with("te", "trailers"),
             get("/2").with("te", "trailers").http2(),
             get("/1").with("upgrade", "h2c"),
+            get("/1").with("connection", "upgrade").with("upgrade", "echo").alone(),
             get("/1").with("proxy-authorization", "Basic x"),
             get("/1").echo("header=connection:keep-alive"),
             get("/1").echo("header=keep-alive:timeout=5"),

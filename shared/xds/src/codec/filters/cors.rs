@@ -42,7 +42,7 @@ pub(super) fn decode(message: &cors::CorsPolicy) -> Check<Cors> {
         }
     }
     let origins = &message.allow_origin_string_match;
-    Ok(Cors {
+    let policy = Cors {
         origins: each("allow_origin_string_match", origins, limits::CORS_ENTRIES, text::decode)?,
         methods: list("allow_methods", &message.allow_methods, |method| {
             Method::from_bytes(method.as_bytes())
@@ -52,7 +52,9 @@ pub(super) fn decode(message: &cors::CorsPolicy) -> Check<Cors> {
         expose: list("expose_headers", &message.expose_headers, header::header_name)?,
         max_age: from_age(&message.max_age)?,
         credentials: message.allow_credentials.is_some_and(|allowed| allowed.value),
-    })
+    };
+    // What nobody is allowed to do needs no telling.
+    Ok(if policy.origins.is_empty() { Cors::default() } else { policy })
 }
 
 /// The entries of a list in a text.
