@@ -163,6 +163,10 @@ fn cors_lists_are_texts() {
     let kept = Some(google::BoolValue { value: false });
     let local = cors::CorsPolicy { forward_not_matching_preflights: kept, ..policy };
     assert_eq!(refused(&local), "forward_not_matching_preflights");
+    // Told again it would be switched off, so it is that at once.
+    let nobody = cors::CorsPolicy { allow_methods: "GET".to_owned(), ..Default::default() };
+    let decoded = on_route(vec![("c", wire::pack(&nobody))]).unwrap().unwrap();
+    assert_eq!(decoded.cors, Some(weir_model::Cors::default()));
 }
 
 #[test]
